@@ -1,0 +1,27 @@
+"""Data: datasets by name, batches, and where files are cached.
+
+`load(name)` gives a `Dataset`; `loader(dataset, batch_size)` gives batches of tensors.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from mmtutor.data.batch import Batch, collate, loader, require
+from mmtutor.data.dataset import Dataset
+
+__all__ = ["Batch", "Dataset", "collate", "load", "loader", "require"]
+
+SOURCES = {"shapes": "mmtutor.data.shapes", "stamps": "mmtutor.data.stamps"}
+
+
+def load(name: str, split: str = "train", **options: Any) -> Dataset:
+    """The dataset `name`; the `load` of its module documents splits, options and columns.
+
+    Raises:
+        ValueError: for an unknown name or split.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(SOURCES)}")
+    return import_module(SOURCES[name]).load(split=split, **options)

@@ -1,0 +1,88 @@
+"""`collate`, `require`, `loader`: padding, masks, stacking, order, and errors that name the cause."""
+
+import pytest
+import torch
+
+from mmtutor.data import Dataset, collate, loader, require
+
+
+def test_ragged_keys_are_padded_and_masked():
+    batch = collate([{"tokens": torch.tensor([5, 6, 7])}, {"tokens": torch.tensor([8])}])
+    assert batch["tokens"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["tokens_mask"].tolist() == [[True, True, True], [True, False, False]]
+    assert batch["tokens"].dtype == torch.int64
+
+
+def test_ragged_keys_are_masked_even_when_equally_long():
+    batch = collate([{"audio": torch.tensor([0.5, 0.0])}, {"audio": torch.tensor([0.0, 1.0])}])
+    assert batch["audio_mask"].all()
+    assert batch["audio"].dtype == torch.float32
+
+
+def test_pictures_become_floats_and_other_tensors_do_not():
+    pixel = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1)
+    batch = collate([{"image": pixel, "code": pixel}] * 2)
+    assert batch["image"].dtype == torch.float32
+    assert batch["image"][1].flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert batch["code"].dtype == torch.uint8
+
+
+def test_numbers_become_tensors_and_other_things_are_left_out():
+    example = {"label": 3, "weight": 0.5, "seen": True, "caption": "a cat", "spoken": {"en": "x"}}
+    batch = collate([example, {**example, "label": 4}])
+    assert batch["label"].tolist() == [3, 4]
+    assert batch["label"].dtype == torch.int64
+    assert batch["weight"].dtype == torch.float32
+    assert batch["seen"].dtype == torch.bool
+    assert set(batch) == {"label", "weight", "seen"}
+    assert collate([{"weight": 1}, {"weight": 0.5}])["weight"].tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "empty list"),
+        ([{"label": 1}, {}], "example 1 lacks 'label', which example 0 has"),
+        ([{}, {"label": 1}], "example 0 lacks 'label', which example 1 has"),
+        ([{"tokens": torch.tensor([1])}, {"tokens": torch.tensor([])}], "'tokens' of example 1"),
+        ([{"tokens": torch.zeros(2, 2)}], r"'tokens' of example 0 has shape \(2, 2\)"),
+        ([{"x": torch.zeros(2)}, {"x": torch.zeros(3)}], "'x' of example 1 is torch.float32 "),
+        ([{"x": torch.zeros(2)}, {"x": torch.ones(2).long()}], "'x' of example 1 is torch.int64"),
+        ([{"x": torch.zeros(2)}, {"x": 1}], "'x' of example 1 is a int, but in others a tensor"),
+        ([{"x": 1}, {"x": None}], "'x' of example 1 is a NoneType, but in others a number"),
+    ],
+)
+def test_collate_names_key_and_example(examples, message):
+    with pytest.raises(ValueError, match=message):
+        collate(examples)
+
+
+def test_require_names_missing_and_present():
+    batch = {"image": torch.zeros(1), "tokens": torch.zeros(1), "tokens_mask": torch.zeros(1)}
+    require(batch, "image", "tokens")
+    with pytest.raises(KeyError, match="lacks audio, video; it has image, tokens"):
+        require(batch, "image", "audio", "video")
+    with pytest.raises(KeyError, match="it has nothing"):
+        require({}, "image")
+
+
+def order(batches):
+    return [batch["label"].tolist() for batch in batches]
+
+
+def test_loader_order_depends_on_the_seed_alone():
+    dataset = Dataset({"label": torch.arange(10)})
+    assert order(loader(dataset, 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert order(loader(dataset, 4, drop_last=True)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    first, second = (
+        loader(dataset, 4, shuffle=True, seed=3),
+        loader(dataset, 4, shuffle=True, seed=3),
+    )
+    epoch = order(first)
+    torch.rand(5)  # the global generator has no say
+    assert order(second) == epoch
+    following = order(first)
+    assert following != epoch
+    assert order(second) == following
+    assert order(loader(dataset, 4, shuffle=True, seed=4)) != epoch
+    assert sorted(label for batch in epoch for label in batch) == list(range(10))

@@ -1,0 +1,71 @@
+"""`Dataset`: columns, rows, subsets, transforms, and what it says of bad input."""
+
+import pytest
+import torch
+
+import mmtutor.data
+from mmtutor.data import Dataset
+
+
+@pytest.fixture
+def dataset():
+    return Dataset({"label": torch.tensor([10, 11, 12]), "caption": ["a", "b", "c"]}, name="toy")
+
+
+def test_rows_and_columns(dataset):
+    assert len(dataset) == 3
+    assert dataset[1] == {"label": torch.tensor(11), "caption": "b"}
+    assert dataset[-1]["caption"] == "c"
+    assert dataset[torch.tensor(2)]["caption"] == "c"
+    assert dataset.__getitems__([2, 0]) == [dataset[2], dataset[0]]
+    assert dataset.column("caption") == ["a", "b", "c"]
+    assert [example["caption"] for example in dataset] == ["a", "b", "c"]
+
+
+def test_subset_takes_rows_in_order_or_a_mask(dataset):
+    assert dataset.subset([2, 0, -1]).column("caption") == ["c", "a", "c"]
+    assert dataset.subset(range(1, 3)).column("label").tolist() == [11, 12]
+    assert dataset.subset(torch.tensor([True, False, True])).column("caption") == ["a", "c"]
+    assert dataset.subset([False, True, False]).column("label").tolist() == [11]
+    assert len(dataset.subset([])) == 0
+    assert dataset.subset([0]).name == "toy"
+
+
+def test_transforms_compose_in_order_and_leave_the_columns_alone(dataset):
+    louder = dataset.with_transform(lambda e: {**e, "caption": e["caption"].upper()})
+    twice = louder.with_transform(lambda e: {**e, "caption": e["caption"] + e["caption"].lower()})
+    assert twice[0]["caption"] == "Aa"
+    assert twice.subset([1])[0]["caption"] == "Bb"
+    assert twice.column("caption") == ["a", "b", "c"]
+    assert dataset[0]["caption"] == "a"
+
+
+def test_with_column_adds_and_replaces(dataset):
+    added = dataset.with_column("weight", [1.0, 2.0, 3.0])
+    assert added[2]["weight"] == 3.0
+    assert "weight" not in dataset[2]
+    assert added.with_column("weight", [0.0] * 3)[2]["weight"] == 0.0
+
+
+def test_bad_input_is_named(dataset):
+    with pytest.raises(ValueError, match="'empty' needs at least one column"):
+        Dataset({}, name="empty")
+    with pytest.raises(ValueError, match=r"differ in length: \{'label': 3, 'short': 2\}"):
+        Dataset({"label": torch.zeros(3), "short": [1, 2]})
+    with pytest.raises(TypeError, match="'label' of 'dataset' is a tuple"):
+        Dataset({"label": (1, 2)})
+    with pytest.raises(IndexError, match="index 3 is outside dataset 'toy' of 3"):
+        dataset[3]
+    with pytest.raises(IndexError, match="index -4 is outside"):
+        dataset[-4]
+    with pytest.raises(IndexError, match="index 7 is outside"):
+        dataset.subset([0, 7])
+    with pytest.raises(IndexError, match="mask of 2 rows"):
+        dataset.subset(torch.tensor([True, False]))
+    with pytest.raises(KeyError, match="no column 'image'; it has label, caption"):
+        dataset.column("image")
+
+
+def test_load_names_the_datasets_there_are():
+    with pytest.raises(ValueError, match="unknown dataset 'coco': expected one of shapes, stamps"):
+        mmtutor.data.load("coco")
