@@ -1,0 +1,173 @@
+"""Execute every chapter that changed, once, and keep the executed copies.
+
+    python -m book.tools.execute            # run what is stale under nbmake
+    python -m book.tools.execute --timings  # also copy the seconds into the package
+
+A chapter is stale when its code cells, the package's source, the pinned versions or the preset
+differ from those its executed copy was made with. Prose may change without running anything.
+Does not know how a page is rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from book.tools.layout import Book, digest, write_atomically
+from book.tools.sync import notebook, to_json
+
+CELL_TIMEOUT = 1800  # seconds
+PRESET = "cpu"
+# Tags that change what a run does; the others only change how the page looks.
+RUN_TAGS = {"raises-exception", "skip-execution"}
+RECORD = "mmtutor"  # the key of our record in an executed copy's metadata
+TIMINGS = Path("mmtutor/notebook/timings.json")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One chapter's run: wall seconds, the ISO date, the machine in words, and versions."""
+
+    chapter: str
+    seconds: float
+    date: str
+    machine: str
+    versions: dict[str, str]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="execute", description=__doc__)
+    parser.add_argument("--timings", action="store_true", help=f"refresh {TIMINGS}")
+    parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    book = Book(options.root)
+    code = execute(book)
+    done = timings(book)
+    write_atomically(book.build / "timings.json", as_json(done))
+    if options.timings and not code:
+        write_atomically(book.root / TIMINGS, as_json(done))
+    for timing in sorted(done, key=lambda t: -t.seconds)[:5]:
+        print(f"  {timing.seconds:7.1f} s  {timing.chapter}")
+    return code
+
+
+def execute(book: Book) -> int:
+    """Run the stale chapters; 0 when every chapter then has a fresh executed copy."""
+    forget_removed(book)
+    stale = [chapter for chapter in book.chapters() if not is_fresh(book, chapter)]
+    kept = len(book.chapters()) - len(stale)
+    print(f"execute: {kept} notebooks unchanged, {len(stale)} to run", flush=True)
+    if not stale:
+        return 0
+    run = book.build / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    paths = [prepare(book, chapter, run) for chapter in stale]
+    return run_nbmake(book, paths)
+
+
+def prepare(book: Book, chapter: Path, run: Path) -> Path:
+    """Lay a copy of the notebook into the folder `run`, with its key; the path of the copy."""
+    copy = notebook(chapter)
+    name = book.name(chapter)
+    copy.metadata[RECORD] = {"chapter": name, "key": key(book, chapter)}
+    path = run / f"{name}.ipynb"
+    write_atomically(path, to_json(copy))
+    return path
+
+
+def run_nbmake(book: Book, paths: list[Path]) -> int:
+    """One pytest for all of them; `book.tools.runner` shows progress and files what passed."""
+    environment = os.environ | {
+        "MMTUTOR_PRESET": preset(),
+        "PYTHONPATH": os.pathsep.join([str(Book.root), *sys.path[1:]]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TQDM_DISABLE": "1",  # a page has no use for progress bars, and stderr is an error there
+    }
+    pytest = [sys.executable, "-m", "pytest", "-p", "book.tools.runner", "-p", "no:cacheprovider"]
+    quiet = ["--capture=no", "--no-header", "--no-summary", "--tb=no", "-q", "-c", os.devnull]
+    nbmake = ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}"]
+    command = [*pytest, *quiet, *nbmake, f"--rootdir={book.root}", *map(str, paths)]
+    return subprocess.run(command, env=environment, cwd=Book.root).returncode
+
+
+def key(book: Book, chapter: Path) -> str:
+    """What a run of this chapter depends on, in one hash."""
+    cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
+    code = [[cell.source, sorted(RUN_TAGS & set(cell.metadata.get("tags", [])))] for cell in cells]
+    python = "{}.{}".format(*sys.version_info)
+    parts = [json.dumps(code).encode(), preset().encode(), python.encode()]
+    return digest(parts + package_source(book))
+
+
+def package_source(book: Book) -> list[bytes]:
+    """Names and contents of the files that a notebook's results depend on."""
+    files = [path for path in (book.root / "mmtutor").rglob("*") if path.suffix in {".py", ".json"}]
+    files = [path for path in sorted(files) if path != book.root / TIMINGS]
+    files += [path for path in [book.root / "constraints.txt"] if path.exists()]
+    named = [(path.relative_to(book.root).as_posix().encode(), path.read_bytes()) for path in files]
+    return [part for pair in named for part in pair]
+
+
+def preset() -> str:
+    return os.environ.get("MMTUTOR_PRESET", PRESET)
+
+
+def executed_copy(book: Book, chapter: Path) -> Path:
+    return book.executed / f"{book.name(chapter)}.ipynb"
+
+
+def is_fresh(book: Book, chapter: Path) -> bool:
+    path = executed_copy(book, chapter)
+    return path.exists() and record(path)["key"] == key(book, chapter)
+
+
+def record(path: Path) -> dict:
+    """What was noted about the run that made this executed copy."""
+    return json.loads(path.read_text(encoding="utf-8"))["metadata"][RECORD]
+
+
+def read_executed(book: Book, chapter: Path) -> nbformat.NotebookNode:
+    """The chapter as its `.md` stands now, with the outputs of its executed copy."""
+    if not is_fresh(book, chapter):
+        raise FileNotFoundError(f"{book.name(chapter)} has not been executed since it changed")
+    executed = nbformat.read(executed_copy(book, chapter), 4)
+    current = notebook(chapter)
+    current.metadata[RECORD] = executed.metadata[RECORD]
+    sources = [cell for cell in executed.cells if cell.cell_type == "code"]
+    targets = [cell for cell in current.cells if cell.cell_type == "code"]
+    for target, source in zip(targets, sources, strict=True):
+        target.outputs, target.execution_count = source.outputs, source.execution_count
+    return current
+
+
+def timings(book: Book) -> list[Timing]:
+    """One entry for each chapter that has an executed copy, in reading order."""
+    paths = {book.name(c): executed_copy(book, c) for c in book.chapters()}
+    noted = {name: record(path) for name, path in paths.items() if path.exists()}
+    fields = ("seconds", "date", "machine", "versions")
+    return [Timing(name, *(run[field] for field in fields)) for name, run in noted.items()]
+
+
+def as_json(runs: list[Timing]) -> str:
+    chapters = {run.chapter: {k: v for k, v in vars(run).items() if k != "chapter"} for run in runs}
+    return json.dumps(chapters, indent=2, sort_keys=True) + "\n"
+
+
+def forget_removed(book: Book) -> None:
+    """Delete the executed copies of chapters that are no more."""
+    kept = {executed_copy(book, chapter) for chapter in book.chapters()}
+    for path in book.executed.rglob("*.ipynb"):
+        if path not in kept:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""A pytest plugin around nbmake: collects the copies below `_build`, shows which cell is running,
+reports a failing cell in full, and files each notebook that passed as soon as it has.
+
+Knows one run of pytest; which notebooks are stale is decided by `book.tools.execute`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import nbmake.nb_run
+import pytest
+from nbclient import NotebookClient
+from nbmake.pytest_items import NotebookFile
+
+from book.tools.layout import write_atomically
+
+PACKAGES = ("torch", "numpy", "transformers", "jupyter-book")
+
+
+class Client(NotebookClient):
+    """nbclient's own, which also says which cell it is at."""
+
+    at: tuple[str, int, int, str] = ("", 0, 0, "")  # chapter, cell, cells, source
+
+    async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **more: Any) -> Any:
+        if cell.cell_type == "code":
+            chapter = self.nb.metadata["mmtutor"]["chapter"]
+            if cell_index == min(i for i, c in enumerate(self.nb.cells) if c.cell_type == "code"):
+                Client.began = time.perf_counter()
+            Client.at = (chapter, cell_index + 1, len(self.nb.cells), cell.source)
+            show_progress()
+        return await super().async_execute_cell(cell, cell_index, *args, **more)
+
+
+nbmake.nb_run.NotebookClient = Client
+
+
+def show_progress() -> None:
+    """`5-labs/retrieval  cell 12 of 40   31 s  result = run(config)`: one line, renewed on a tty."""
+    chapter, cell, cells, source = Client.at
+    seconds = time.perf_counter() - Client.began
+    code = next((line for line in source.splitlines() if line and line[0] not in "#%"), "")
+    line = f"  {chapter}  cell {cell:>2} of {cells}  {seconds:5.0f} s  {code[:48]}"
+    start, end = ("\r\033[K", "") if sys.stdout.isatty() else ("", "\n")
+    print(start + line, end=end, flush=True)
+
+
+def pytest_collect_file(file_path: Path, parent: Any) -> NotebookFile | None:
+    # nbmake itself leaves out whatever lies below a folder named _build.
+    if file_path.suffix == ".ipynb" and "_build" in file_path.parts:
+        return NotebookFile.from_parent(parent, path=file_path)
+    return None
+
+
+def pytest_exception_interact(node: Any, call: pytest.CallInfo) -> None:
+    """Name the notebook, the cell, its source and the error."""
+    chapter, cell, cells, source = Client.at
+    result = getattr(call.excinfo.value, "args", [None])[0]
+    error = getattr(result, "error", None)
+    summary = error.summary if error else f"{call.excinfo.typename}: {call.excinfo.value}"
+    print(f"\n\nFAILED  book/{chapter}.md, cell {cell} of {cells}\n" + "-" * 75)
+    print(source + "\n" + "-" * 75)
+    if error:
+        print(error.trace.partition(source)[2].strip() or error.trace)
+    print(f"{'-' * 75}\nbook/{chapter}.md, cell {cell}: {summary}\n", flush=True)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        file(Path(report.fspath), report.duration)
+
+
+def file(path: Path, seconds: float) -> None:
+    """Put the run copy `_build/run/X.ipynb` at `_build/executed/X.ipynb`, with its record."""
+    path = path.resolve()
+    executed = nbformat.read(path, 4)
+    executed.metadata["mmtutor"] |= {
+        "seconds": round(seconds, 1),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+    }
+    run = next(parent for parent in path.parents if parent.name == "run")
+    target = run.parent / "executed" / path.relative_to(run)
+    write_atomically(target, nbformat.writes(executed))
+
+
+def machine() -> str:
+    """The hardware in words: processor, usable cores, accelerator."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    words = f"{processor()}, {cores} cores"
+    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words
+
+
+def processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
