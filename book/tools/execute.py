@@ -88,7 +88,6 @@ def run_nbmake(book: Book, paths: list[Path]) -> int:
     environment = os.environ | {
         "MMTUTOR_PRESET": preset(),
         "PYTHONPATH": os.pathsep.join([str(Book.root), *sys.path[1:]]),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "TQDM_DISABLE": "1",  # a page has no use for progress bars, and stderr is an error there
     }
     pytest = [sys.executable, "-m", "pytest", "-p", "book.tools.runner", "-p", "no:cacheprovider"]

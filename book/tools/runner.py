@@ -30,12 +30,15 @@ class Client(NotebookClient):
     """nbclient's own, which also says which cell it is at."""
 
     at: tuple[str, int, int, str] = ("", 0, 0, "")  # chapter, cell, cells, source
+    began = 0.0
+
+    def __init__(self, nb: Any, **options: Any) -> None:
+        super().__init__(nb, extra_arguments=["--log-level=ERROR"], **options)
+        Client.began = time.perf_counter()
 
     async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **more: Any) -> Any:
         if cell.cell_type == "code":
             chapter = self.nb.metadata["mmtutor"]["chapter"]
-            if cell_index == min(i for i, c in enumerate(self.nb.cells) if c.cell_type == "code"):
-                Client.began = time.perf_counter()
             Client.at = (chapter, cell_index + 1, len(self.nb.cells), cell.source)
             show_progress()
         return await super().async_execute_cell(cell, cell_index, *args, **more)
@@ -45,7 +48,7 @@ nbmake.nb_run.NotebookClient = Client
 
 
 def show_progress() -> None:
-    """`5-labs/retrieval  cell 12 of 40   31 s  result = run(config)`: one line, renewed on a tty."""
+    """`5-labs/retrieval  cell 12 of 40  31 s  result = run(config)`: one line, renewed on a tty."""
     chapter, cell, cells, source = Client.at
     seconds = time.perf_counter() - Client.began
     code = next((line for line in source.splitlines() if line and line[0] not in "#%"), "")

@@ -1,0 +1,68 @@
+"""Answers put to the test: a call that must fail, and an exercise's result.
+
+Knows how to compare and to say so in one line; knows no exercise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+
+def fails(call: Callable[[], Any]) -> None:
+    """Run `call`, which must raise, and print `ExceptionType: first line`.
+
+    Raises:
+        AssertionError: it did not raise.
+    """
+    try:
+        result = call()
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        print(f"{type(error).__name__}: {first_line}".rstrip(": "))
+        return
+    raise AssertionError(f"this was meant to fail, but returned {result!r}")
+
+
+def check(answer: Any, expected: Any, hint: str = "", tolerance: float = 1e-4) -> None:
+    """Print that the answer is right, or raise with the hint.
+
+    Args:
+        answer: the reader's result: a number, tensor, text, or a list, tuple or dict of these.
+        expected: the right one. Numbers may differ by `tolerance`, absolute and relative.
+        hint: what to look at when it is wrong.
+
+    Raises:
+        AssertionError: the answer is wrong.
+    """
+    if not _same(answer, expected, tolerance):
+        advice = f" Hint: {hint}" if hint else ""
+        raise AssertionError(f"Not yet: got {answer!r}.{advice}")
+    print("Correct.")
+
+
+def _same(answer: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, Tensor):
+        return (
+            isinstance(answer, Tensor)
+            and answer.shape == expected.shape
+            and answer.double().allclose(expected.double(), rtol=tolerance, atol=tolerance)
+        )
+    if isinstance(expected, Mapping):
+        return (
+            isinstance(answer, Mapping)
+            and answer.keys() == expected.keys()
+            and all(_same(answer[name], expected[name], tolerance) for name in expected)
+        )
+    if isinstance(expected, Sequence) and not isinstance(expected, str):
+        return (
+            isinstance(answer, Sequence)
+            and len(answer) == len(expected)
+            and all(_same(a, e, tolerance) for a, e in zip(answer, expected, strict=True))
+        )
+    if isinstance(expected, float):
+        return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
+    return bool(answer == expected)

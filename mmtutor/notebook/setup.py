@@ -1,0 +1,115 @@
+"""The first lines of a chapter: seeds, plot style, and a word on the machine and the time.
+
+Knows the device and how long the chapter took when the book was last built. Knows no recipe: a
+preset is only a name here. Matplotlib and torch are touched when `setup` is called, not before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from importlib.resources import files
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+CJK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
+STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "figure.figsize": (6.4, 3.6),
+    "figure.facecolor": "white",
+    "font.size": 10.0,
+    "grid.alpha": 0.3,
+    "image.cmap": "viridis",
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+}
+
+
+def setup(chapter: str, seed: int = 0) -> None:
+    """Seed the generators, set the plot style and print what this chapter will run on.
+
+    Args:
+        chapter: its path in the book, such as "5-labs/retrieval".
+        seed: for `random`, NumPy's old global generator and torch.
+    """
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries that a chapter calls may still use it
+    torch.manual_seed(seed)
+    set_plot_style()
+    print(f"{device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}")
+    print(expected_time(chapter))
+
+
+def default_preset() -> str:
+    """The preset for this machine: $MMTUTOR_PRESET if set, else "cpu", "t4" or "h100"."""
+    import torch
+
+    chosen = os.environ.get("MMTUTOR_PRESET")
+    if chosen or not torch.cuda.is_available():
+        return chosen or "cpu"
+    return "h100" if torch.cuda.get_device_capability() >= (8, 0) else "t4"
+
+
+def precision() -> str:
+    """What `fit(precision="auto")` will use here: "fp32", "fp16" or "bf16"."""
+    from mmtutor.training.optimisation import mixed_precision
+
+    chosen = mixed_precision("auto")
+    return "fp32" if chosen == "no" else chosen
+
+
+def device_in_words() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"GPU {torch.cuda.get_device_name()}"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def expected_time(chapter: str) -> str:
+    """How long the chapter took when the book was built, and on what."""
+    timing = json.loads(files(__package__).joinpath("timings.json").read_text()).get(chapter)
+    if timing is None:
+        return "Run time: not measured yet."
+    return f"Run time when the book was built: {duration(timing['seconds'])} ({timing['machine']})."
+
+
+def duration(seconds: float) -> str:
+    """Seconds below one and a half minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def set_plot_style() -> None:
+    """Readable, colour-blind safe, and with a Chinese font behind the usual one if there is one."""
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update(STYLE)
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
+    mpl.rcParams["font.family"] = ["DejaVu Sans", *cjk_fonts()[:1]]
+
+
+def cjk_fonts() -> list[str]:
+    """The installed fonts that can draw Chinese."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return [name for name in CJK_FONTS if name in installed]
