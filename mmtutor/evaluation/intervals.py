@@ -32,12 +32,12 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile bootstrap interval of a statistic of `values` (N,).
 
-    Examples are drawn with replacement; with `groups` (N,) int64 whole groups are drawn instead (the
-    cluster bootstrap), which is the honest choice when captions share an image or folds share a model:
-    drawing them one by one would make the interval too narrow.
+    Examples are drawn with replacement; with `groups` (N,) int64 whole groups are drawn instead
+    (the cluster bootstrap). That is the honest choice when captions share an image: drawing them
+    one by one would make the interval too narrow.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-    Raises ValueError for empty, non-finite or wrongly shaped input, and for a `level` outside (0, 1).
+    Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
     """
     values = _checked(values, groups, statistic, resamples, level)
     cluster = torch.arange(len(values)) if groups is None else _dense_ids(groups)
@@ -51,7 +51,7 @@ def bootstrap_interval(
 
 
 def _resampled_means(values: Tensor, cluster: Tensor, resamples: int, generator: torch.Generator):
-    """Means of resamples of whole clusters, (resamples,): only each cluster's sum and size matter."""
+    """Means of resamples, (resamples,): only the sum and size of each cluster matter."""
     clusters = int(cluster.max()) + 1
     sums = values.new_zeros(clusters).index_add_(0, cluster, values)
     sizes = torch.bincount(cluster, minlength=clusters).to(values.dtype)
@@ -63,7 +63,7 @@ def _resampled_means(values: Tensor, cluster: Tensor, resamples: int, generator:
 
 
 def _resampled_medians(values: Tensor, cluster: Tensor, resamples: int, generator: torch.Generator):
-    """Medians of resamples of whole clusters, (resamples,): weighted by how often each was drawn."""
+    """Medians of resamples, (resamples,): values weighted by how often they were drawn."""
     clusters = int(cluster.max()) + 1
     ordered, order = values.sort()
     medians = []
@@ -71,9 +71,7 @@ def _resampled_medians(values: Tensor, cluster: Tensor, resamples: int, generato
         drawn = torch.randint(clusters, (rows, clusters), generator=generator)
         times = torch.zeros(rows, clusters, dtype=torch.int64)
         times.scatter_add_(1, drawn, torch.ones_like(drawn))
-        reached = times[:, cluster[order]].cumsum(
-            1
-        )  # [rows, N]: how many lie at or below each value
+        reached = times[:, cluster[order]].cumsum(1)  # [rows, N]: drawn so far, in order
         total = reached[:, -1:]
         lower = torch.searchsorted(reached, (total + 1) // 2)
         upper = torch.searchsorted(reached, total // 2 + 1)

@@ -34,9 +34,9 @@ KS = (1, 5, 10)
 def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
     """Rank of the best relevant item of every query, (Q,) int64, 1 is best.
 
-    `similarity` (Q, G) floating point, higher is better; `relevant` (Q, G) bool. The rank is one plus
-    the number of irrelevant items that score at least as high as the best relevant one. Ties count
-    against the model: otherwise a model that gives everything the same score would be perfect.
+    `similarity` (Q, G) floating point, higher is better; `relevant` (Q, G) bool. The rank is one
+    plus the number of irrelevant items that score at least as high as the best relevant one. Ties
+    count against the model: otherwise one that gives everything the same score would be perfect.
     Relevant items never push each other down.
 
     Raises TypeError for wrong dtypes, and ValueError for wrong shapes, NaN scores, or queries
@@ -50,15 +50,15 @@ def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
 def recall_at_k(similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
     """Share of queries, in [0, 1], with at least one relevant item among the first k, for each k.
 
-    This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier 2013),
-    a hit rate: a query with five captions counts once any of them is found. Arguments, ties and errors
-    as in `ranks`.
+    This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier,
+    2013), a hit rate: a query with five captions counts once any of them is found. Arguments, ties
+    and errors as in `ranks`.
     """
     return hit_rates(ranks(similarity, relevant), ks)
 
 
 def hit_rates(rank: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
-    """Share of `rank` (Q,) int64 that is at most k, for each k: `recall_at_k` when ranks are known."""
+    """Share of `rank` (Q,) int64 that is at most k, for each k: recall at k from known ranks."""
     _check_ranks(rank)
     return {k: (rank <= k).double().mean().item() for k in _checked_ks(ks)}
 
@@ -109,8 +109,8 @@ def evaluate_retrieval(
     """The report of `retrieval_report` for a `DualEncoder` on every example of `loader`.
 
     Row i of a batch is an image and its caption. Where the batch has `group` (B,) int64, all images
-    and captions of one group are relevant to each other; otherwise only the pair is. The model is put
-    in evaluation mode on the device where it lies, and left in the mode it came in.
+    and captions of one group are relevant to each other; otherwise only the pair is. The model runs
+    in evaluation mode on the device where it lies, and is left in the mode it came in.
     """
     image, text, group = _embed(model, loader)
     both = retrieval_ranks(image, text, group, group)
@@ -131,18 +131,15 @@ def _embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tenso
             output = model(batch)
             images.append(output.image.float())
             texts.append(output.text.float())
-            groups.append(batch.get("group"))
+            groups += [batch["group"]] if "group" in batch else []
     finally:
         model.train(training)
     if not images:
         raise ValueError("the loader gave no batch, so there is nothing to evaluate")
-    grouped = all(group is not None for group in groups)
-    rows = sum(map(len, images))
-    return (
-        torch.cat(images),
-        torch.cat(texts),
-        torch.cat(groups) if grouped else torch.arange(rows, device=device),
-    )
+    if groups and len(groups) < len(images):
+        raise ValueError(f"only {len(groups)} of {len(images)} batches have a `group`")
+    image, text = torch.cat(images), torch.cat(texts)
+    return image, text, torch.cat(groups) if groups else torch.arange(len(image), device=device)
 
 
 def _report(

@@ -45,10 +45,10 @@ def retrieval_ranks(image: Tensor, text: Tensor, image_group: Tensor, text_group
 
     An image and a text are relevant to each other when their groups, `image_group` (I,) and
     `text_group` (T,) int64, are equal: captions carry the number of their image. Equals
-    `retrieval.ranks` of the inner products, ties counted against the model, but counts the scores at
-    or above the best relevant one block by block: nothing is sorted and no (I, T) mask exists. Scores
-    up to `KEPT_SCORES` are kept for the second direction, more are computed again. Half precision is
-    scored in float32.
+    `retrieval.ranks` of the inner products, ties counted against the model, but counts the scores
+    at or above the best relevant one block by block: nothing is sorted and no (I, T) mask exists.
+    Up to `KEPT_SCORES` scores are kept for the second direction, more are computed again. Half
+    precision is scored in float32.
 
     Raises ValueError for wrong shapes, NaN or infinite rows, or queries without a relevant item.
     """
@@ -85,8 +85,8 @@ def top_k(queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """`scores.topk(k)` for long rows: fold each row, keep the k columns with the largest maxima.
 
-    The k largest scores lie in at most k columns of the folded row, and no column outside the k with
-    the largest maxima can hold a larger one, so only those and the tail are looked at closely.
+    The k largest scores lie in at most k columns of the folded row, and no column outside the k
+    with the largest maxima can hold a larger one: only those and the tail need a closer look.
     """
     width = scores.shape[1] // FOLDS
     if width < 4 * k:
