@@ -1,0 +1,110 @@
+"""`stamps`: pictures with captions in many languages, sounds and spoken captions, for children's drawings.
+
+Knows the columns of the data set and its splits. Does not know where the files come from
+(`stamps_archive.py`) or what makes two examples belong together (`groups.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmtutor.data.dataset import Dataset
+from mmtutor.data.groups import fold_of, near_duplicate_pairs, normalised
+from mmtutor.data.stamps_archive import IMAGE_SIZE, Cached, prepare, read
+
+__all__ = ["leaks", "load", "prepare", "read"]
+
+
+def load(
+    split: str = "train",
+    *,
+    fold: int = 0,
+    folds: int = 5,
+    seed: int = 0,
+    image_size: int = IMAGE_SIZE,
+    root: Path | str | None = None,
+) -> Dataset:
+    """The stamps, read from the cache that `data_scripts/stamps.py` writes.
+
+    Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before traditional),
+    category, name (str); captions (dict language -> str); group int64 (N,): examples that share a caption or
+    nearly share a picture; sound (path of a sound effect, or ""); spoken (dict language -> path).
+
+    Args:
+        split: "all"; "test": the groups of fold `fold`; "train": those of the other folds.
+        fold: which of the `folds` folds is held out.
+        seed: which assignment of groups to folds.
+        image_size: S, at most 224.
+        root: the cache folder, `cache_dir()` if None.
+
+    Raises:
+        FileNotFoundError: if the cache is empty.
+        ValueError: for an unknown split, fold or image size.
+    """
+    if split not in ("all", "train", "test"):
+        raise ValueError(f"unknown split {split!r} of stamps: expected 'all', 'train' or 'test'")
+    if not 1 <= image_size <= IMAGE_SIZE:
+        raise ValueError(f"image_size is {image_size}: expected 1 to {IMAGE_SIZE}")
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold is {fold}: expected 0 to {folds - 1}")
+    cached = read(root)
+    dataset = Dataset(_columns(cached), name="stamps")
+    if split != "all":
+        groups, names = dataset.column("group").tolist(), dataset.column("name")
+        held_out = torch.from_numpy(fold_of(groups, names, folds, seed)) == fold
+        dataset = dataset.subset(held_out if split == "test" else ~held_out)
+    if image_size != IMAGE_SIZE:
+        dataset = dataset.with_column("image", _shrunk(dataset.column("image"), image_size))
+    return dataset
+
+
+def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
+    """What straddles two datasets: (name in one, name in other, "caption" or "picture"); empty if nothing does."""
+    captions = defaultdict(list)
+    for name, caption in zip(one.column("name"), one.column("caption"), strict=True):
+        captions[normalised(caption)].append(name)
+    found = [
+        (mine, name, "caption")
+        for name, caption in zip(other.column("name"), other.column("caption"), strict=True)
+        for mine in captions.get(normalised(caption), [])
+    ]
+    names = [*one.column("name"), *other.column("name")]
+    pairs = near_duplicate_pairs(torch.cat([one.column("image"), other.column("image")]).numpy())
+    across = pairs[(pairs[:, 0] < len(one)) & (pairs[:, 1] >= len(one))]
+    return found + [(names[i], names[j], "picture") for i, j in across.tolist()]
+
+
+def _columns(cached: Cached) -> dict[str, Any]:
+    """The columns of `load`; the pictures are mapped from the file, not read."""
+    stamps, folder = cached.stamps, cached.folder
+    images = np.load(folder / "images.npy", mmap_mode="c")
+    return {
+        "image": torch.from_numpy(images),
+        "caption": [stamp.captions["en"] for stamp in stamps],
+        "caption_zh": [
+            stamp.captions.get("zh_CN") or stamp.captions.get("zh_TW") or "" for stamp in stamps
+        ],
+        "captions": [stamp.captions for stamp in stamps],
+        "category": [stamp.name.partition("/")[0] for stamp in stamps],
+        "name": [stamp.name for stamp in stamps],
+        "group": torch.tensor([stamp.group for stamp in stamps]),
+        "sound": [str(folder / stamp.sound) if stamp.sound else "" for stamp in stamps],
+        "spoken": [
+            {language: str(folder / path) for language, path in stamp.spoken.items()} for stamp in stamps
+        ],
+    }
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    """uint8 (N, 3, S, S) -> (N, 3, side, side), antialiased."""
+    resize = torch.nn.functional.interpolate
+    parts = [
+        resize(part.float(), (side, side), mode="bilinear", antialias=True) for part in images.split(64)
+    ]
+    return torch.cat([part.round().clamp(0, 255).byte() for part in parts])

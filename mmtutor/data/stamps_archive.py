@@ -1,0 +1,219 @@
+"""From the package `tuxpaint-stamps-default` to the cached form of `stamps`, and back.
+
+Knows the layout of that package, what makes an example usable, and the cached form: `images.npy`, `stamps.json`
+and the sounds as files. Does not know how a package is read safely (`deb.py`), how a picture is (`pictures.py`),
+what belongs together (`groups.py`), or how files are written (`cache.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mmtutor.data.cache import atomic_file, atomic_folder, cache_dir, exclusive, sweep
+from mmtutor.data.deb import DebError, DebPackage
+from mmtutor.data.groups import group_of
+from mmtutor.data.pictures import PictureError, decode
+
+PACKAGE = "tuxpaint-stamps-default"
+FOLDER = "usr/share/tuxpaint/stamps"
+KNOWN_SHA256 = {
+    "2022.06.04-1": "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+}
+IMAGE_SIZE = 224
+FORMAT = 1  # of the cached form: raise it when what is stored changes
+KINDS = (".png", ".svg", ".txt", ".ogg", ".wav")
+SOUND = re.compile(r"(?P<stem>.+?)(?P<spoken>_desc(?:_(?P<language>[A-Za-z@_]+))?)?\.(?:ogg|wav)")
+TRANSLATION = re.compile(r"([A-Za-z@_]+)\.utf8=(.*)")
+
+
+@dataclass
+class Stamp:
+    """One example as stored: everything but its picture. Sounds are paths relative to the cached folder."""
+
+    name: str
+    captions: dict[str, str]
+    group: int = 0
+    sound: str = ""
+    spoken: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Cached:
+    """The cached form: `folder` holds pictures and sounds; `skipped` says of each unusable stamp why."""
+
+    folder: Path
+    version: str
+    sha256: str
+    stamps: list[Stamp]
+    skipped: dict[str, str]
+
+    def report(self) -> str:
+        """What is there and what was skipped, in a few lines."""
+        known = KNOWN_SHA256.get(self.version) == self.sha256
+        build = "Debian's known build" if known else "another build than Debian's known one"
+        lines = [
+            f"{PACKAGE} {self.version}: {build}, every file used equals its checksum in the package",
+            f"{len(self.stamps)} examples in {self.folder}; {len(self.skipped)} skipped",
+        ]
+        reasons = defaultdict(list)
+        for name, reason in sorted(self.skipped.items()):
+            reasons[reason].append(name)
+        lines += [f"  {len(names)} × {reason}: {', '.join(names)}" for reason, names in reasons.items()]
+        return "\n".join(lines)
+
+
+def prepare(archive: Path | str, root: Path | str | None = None) -> Cached:
+    """Verify a `.deb`, decode its pictures, and write the cached form under `root`, all or nothing.
+
+    Where the same archive has been cached before it is only read. What a killed run left is removed.
+
+    Raises:
+        FileNotFoundError: if there is no such archive.
+        DebError: if the archive is damaged, hostile or another package.
+        CacheError: if the cache cannot be written; what was cached before stays.
+    """
+    archive = Path(archive)
+    with open(archive, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    home = home_folder(root)
+    with exclusive(home):
+        sweep(home)
+        folder = home / f"{sha256[:16]}-{FORMAT}"
+        if not folder.is_dir():
+            with atomic_folder(folder) as partial:
+                _write(archive, sha256, partial)
+        with atomic_file(home / "current.json") as file:
+            file.write(json.dumps({"folder": folder.name}).encode())
+    return read(root)
+
+
+def read(root: Path | str | None = None) -> Cached:
+    """The cached form under `root` (`cache_dir()` if None). Raises FileNotFoundError saying what to do."""
+    home = home_folder(root)
+    try:
+        folder = home / json.loads((home / "current.json").read_bytes())["folder"]
+        stored = json.loads((folder / "stamps.json").read_bytes())
+    except FileNotFoundError:
+        stored = {}
+    if stored.get("format") != FORMAT:
+        raise FileNotFoundError(f"no stamps in {home}: get them with `python data_scripts/stamps.py`")
+    stamps = [Stamp(**stamp) for stamp in stored["stamps"]]
+    return Cached(folder, stored["version"], stored["sha256"], stamps, stored["skipped"])
+
+
+def home_folder(root: Path | str | None = None) -> Path:
+    """Where the stamps are under `root`, or under `cache_dir()`."""
+    return (Path(root) if root else cache_dir()) / "stamps"
+
+
+def _write(archive: Path, sha256: str, folder: Path) -> None:
+    """Fill the new folder `folder` with the cached form of `archive`."""
+    package = DebPackage(archive)
+    if package.fields.get("Package") != PACKAGE:
+        raise DebError(
+            f"{archive.name} is package {package.fields.get('Package')!r}: expected {PACKAGE!r}"
+        )
+    files = _unpack(package, folder / "sounds")
+    stamps, images, skipped = _examples(files)
+    if not stamps:
+        raise DebError(f"{archive.name}: no usable stamp in it ({len(skipped)} skipped)")
+    for stamp, group in zip(stamps, group_of([s.captions["en"] for s in stamps], images), strict=True):
+        stamp.group = group
+    with atomic_file(folder / "images.npy") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(images))
+        file.write(memoryview(images).cast("B"))
+    stored = {
+        "format": FORMAT,
+        "package": PACKAGE,
+        "version": package.fields.get("Version", "unknown"),
+        "sha256": sha256,
+        "skipped": skipped,
+        "stamps": [asdict(stamp) for stamp in stamps],
+    }
+    with atomic_file(folder / "stamps.json") as file:
+        file.write(json.dumps(stored, ensure_ascii=False).encode())
+
+
+def _unpack(package: DebPackage, sounds: Path) -> dict[str, bytes]:
+    """Write the sounds under `sounds`; return pictures and captions, and b"" for each sound, by name."""
+    files: dict[str, bytes] = {}
+    for name, data in package.files(FOLDER, _wanted):
+        if name.endswith((".ogg", ".wav")):
+            path = sounds / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            data = b""
+        files[name] = data
+    return files
+
+
+def _wanted(name: str) -> bool:
+    """Everything but symbols (letters, coins and shapes, which have no caption of interest)."""
+    return name.endswith(KINDS) and not name.startswith("symbols/")
+
+
+def _examples(files: dict[str, bytes]) -> tuple[list[Stamp], np.ndarray, dict[str, str]]:
+    """The usable stamps by name, their pictures uint8 [N, 3, S, S], and name -> reason for the others."""
+    stems = sorted({name[:-4] for name in files if name.endswith((".png", ".svg", ".txt"))})
+    stamps, images, skipped = {}, [], {}
+    for stem in stems:
+        try:
+            captions = _captions(files.get(f"{stem}.txt"))
+            image = _picture(files, stem)
+        except (_Unusable, PictureError) as error:
+            skipped[stem] = str(error)
+            continue
+        stamps[stem] = Stamp(stem, captions)
+        images.append(image.transpose(2, 0, 1))
+    _add_sounds(stamps, files)
+    shape = (len(images), 3, IMAGE_SIZE, IMAGE_SIZE)
+    return list(stamps.values()), np.array(images, np.uint8).reshape(shape), skipped
+
+
+class _Unusable(ValueError):
+    """Why a stamp cannot be an example."""
+
+
+def _picture(files: dict[str, bytes], stem: str) -> np.ndarray:
+    """The decoded picture of a stamp; the SVG where there are both."""
+    for ending in (".svg", ".png"):
+        if f"{stem}{ending}" in files:
+            return decode(files[f"{stem}{ending}"], IMAGE_SIZE)
+    raise _Unusable("no picture")
+
+
+def _captions(text: bytes | None) -> dict[str, str]:
+    """Language -> caption of a caption file: the first line is English ("en"), then `language.utf8=caption`."""
+    if text is None:
+        raise _Unusable("no caption file")
+    try:
+        first, *others = text.decode("utf-8-sig").splitlines() or [""]
+    except UnicodeDecodeError:
+        raise _Unusable("caption file is not UTF-8") from None
+    captions = {"en": " ".join(first.split())}
+    for language, caption in (found.groups() for line in others if (found := TRANSLATION.match(line))):
+        if words := " ".join(caption.split()):
+            captions[language] = words
+    if not captions["en"]:
+        raise _Unusable("empty English caption")
+    return captions
+
+
+def _add_sounds(stamps: dict[str, Stamp], files: dict[str, bytes]) -> None:
+    """Enter each sound effect and spoken caption with the stamp it belongs to."""
+    for name in files:
+        found = SOUND.fullmatch(name)
+        if not found or found["stem"] not in stamps:
+            continue
+        stamp, path = stamps[found["stem"]], f"sounds/{name}"
+        if found["spoken"]:
+            stamp.spoken[found["language"] or "en"] = path
+        else:
+            stamp.sound = path
