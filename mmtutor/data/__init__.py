@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import Any
 
 from mmtutor.data.batch import Batch, collate, loader, require
+from mmtutor.data.cache import cache_dir
 from mmtutor.data.dataset import Dataset
 
-__all__ = ["Batch", "Dataset", "collate", "load", "loader", "require"]
+__all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "require"]
 
 SOURCES = {"shapes": "mmtutor.data.shapes", "stamps": "mmtutor.data.stamps"}
 

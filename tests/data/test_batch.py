@@ -1,4 +1,4 @@
-"""`collate`, `require`, `loader`: padding, masks, stacking, order, and errors that name the cause."""
+"""`collate`, `require`, `loader`: padding, masks, stacking, order, and errors with their cause."""
 
 import pytest
 import torch
