@@ -1,0 +1,24 @@
+"""Encoders: a tensor of one modality becomes `Encoded` tokens with a mask."""
+
+from mmtutor.encoders.base import Encoded, encode
+from mmtutor.encoders.image import SmallCNN
+from mmtutor.encoders.pretrained import (
+    EfficientNetLite0,
+    FeatureEncoder,
+    WordLlama,
+    imagenet_categories,
+    load_efficientnet_lite0,
+)
+from mmtutor.encoders.text import SmallTransformer
+
+__all__ = [
+    "EfficientNetLite0",
+    "Encoded",
+    "FeatureEncoder",
+    "SmallCNN",
+    "SmallTransformer",
+    "WordLlama",
+    "encode",
+    "imagenet_categories",
+    "load_efficientnet_lite0",
+]

@@ -1,0 +1,6 @@
+"""Losses: functions on tensors, and the objectives that own their learned temperature."""
+
+from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_contrastive
+from mmtutor.losses.gather import gather_with_grad
+
+__all__ = ["ContrastiveObjective", "gather_with_grad", "info_nce", "sigmoid_contrastive"]

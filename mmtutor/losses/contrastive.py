@@ -1,0 +1,142 @@
+"""Contrastive losses over a batch of image-text pairs.
+
+Knows embeddings and which pairs belong together; knows nothing of encoders or of optimisation.
+Scores are computed in float32 at least, whatever the precision of the embeddings or of autocast:
+at a scale of 100 half precision cannot tell close neighbours apart.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.losses.gather import gather_with_grad
+
+
+def info_nce(
+    image: Tensor, text: Tensor, logit_scale: Tensor | float, relevant: Tensor | None = None
+) -> Tensor:
+    """Symmetric InfoNCE (van den Oord et al. 2018, eq. 4; Radford et al. 2021, fig. 3).
+
+    Row i of `image` and row i of `text` are a pair; all other rows are negatives, but those that
+    `relevant` marks. A query with several positives aims at the uniform distribution over them.
+
+    Args:
+        image: (B, D) floating point, usually of unit length.
+        text: (B, D) likewise.
+        logit_scale: positive factor on the inner products, one over the temperature.
+        relevant: (B, B) bool, [i, j] = text j also describes image i. The diagonal always counts.
+
+    Returns:
+        A scalar, the mean of the two directions; 0 for a batch of one.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    logits = pairwise_logits(image, text, logit_scale)
+    positive = positives(logits, relevant).to(logits.dtype)
+    return (_cross_entropy(logits, positive) + _cross_entropy(logits.T, positive.T)) / 2
+
+
+def sigmoid_contrastive(
+    image: Tensor,
+    text: Tensor,
+    logit_scale: Tensor | float,
+    bias: Tensor | float,
+    relevant: Tensor | None = None,
+) -> Tensor:
+    """Sigmoid loss (SigLIP, Zhai et al. 2023, eq. 1): every pair is one yes-or-no question.
+
+    Args:
+        image: (B, D) floating point, usually of unit length.
+        text: (B, D) likewise.
+        logit_scale: positive factor on the inner products.
+        bias: added to every score; starts far below zero because nearly all pairs are negatives.
+        relevant: (B, B) bool, [i, j] = text j also describes image i. The diagonal always counts.
+
+    Returns:
+        A scalar: the sum over all B * B pairs, divided by B.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    logits = pairwise_logits(image, text, logit_scale) + bias
+    sign = 2 * positives(logits, relevant).to(logits.dtype) - 1  # +1 a pair, -1 not
+    return -F.logsigmoid(sign * logits).sum() / len(logits)
+
+
+def pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
+    """Scaled inner products of all pairs: (B, D), (B, D) -> (B, B), in float32 at least."""
+    if image.ndim != 2 or image.shape != text.shape or not len(image):
+        raise ValueError(
+            "image and text must both have shape (B, D) with B >= 1, "
+            f"got {tuple(image.shape)} and {tuple(text.shape)}"
+        )
+    dtype = torch.promote_types(image.dtype, torch.float32)
+    with torch.autocast(image.device.type, enabled=False):
+        return logit_scale * (image.to(dtype) @ text.to(dtype).T)
+
+
+def positives(logits: Tensor, relevant: Tensor | None) -> Tensor:
+    """(B, B) bool: the diagonal, and whatever `relevant` adds to it."""
+    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    if relevant is None:
+        return diagonal
+    if relevant.shape != logits.shape or relevant.dtype != torch.bool:
+        raise ValueError(
+            f"relevant must be bool of shape {tuple(logits.shape)}, "
+            f"got {relevant.dtype} of shape {tuple(relevant.shape)}"
+        )
+    return relevant | diagonal
+
+
+def _cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
+    target = positive / positive.sum(dim=1, keepdim=True)
+    return -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+class ContrastiveObjective(nn.Module):
+    """A contrastive loss together with what it learns: log scale and, for the sigmoid, bias.
+
+    Over several processes all embeddings are gathered, so negatives come from the whole batch.
+
+    Args:
+        kind: "info_nce" or "sigmoid".
+        init_scale: first factor on the inner products; None means the papers' own, 1 / 0.07 for
+            InfoNCE (Radford et al. 2021) and 10 for the sigmoid, whose bias starts at -10
+            (Zhai et al. 2023).
+        max_scale: the learned scale is brought back here when it grows past it, as CLIP's is.
+    """
+
+    def __init__(
+        self, kind: str = "info_nce", init_scale: float | None = None, max_scale: float = 100.0
+    ) -> None:
+        super().__init__()
+        if kind not in ("info_nce", "sigmoid"):
+            raise ValueError(f"kind must be 'info_nce' or 'sigmoid', got {kind!r}")
+        self.kind = kind
+        self.max_scale = max_scale
+        scale = init_scale or (10.0 if kind == "sigmoid" else 1 / 0.07)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.bias = nn.Parameter(torch.tensor(-10.0)) if kind == "sigmoid" else None
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The current factor on the inner products, a positive scalar."""
+        return self.log_scale.exp()
+
+    def forward(self, output: tuple[Tensor, Tensor], batch: dict[str, Tensor]) -> Tensor:
+        """`output` has `.image` and `.text` (B, D); equal `batch["group"]` (B,) are positives."""
+        with (
+            torch.no_grad()
+        ):  # the parameter itself, for a clamp in the graph would stop its gradient
+            self.log_scale.clamp_(max=math.log(self.max_scale))
+        image, text = gather_with_grad(output.image), gather_with_grad(output.text)
+        relevant = None
+        if "group" in batch:
+            group = gather_with_grad(batch["group"])
+            relevant = group[:, None] == group[None, :]
+        if self.kind == "sigmoid":
+            return sigmoid_contrastive(image, text, self.logit_scale, self.bias, relevant)
+        return info_nce(image, text, self.logit_scale, relevant)

@@ -1,0 +1,200 @@
+"""The training loop: the only `backward` in the package.
+
+Knows how to run any model and objective over a loader on a CPU, a GPU or several (by `torchrun`),
+through Hugging Face Accelerate. Knows nothing of modalities, of particular losses or of metrics.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmtutor.training.history import History, PendingLosses
+from mmtutor.training.optimisation import (
+    SCHEDULES,
+    learning_rate_factor,
+    make_optimizer,
+    mixed_precision,
+)
+from mmtutor.training.resume import load_training, save_training
+
+Objective = Callable[[tuple[Tensor, ...], dict[str, Tensor]], Tensor]
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+def fit(
+    model: nn.Module,
+    objective: nn.Module | Objective,
+    loader: DataLoader,
+    *,
+    epochs: int,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    warmup: float = 0.1,
+    schedule: str = "cosine",
+    clip_norm: float | None = 1.0,
+    accumulate: int = 1,
+    precision: str = "auto",
+    optimizer: torch.optim.Optimizer | None = None,
+    validate: Validate | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Minimise `objective(model(batch), batch)` over the batches of `loader`.
+
+    Trains `model` in place and leaves it on the training device, in eval mode.
+
+    Args:
+        model: maps a batch to its output.
+        objective: maps output and batch to a scalar; a module's parameters are trained too.
+        loader: a DataLoader of batches.
+        epochs: passes over the loader, those of a resumed checkpoint included.
+        lr, weight_decay: of AdamW; vectors and scalars do not decay. Unused with `optimizer`.
+        warmup: share of all optimiser steps in [0, 1] over which the learning rate rises.
+        schedule: "cosine" falls to zero at the last step, "constant" stays.
+        clip_norm: largest norm of the whole gradient; None does not clip.
+        accumulate: batches whose gradients are averaged before one optimiser step. A contrastive
+            loss still sees the negatives of one batch only.
+        precision: "auto", "fp32", "fp16" or "bf16"; "auto" is fp32 without a GPU.
+        optimizer: instead of AdamW; must hold the objective's parameters too. Its learning rates
+            are warmed up and scheduled all the same.
+        validate: called with the model in eval mode, without gradients, after every epoch; the
+            numbers it returns are put into the history.
+        checkpoint: folder for `training.safetensors`, written after every epoch. If it is there
+            already, training goes on from it: in one process, bit for bit as if never interrupted.
+        progress: whether to show a tqdm bar.
+
+    Raises:
+        FloatingPointError: a loss is NaN or infinite; names step, epoch and batch. On a CPU no
+            update has used that loss; elsewhere a few may have, but no checkpoint.
+        ValueError: an argument is out of range, nothing is trainable, or the checkpoint is damaged
+            or of another model or loader.
+    """
+    _check(loader, epochs, accumulate, warmup, schedule)
+    try:
+        accelerator = Accelerator(mixed_precision=mixed_precision(precision))
+        both = _ModelAndObjective(model, objective).to(accelerator.device)
+        optimizer = optimizer or make_optimizer(both, lr, weight_decay)
+        run = _Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
+        run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
+        return run.train(epochs, validate, checkpoint and Path(checkpoint), progress)
+    finally:  # Accelerate keeps its settings for the process; the next fit may want others.
+        AcceleratorState._reset_state()
+        GradientState._reset_state()
+
+
+def _check(loader: DataLoader, epochs: int, accumulate: int, warmup: float, schedule: str) -> None:
+    if not isinstance(loader, DataLoader):
+        raise TypeError(f"loader must be a DataLoader, got {type(loader).__name__}")
+    if not len(loader):
+        raise ValueError("the loader gives no batch: the dataset is empty or smaller than a batch")
+    if epochs < 1 or accumulate < 1:
+        raise ValueError(f"epochs and accumulate must be at least 1, got {epochs} and {accumulate}")
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup is a share of all steps in [0, 1], got {warmup}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+
+
+class _ModelAndObjective(nn.Module):
+    """One module from batch to loss, so that precision and several processes wrap both at once."""
+
+    def __init__(self, model: nn.Module, objective: nn.Module | Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.objective(self.model(batch), batch)
+
+
+class _Run:
+    """One call of `fit`: what its epochs share."""
+
+    factor: Callable[[int], float]
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        both: _ModelAndObjective,
+        optimizer: torch.optim.Optimizer,
+        loader: DataLoader,
+        accumulate: int,
+        clip_norm: float | None,
+    ) -> None:
+        self.accelerator, self.both, self.loader = accelerator, both, loader
+        self.wrapped, self.optimizer, self.batches = accelerator.prepare(both, optimizer, loader)
+        self.parameters = [p for p in both.parameters() if p.requires_grad]
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        self.accumulate, self.clip_norm = accumulate, clip_norm
+        self.steps = -(-len(self.batches) // accumulate)  # optimiser steps in an epoch
+        self.history = History()
+
+    def train(
+        self, epochs: int, validate: Validate | None, folder: Path | None, progress: bool
+    ) -> History:
+        file = folder and folder / "training.safetensors"
+        if file and file.exists():
+            load_training(file, self)
+        show = progress and self.accelerator.is_main_process
+        done = len(self.history.loss)
+        with tqdm(total=self.steps * epochs, initial=done, disable=not show, unit="step") as bar:
+            for epoch in range(len(self.history.epochs), epochs):
+                bar.set_description(f"epoch {epoch + 1}/{epochs}")
+                self.train_epoch(epoch, PendingLosses(self.accelerator, self.history, bar))
+                self.end_epoch(epoch, validate)
+                if file and self.accelerator.is_main_process:
+                    save_training(file, self)
+        self.both.eval()
+        return self.history
+
+    def train_epoch(self, epoch: int, losses: PendingLosses) -> None:
+        self.both.train()
+        started, count = perf_counter(), len(self.batches)
+        for i, batch in enumerate(self.batches):
+            first = i - i % self.accumulate
+            group = min(self.accumulate, count - first)  # the last group may be smaller
+            closes = i == first + group - 1
+            step = epoch * self.steps + i // self.accumulate
+            with nullcontext() if closes else self.accelerator.no_sync(self.wrapped):
+                loss = self.wrapped(batch)
+                losses.add(
+                    loss, 1 / group, step, f"step {step}, epoch {epoch}, batch {i} of {count}"
+                )
+                self.accelerator.backward(loss / group if group > 1 else loss)
+            if closes:
+                self.update(step)
+            self.history.examples += _size(batch) * self.accelerator.num_processes
+        losses.flush()
+        self.history.seconds += perf_counter() - started
+
+    def update(self, step: int) -> None:
+        """One optimiser step, at the learning rate of `step`."""
+        factor = self.factor(step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        if self.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.history.learning_rate.append(self.rates[0] * factor)
+
+    def end_epoch(self, epoch: int, validate: Validate | None) -> None:
+        losses = self.history.loss[epoch * self.steps :]
+        record = {"epoch": epoch, "loss": sum(losses) / len(losses)}
+        if validate:
+            self.both.eval()
+            with torch.no_grad():
+                record |= validate(self.both.model)
+        self.history.epochs.append(record)
+
+
+def _size(batch: dict[str, Tensor]) -> int:
+    return len(next(iter(batch.values())))
