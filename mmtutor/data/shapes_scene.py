@@ -1,0 +1,167 @@
+"""What is in a `shapes` example: vocabulary, the `Scene` struct, sampling, relations and meaning.
+
+Knows the attributes and the rules of composition. Does not know pixels (`shapes_render.py`) or
+words in a sentence (`shapes_captions.py`); questions, sound or video would be made from the same
+`Scene`.
+
+A scene holds 1 to 3 objects in the cells of a 3 x 3 grid. Object k + 1 stands in the same row or
+the same column as object k, and object k + 2 does not share a line with object k, so that "left of"
+(same row), "above" (same column) and their inverses hold for exactly one way of saying the scene.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+IntArray = np.ndarray  # of int64
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
+SIZES = ("small", "large")
+RELATIONS = ("left of", "right of", "above", "below")
+POSITIONS = (
+    *("top left", "top centre", "top right"),
+    *("middle left", "middle", "middle right"),
+    *("bottom left", "bottom centre", "bottom right"),
+)
+BACKGROUNDS = 4
+MAX_OBJECTS = 3
+WORDINGS = 12
+OFFSETS = 1024
+
+INVERSE = np.array([1, 0, 3, 2])  # of each relation
+PHRASES = len(SIZES) * len(COLOURS) * len(SHAPES)
+# One shape of each colour, (8,), appears in the split "unseen" alone; the other five, (8, 5), anywhere.
+HELD_OUT_SHAPE = (np.arange(len(COLOURS)) + 4) % len(SHAPES)
+SEEN_SHAPES = (HELD_OUT_SHAPE[:, None] + np.arange(1, len(SHAPES))) % len(SHAPES)
+
+DRAWS = 32  # random words set aside for each example
+
+
+@dataclass(frozen=True)
+class Scene:
+    """N scenes of at most K objects, in the order in which captions mention them; -1: absent.
+
+    Attributes:
+        count: (N,) number of objects, 1..K.
+        background: (N,) index of the grey shade, 0..BACKGROUNDS-1 from light to dark.
+        shape, colour, size: (N, K) indices into SHAPES, COLOURS, SIZES.
+        position: (N, K) grid cell, row-major, an index into POSITIONS.
+        offset: (N, K, 2) place (x, y) within the free room of the cell, 0..OFFSETS-1.
+        wording: (N, 2) which paraphrase says it in English and in Chinese, 0..WORDINGS-1.
+
+    All int64, and free of any picture size.
+    """
+
+    count: IntArray
+    background: IntArray
+    shape: IntArray
+    colour: IntArray
+    size: IntArray
+    position: IntArray
+    offset: IntArray
+    wording: IntArray
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @property
+    def max_objects(self) -> int:
+        return self.shape.shape[1]
+
+    @property
+    def object(self) -> IntArray:
+        """(N, K) size, colour and shape as one number in 0..PHRASES-1; -1 where absent."""
+        code = (self.size * len(COLOURS) + self.colour) * len(SHAPES) + self.shape
+        return np.where(self.shape < 0, -1, code)
+
+    @property
+    def relation(self) -> IntArray:
+        """(N, K - 1) how object k stands to object k + 1, an index into RELATIONS; -1: absent."""
+        row, column = np.divmod(self.position, 3)
+        beside = np.where(column[:, :-1] < column[:, 1:], 0, 1)
+        stacked = np.where(row[:, :-1] < row[:, 1:], 2, 3)
+        relation = np.where(row[:, :-1] == row[:, 1:], beside, stacked)
+        return np.where(self.position[:, 1:] < 0, -1, relation)
+
+
+def sample(n: int, stream: tuple[int, int], max_objects: int = 2, unseen: bool = False) -> Scene:
+    """Draw n scenes from the random stream named by two non-negative integers.
+
+    Example i depends on the stream and i alone: fewer scenes are a prefix of more. Colours within a
+    scene differ. With `unseen`, one object of each scene has a colour and shape that are otherwise
+    never combined; without it, none has. Bits come from PCG64, whose stream NumPy keeps fixed
+    between versions, and every step after them is integer arithmetic: equal on every platform.
+    """
+    bits = np.random.PCG64(np.random.SeedSequence(stream)).random_raw((n, DRAWS))
+    words = iter((bits >> np.uint64(32)).astype(np.int64).T)  # [DRAWS, N], 32 random bits each
+
+    def below(bound: int | IntArray) -> IntArray:
+        """The next uniform integer in [0, bound) of each example."""
+        return (next(words) * bound) >> 32
+
+    def each(bound: int) -> IntArray:
+        """The same for each object: (N, MAX_OBJECTS)."""
+        return np.stack([below(bound) for _ in range(MAX_OBJECTS)], axis=1)
+
+    count = 1 + below(max_objects)
+    background, wording = below(BACKGROUNDS), np.stack([below(WORDINGS), below(WORDINGS)], axis=1)
+    order = np.stack([next(words) for _ in COLOURS], axis=1).argsort(axis=1, kind="stable")
+    colour = order[:, :MAX_OBJECTS]
+    novel = unseen & (np.arange(MAX_OBJECTS) == below(count)[:, None])
+    shape = np.where(novel, HELD_OUT_SHAPE[colour], SEEN_SHAPES[colour, each(SEEN_SHAPES.shape[1])])
+    size, offset = each(len(SIZES)), np.stack([each(OFFSETS), each(OFFSETS)], axis=2)
+    position = _positions(below(9), below(2), [below(2) for _ in range(MAX_OBJECTS - 1)])
+
+    absent = np.arange(max_objects) >= count[:, None]  # [N, K]
+    parts = {"shape": shape, "colour": colour, "size": size, "position": position}
+    padded = {key: np.where(absent, -1, part[:, :max_objects]) for key, part in parts.items()}
+    offset = np.where(absent[..., None], -1, offset[:, :max_objects])
+    return Scene(count, background, offset=offset, wording=wording, **padded)
+
+
+def meaning(scene: Scene) -> IntArray:
+    """(N,) a number that is equal for two scenes exactly when their captions mean the same.
+
+    What a caption says: the size, colour and shape of each object; the cell of a lone object; the
+    relation of each object to the next. "A left of B" and "B right of A" are one meaning.
+    """
+    ids = np.zeros(len(scene), dtype=np.int64)
+    for count in range(1, scene.max_objects + 1):
+        rows = scene.count == count
+        objects, relation = scene.object[rows, :count], scene.relation[rows, : count - 1]
+        forward = _chain(objects, relation)
+        backward = _chain(objects[:, ::-1], INVERSE[relation[:, ::-1]])
+        place = scene.position[rows, 0] if count == 1 else 0
+        ids[rows] = (np.minimum(forward, backward) * 9 + place) * MAX_OBJECTS + count - 1
+    return ids
+
+
+def exchange_colours(scene: Scene) -> Scene:
+    """The scenes with the first two objects' colours exchanged: same words, another meaning."""
+    colour = scene.colour.copy()
+    pairs = scene.count >= 2
+    colour[pairs, :2] = colour[pairs, 1::-1]
+    return replace(scene, colour=colour)
+
+
+def _positions(first: IntArray, axis: IntArray, steps: list[IntArray]) -> IntArray:
+    """(N, MAX_OBJECTS) cells of a walk along row and column in turn, 1 or 2 cells a step."""
+    row, column = np.divmod(first, 3)
+    cells = [first]
+    for step in steps:
+        row = np.where(axis == 0, row, (row + 1 + step) % 3)
+        column = np.where(axis == 0, (column + 1 + step) % 3, column)
+        cells.append(3 * row + column)
+        axis = 1 - axis
+    return np.stack(cells, axis=1)
+
+
+def _chain(objects: IntArray, relation: IntArray) -> IntArray:
+    """(M,) one number for object, relation, object, ... ; objects (M, C), relation (M, C - 1)."""
+    code = objects[:, 0]
+    for k in range(relation.shape[1]):
+        code = (code * len(RELATIONS) + relation[:, k]) * PHRASES + objects[:, k + 1]
+    return code
