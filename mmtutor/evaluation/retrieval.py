@@ -161,7 +161,7 @@ def _chance(relevant_count: Tensor, gallery_size: int, ks: Sequence[int]) -> dic
     ks = _checked_ks(ks)
     counts, queries = relevant_count.cpu().unique(return_counts=True)
     draw = torch.arange(min(max(ks), gallery_size), dtype=torch.float64)  # [K]: items drawn before
-    miss = ((gallery_size - counts[:, None] - draw) / (gallery_size - draw)).clamp(min=0)
+    miss = (gallery_size - counts[:, None] - draw) / (gallery_size - draw)
     missed_all = miss.cumprod(1)  # [counts, K]: all of the first K + 1 draws miss
     share = queries.double() / queries.sum()
     return {k: (share @ (1 - missed_all[:, min(k, gallery_size) - 1])).item() for k in ks}
