@@ -33,7 +33,7 @@ OFFSETS = 1024
 
 INVERSE = np.array([1, 0, 3, 2])  # of each relation
 PHRASES = len(SIZES) * len(COLOURS) * len(SHAPES)
-# One shape of each colour, (8,), appears in the split "unseen" alone; the other five, (8, 5), anywhere.
+# One shape of each colour, (8,), appears in split "unseen" alone; the other five, (8, 5), anywhere.
 HELD_OUT_SHAPE = (np.arange(len(COLOURS)) + 4) % len(SHAPES)
 SEEN_SHAPES = (HELD_OUT_SHAPE[:, None] + np.arange(1, len(SHAPES))) % len(SHAPES)
 
