@@ -1,0 +1,211 @@
+"""The command line: `mmtutor run`, `mmtutor list`, `mmtutor doctor`.
+
+Knows how to find a recipe, run it and keep its result, and how to describe this machine in words.
+Knows nothing of what a recipe does.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module, metadata
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    help="Run the experiments of the book Multimodal Large Models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="Which experiment; `mmtutor list` names them.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for metrics.json, model.safetensors, curve.png.")
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="Size of the run; default: as this machine allows.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the preset's seed.")] = None,
+) -> None:
+    """Run one experiment and write its metrics, model and training curve."""
+    from mmtutor.notebook.plots import learning_curve
+    from mmtutor.notebook.setup import default_preset
+    from mmtutor.recipes.results import plain, require_writable, write_result
+
+    module = _find(recipe)
+    preset = preset or default_preset()
+    try:
+        config = module.Config.preset(preset)
+        config = config if seed is None else replace(config, seed=seed)
+    except ValueError as error:
+        _stop(str(error), code=2)
+    try:
+        require_writable(out)
+    except OSError as error:
+        _stop(f"cannot write to --out {out}: {error.strerror or error}", code=2)
+    try:
+        result = module.run(config)
+    except (OSError, FloatingPointError, ImportError) as error:
+        _stop(f"{recipe} stopped: {error}", code=1)
+    typer.echo("\n".join(_lines(plain(result.metrics))))
+    command = ["mmtutor", "run", recipe, "--preset", preset, "--out", str(out)]
+    command += [] if seed is None else ["--seed", str(seed)]
+    try:
+        write_result(result, out, shlex.join(command), preset, learning_curve(result.history))
+    except OSError as error:
+        _stop(f"the result could not be written: {error}", code=1)
+    typer.echo(f"Written to {out}: metrics.json, model.safetensors, curve.png")
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """Name every experiment and say what it is."""
+    for name, module in _recipes().items():
+        typer.echo(f"{name}: {(module.__doc__ or '').partition(chr(10))[0]}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say in plain words what machine, versions, data and cache there are."""
+    for part in (_machine, _gpu, _versions, _extras, _shapes, _stamps, _cache):
+        try:
+            typer.echo(part())
+        except Exception as error:  # whatever is broken here is what the reader wants to hear of
+            typer.echo(f"{part.__name__[1:].capitalize()}: could not be found out ({error}).")
+
+
+def _recipes() -> dict[str, ModuleType]:
+    """Every recipe by name."""
+    modules = {name: import_module(f"mmtutor.recipes.{name}") for name in _module_names()}
+    return {name: module for name, module in modules.items() if _is_recipe(module)}
+
+
+def _find(recipe: str) -> ModuleType:
+    """The recipe called `recipe`, with a dash or an underscore; or stop, naming those there are."""
+    name = recipe.replace("-", "_")
+    if name in _module_names() and _is_recipe(module := import_module(f"mmtutor.recipes.{name}")):
+        return module
+    _stop(f"unknown recipe {recipe!r}: expected one of {', '.join(_recipes())}", code=2)
+
+
+def _module_names() -> list[str]:
+    import mmtutor.recipes
+
+    return sorted(module.name for module in iter_modules(mmtutor.recipes.__path__))
+
+
+def _is_recipe(module: ModuleType) -> bool:
+    return hasattr(module, "Config") and hasattr(module, "run")
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(f"mmtutor: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _lines(metrics: dict, indent: str = "") -> Iterator[str]:
+    """One line a number."""
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield (
+                f"{indent}{name}: {value:.4g}"
+                if isinstance(value, float)
+                else f"{indent}{name}: {value}"
+            )
+
+
+def _machine() -> str:
+    from mmtutor.machine import hardware
+
+    found = hardware()
+    system = f"{platform.system()} on {platform.machine()}"
+    size = f"{found['cores']} cores, {found['memory_gib']} GiB memory"
+    return f"Machine: {found['cpu']}, {size}, {system}."
+
+
+def _gpu() -> str:
+    from mmtutor.machine import hardware
+    from mmtutor.notebook.setup import default_preset, precision
+
+    found = hardware()
+    how = f"training uses {precision()} and the preset {default_preset()!r}"
+    if "gpu" not in found:
+        return f"GPU: none that torch can use; {how}."
+    return f"GPU: {found['gpu']} with {found['gpu_memory_gib']} GiB; {how}."
+
+
+def _versions() -> str:
+    from mmtutor.machine import versions
+
+    return f"Versions: {', '.join(f'{name} {version}' for name, version in versions().items())}."
+
+
+def _extras() -> str:
+    """Which extras of `pyproject.toml` are installed, and how to get the others."""
+    try:
+        requirements = metadata.requires("mmtutor") or []
+    except metadata.PackageNotFoundError:
+        return "Extras: unknown, because mmtutor runs from its source and is not installed."
+    extras: dict[str, list[str]] = {}
+    for requirement in requirements:
+        if extra := re.search(r"extra == ['\"]([\w-]+)['\"]", requirement):
+            extras.setdefault(extra[1], []).append(re.match(r"[\w.-]+", requirement)[0])
+    missing = {extra: [n for n in names if not _installed(n)] for extra, names in extras.items()}
+    complete = ", ".join(extra for extra, names in missing.items() if not names) or "none"
+    lines = [f"Extras that are complete: {complete}."]
+    for extra, names in missing.items():
+        if names:
+            lines.append(f'  {extra} lacks {", ".join(names)}: pip install "mmtutor[{extra}]"')
+    return "\n".join(lines)
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _shapes() -> str:
+    return "Data, shapes: built in, made when asked for."
+
+
+def _stamps() -> str:
+    from mmtutor.data.stamps import read
+
+    try:
+        return f"Data, stamps: {len(read().stamps)} pictures in the cache."
+    except FileNotFoundError as error:
+        return f"Data, stamps: {error}."
+
+
+def _cache() -> str:
+    from mmtutor.data import cache_dir
+    from mmtutor.machine import GIB
+
+    folder = cache_dir()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(standing).free
+    state = f"holds {size / 2**20:.0f} MiB" if folder.exists() else "is not there yet"
+    return f"Cache: {folder} {state}; the disk has {free / GIB:.1f} GiB free."
+
+
+if __name__ == "__main__":
+    app()

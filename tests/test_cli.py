@@ -1,0 +1,213 @@
+"""The command line with a recipe made up for the test, and with a real one at its smallest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import mmtutor.recipes
+from mmtutor import cli
+from mmtutor.recipes.results import plain
+
+RECIPE = '''"""A recipe that trains nothing."""
+from dataclasses import dataclass
+from torch import nn, tensor
+from mmtutor.recipes.results import Result
+from mmtutor.training import History
+
+CALLS = []
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 2
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name):
+        if name not in ("tiny", "cpu"):
+            raise ValueError(f"unknown preset {name!r}: expected one of tiny, cpu")
+        return cls()
+
+def run(config):
+    CALLS.append(config)
+    if config.seed == 13:
+        raise FloatingPointError("the loss is nan at step 7, epoch 0, batch 7 of 9")
+    metrics = {"recall": {1: tensor(0.25)}, "lost": float("nan"), "none": None}
+    return Result(metrics, History(loss=[2.0, 1.0]), nn.Linear(config.size, 1), config)
+'''
+
+
+@pytest.fixture
+def fake_recipe(tmp_path, monkeypatch):
+    """A module `mmtutor.recipes.fake`, and beside it a helper that is no recipe."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/fake.py").write_text(RECIPE)
+    (tmp_path / "recipes/fake_helper.py").write_text("Config = 1\n")
+    monkeypatch.setattr(
+        mmtutor.recipes, "__path__", [*mmtutor.recipes.__path__, str(tmp_path / "recipes")]
+    )
+    yield
+    for name in ("fake", "fake_helper"):
+        sys.modules.pop(f"mmtutor.recipes.{name}", None)
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def calls() -> list:
+    """How the fake recipe was called; none if it was never imported."""
+    return getattr(sys.modules.get("mmtutor.recipes.fake"), "CALLS", [])
+
+
+def one_sentence(text: str) -> bool:
+    return text.startswith("mmtutor: ") and text.count("\n") == 1
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_run_writes_metrics_model_and_curve(tmp_path):
+    out = tmp_path / "new" / "out"
+    done = invoke("run", "fake", "--preset", "tiny", "--out", out, "--seed", "5")
+    assert done.exit_code == 0, done.output
+    assert "recall:\n  1: 0.25" in done.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curve.png",
+        "metrics.json",
+        "model.safetensors",
+    ]
+    record = json.loads((out / "metrics.json").read_text())
+    assert record["metrics"] == {"recall": {"1": 0.25}, "lost": None, "none": None}
+    assert record["config"] == {"size": 2, "seed": 5}
+    assert (record["preset"], record["seed"]) == ("tiny", 5)
+    assert record["history"]["loss"] == [2.0, 1.0]
+    assert record["command"] == f"mmtutor run fake --preset tiny --out {out} --seed 5"
+    assert torch.__version__.startswith(record["versions"]["torch"])
+    assert record["hardware"]["cores"] >= 1
+    assert record["date"].endswith("+00:00")
+    assert load_file(out / "model.safetensors")["weight"].shape == (1, 2)
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_the_preset_defaults_to_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMTUTOR_PRESET", "cpu")
+    assert invoke("run", "fake", "--out", tmp_path / "out").exit_code == 0
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["preset"] == "cpu"
+
+
+@pytest.mark.usefixtures("fake_recipe")
+@pytest.mark.parametrize("recipe", ["nothing", "fake_helper", "results"])
+def test_unknown_recipe_names_those_there_are(tmp_path, recipe):
+    done = invoke("run", recipe, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert one_sentence(done.stderr)
+    assert f"unknown recipe {recipe!r}: expected one of fake, retrieval" in done.stderr
+    assert "helper" not in done.stderr.partition("expected")[2]
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_unknown_preset_names_those_there_are(tmp_path):
+    done = invoke("run", "fake", "--preset", "huge", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert one_sentence(done.stderr)
+    assert "unknown preset 'huge': expected one of tiny, cpu" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_an_out_that_cannot_be_written_is_found_before_training(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = invoke("run", "fake", "--preset", "tiny", "--out", out)
+        assert done.exit_code == 2
+        assert one_sentence(done.stderr)
+        assert f"cannot write to --out {out}" in done.stderr
+    assert calls() == []
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_a_run_that_stops_says_why_and_keeps_the_older_result(tmp_path):
+    assert invoke("run", "fake", "--preset", "tiny", "--out", tmp_path / "out").exit_code == 0
+    before = (tmp_path / "out/metrics.json").read_bytes()
+    done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path / "out", "--seed", "13")
+    assert done.exit_code == 1
+    assert one_sentence(done.stderr)
+    assert "the loss is nan at step 7, epoch 0, batch 7 of 9" in done.stderr
+    assert (tmp_path / "out/metrics.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_a_full_disk_leaves_the_older_result_whole(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert invoke("run", "fake", "--preset", "tiny", "--out", out).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    done = invoke("run", "fake", "--preset", "tiny", "--out", out, "--seed", "1")
+    assert done.exit_code == 1
+    assert "recall" in done.stdout  # the numbers are on the screen all the same
+    assert one_sentence(done.stderr)
+    assert "could not be written" in done.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_list_describes_every_recipe():
+    done = invoke("list")
+    assert done.exit_code == 0
+    assert "fake: A recipe that trains nothing.\n" in done.output
+    assert "fake_helper" not in done.output
+
+
+def test_doctor_speaks_of_everything(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path / "cache"))
+    done = invoke("doctor")
+    assert done.exit_code == 0
+    for part in (
+        "Machine: ",
+        "GPU: ",
+        "Versions: python ",
+        "Extras",
+        "shapes: built in",
+        "Cache: ",
+    ):
+        assert part in done.output
+    assert "Data, stamps: no stamps in" in done.output
+    assert "data_scripts/stamps.py" in done.output
+    assert f"{tmp_path / 'cache'} is not there yet" in done.output
+
+
+def test_doctor_goes_on_when_a_part_is_broken(tmp_path, monkeypatch):
+    (tmp_path / "stamps").mkdir()
+    (tmp_path / "stamps/current.json").write_text("broken")
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path))
+    done = invoke("doctor")
+    assert done.exit_code == 0
+    assert "Stamps: could not be found out" in done.output
+    assert "Cache: " in done.output
+
+
+def test_doctor_names_the_extras_that_are_missing(monkeypatch):
+    requirements = [
+        "torch>=2",
+        'pytest>=8; extra == "test"',
+        'no-such-thing>=1; extra == "hub"',
+    ]
+    monkeypatch.setattr(cli.metadata, "requires", lambda name: requirements)
+    output = invoke("doctor").output
+    assert "Extras that are complete: test." in output
+    assert 'hub lacks no-such-thing: pip install "mmtutor[hub]"' in output
+
+
+def test_plain_keeps_paths_and_numbers():
+    assert plain({1: (Path("a"), torch.ones(2), float("inf"))}) == {"1": ["a", [1.0, 1.0], None]}
