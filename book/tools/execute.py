@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     write_atomically(book.build / "timings.json", as_json(done))
     if options.timings and not code:
         write_atomically(book.root / TIMINGS, as_json(done))
+    print("\nslowest notebooks:" if done else "no notebook has been executed")
     for timing in sorted(done, key=lambda t: -t.seconds)[:5]:
         print(f"  {timing.seconds:7.1f} s  {timing.chapter}")
     return code

@@ -77,9 +77,12 @@ def pytest_exception_interact(node: Any, call: pytest.CallInfo) -> None:
     print(f"{'-' * 75}\nbook/{chapter}.md, cell {cell}: {summary}\n", flush=True)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
+    report = yield
     if report.when == "call" and report.passed:
-        file(Path(report.fspath), report.duration)
+        file(item.path, call.duration)
+    return report
 
 
 def file(path: Path, seconds: float) -> None:

@@ -1,0 +1,140 @@
+"""Render the book from the executed copies; nothing is executed here.
+
+    python -m book.tools.render
+
+Assembles `_build/site-src` from `book/`, builds it with Jupyter Book into a folder of its own with
+warnings as errors, and puts that in the place of `_build/html` only if it succeeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from book.tools.execute import Timing, read_executed, timings
+from book.tools.layout import Book, digest, swap_folder
+from book.tools.sync import to_json
+
+CARD = re.compile(r"(:::+\{admonition\}[^\n]*\n:class: chapter-card\n.*?)(\n:::)", re.DOTALL)
+LEFT_OUT = shutil.ignore_patterns("*.ipynb", "tools", ".*", "__pycache__")
+KEY_FILE = ".source-key"
+BUILD_PAGE = "appendix/build.md"
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="render", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
+    book = Book(parser.parse_args(argv).root)
+    site = assemble(book)
+    key = site_key(site)
+    if not is_current(book, key) and not build(book, site, key):
+        kept = f"; the last good book is still at {book.html}" if book.html.exists() else ""
+        print(f"render: failed, see the warnings above{kept}", file=sys.stderr)
+        return 1
+    print(f"\nThe book is ready. Open {(book.html / 'index.html').as_uri()}")
+    return 0
+
+
+def assemble(book: Book) -> Path:
+    """Lay out what Jupyter Book reads: pages, executed notebooks, build page, MathJax."""
+    site = book.build / "site-src"
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(book.source, site, ignore=LEFT_OUT)
+    runs = {run.chapter: run for run in timings(book)}
+    for chapter in book.chapters():
+        name = book.name(chapter)
+        page = read_executed(book, chapter)
+        for cell in page.cells:
+            if cell.cell_type == "markdown":
+                cell.source = with_run_time(cell.source, runs[name])
+        (site / f"{name}.md").unlink()
+        (site / f"{name}.ipynb").write_text(to_json(page), encoding="utf-8")
+    (site / BUILD_PAGE).parent.mkdir(exist_ok=True)
+    (site / BUILD_PAGE).write_text(build_page(list(runs.values())), encoding="utf-8")
+    copy_mathjax(site / "_static" / "mathjax")
+    return site
+
+
+def with_run_time(text: str, run: Timing) -> str:
+    """Add the measured time as the last line of the chapter's card, if the card is in `text`."""
+    line = f"- **Run time**: {in_words(run.seconds)} on {run.machine}, measured by this build."
+    return CARD.sub(lambda card: f"{card[1].rstrip()}\n{line}{card[2]}", text, count=1)
+
+
+def in_words(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
+
+
+def build_page(runs: list[Timing]) -> str:
+    """How long each chapter ran, when, on what, and with which versions."""
+    rows = [f"| `{run.chapter}` | {run.seconds:.1f} | {run.date} | {run.machine} |" for run in runs]
+    seconds = sum(run.seconds for run in runs)
+    versions = sorted({pair for run in runs for pair in run.versions.items()})
+    return "\n".join(
+        [
+            "# How this book was built",
+            "",
+            "Every chapter was executed from top to bottom before this page was written. "
+            "These are the times, wall clock, with the machine and the versions they belong to.",
+            "",
+            "| Chapter | Seconds | Date | Machine |",
+            "|---|--:|---|---|",
+            *rows,
+            f"| all | {seconds:.1f} | | |",
+            "",
+            "| Package | Version |",
+            "|---|---|",
+            *(f"| {name} | {version} |" for name, version in versions),
+            "",
+        ]
+    )
+
+
+def copy_mathjax(target: Path) -> None:
+    """Take MathJax from its wheel, so that formulas need no network."""
+    wheel = importlib.util.find_spec("sphinx-mathjax-offline")
+    source = Path(wheel.origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        copy = shutil.copytree if (source / name).is_dir() else shutil.copy2
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(source / name, target / name)
+
+
+def site_key(site: Path) -> str:
+    files = [path for path in sorted(site.rglob("*")) if path.is_file()]
+    parts = [(path.relative_to(site).as_posix().encode(), path.read_bytes()) for path in files]
+    return digest([part for pair in parts for part in pair] + [sys.version.encode()])
+
+
+def is_current(book: Book, key: str) -> bool:
+    noted = book.html / KEY_FILE
+    return noted.exists() and noted.read_text() == key
+
+
+def build(book: Book, site: Path, key: str) -> bool:
+    """Run Jupyter Book; swap the result in on success, keep the last good book on failure."""
+    output = book.build / "render"
+    shutil.rmtree(output, ignore_errors=True)
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["-W", "--keep-going", "-q", "--path-output", str(output)]
+    command = [*jupyter_book, "build", *options, str(site)]
+    print("render: Jupyter Book is building the pages", flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    html = output / "_build" / "html"
+    if done.returncode or not (html / "index.html").exists():
+        print(done.stdout, file=sys.stderr)
+        return False
+    (html / KEY_FILE).write_text(key)
+    swap_folder(html, book.html)
+    shutil.rmtree(output, ignore_errors=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
