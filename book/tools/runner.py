@@ -7,11 +7,8 @@ Knows one run of pytest; which notebooks are stale is decided by `book.tools.exe
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,9 @@ from nbclient import NotebookClient
 from nbmake.pytest_items import NotebookFile
 
 from book.tools.layout import write_atomically
+from mmtutor.machine import hardware, versions
 
-PACKAGES = ("torch", "numpy", "transformers", "jupyter-book")
+PACKAGES = ("transformers", "torchvision", "jupyter-book")
 
 
 class Client(NotebookClient):
@@ -93,7 +91,7 @@ def file(path: Path, seconds: float) -> None:
         "seconds": round(seconds, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "versions": versions(*PACKAGES),
     }
     run = next(parent for parent in path.parents if parent.name == "run")
     target = run.parent / "executed" / path.relative_to(run)
@@ -101,16 +99,7 @@ def file(path: Path, seconds: float) -> None:
 
 
 def machine() -> str:
-    """The hardware in words: processor, usable cores, accelerator."""
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    words = f"{processor()}, {cores} cores"
-    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words
-
-
-def processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    """The hardware in words: processor, usable cores, GPU if there is one."""
+    found = hardware()
+    words = f"{found['cpu']}, {found['cores']} cores"
+    return f"{words}, {found['gpu']}" if "gpu" in found else words

@@ -1,0 +1,65 @@
+# Two commands are all a reader needs: `make book` and `make test`.
+#   make book    install, get the data, execute what changed, render, say where to open it
+#   make test    unit tests, then every notebook that changed
+#   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
+#   make check   lint, format, layers, sync, spelling   make bench   the benchmarks
+#   make timings keep the measured run times            make clean   forget every build product
+#   make constraints   note the installed versions
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS := book,hub,pretrained,test
+SPELLED := README.md CONTRIBUTING.md book mmtutor tests benchmarks data_scripts
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := book
+.PHONY: book test notebooks serve sync check data bench timings constraints clean
+
+book: notebooks
+	@$(BIN)/python -m book.tools.render
+	@$(BIN)/python -m book.tools.links
+
+test: data sync
+	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m book.tools.execute
+
+notebooks: data sync
+	@$(BIN)/python -m book.tools.execute
+
+data: $(READY)
+	@$(BIN)/python data_scripts/stamps.py
+
+sync: $(READY)
+	@$(BIN)/python -m book.tools.sync $(if $(CHECK),--check) $(if $(FIRST_CELL),--first-cell)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell $(wildcard $(SPELLED))
+	$(BIN)/python -m book.tools.sync --check
+	$(BIN)/python -m book.tools.links
+
+serve: book
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+bench: data
+	$(BIN)/python -m benchmarks
+
+timings: notebooks
+	@$(BIN)/python -m book.tools.execute --timings
+
+constraints: $(READY)
+	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable \
+		| grep -viE '^(nvidia|cuda|triton)'; } > constraints.new && mv constraints.new constraints.txt
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .import_linter_cache
+
+# One pip call sees torch and torchvision together, so that it takes two that match.
+$(READY): pyproject.toml constraints.txt book/tools/make_venv.sh
+	@bash book/tools/make_venv.sh $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+		--constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
