@@ -1,0 +1,1 @@
+"""How fast `mmtutor` is, each row against a named peer in one process: `python -m benchmarks`."""

@@ -1,0 +1,166 @@
+"""Timing two ways of doing one thing fairly.
+
+Knows interleaved rounds, medians and quartiles, peak memory, and the table they end in.
+Does not know what is compared.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Any
+
+from mmtutor.data.cache import atomic_file
+from mmtutor.machine import GIB, hardware, versions
+
+PEERS = ("faiss-cpu", "torchmetrics", "pillow")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row: our way, a peer's way, and what must hold between them.
+
+    Attributes:
+        what: the job, with its sizes.
+        peer: the name of the other way.
+        ours, theirs: do the whole job and return its result.
+        same: raises AssertionError if the two results (ours, theirs) are not the same.
+        at_most: bound on our time over theirs; None only reports.
+        rounds: how often each is timed.
+        memory_gib: bound on our peak extra memory; None does not measure it.
+        examples: how many examples the job makes or reads, to report a rate; None does not.
+    """
+
+    what: str
+    peer: str
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+    same: Callable[[Any, Any], None]
+    at_most: float | None = None
+    rounds: int = 9
+    memory_gib: float | None = None
+    examples: int | None = None
+
+
+def measure(name: str, row: Comparison) -> dict[str, Any]:
+    """Check that both ways agree, then time them in turn; the numbers of `results.json`.
+
+    The first call of each warms it up and is not timed; which way goes first alternates.
+    """
+    ours, extra = with_peak_memory(row.ours) if row.memory_gib else (row.ours(), None)
+    row.same(ours, row.theirs())
+    del ours
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for round_ in range(row.rounds):
+        for way in ("ours", "theirs") if round_ % 2 == 0 else ("theirs", "ours"):
+            times[way].append(seconds(getattr(row, way)))
+    ratios = [a / b for a, b in zip(times["ours"], times["theirs"], strict=True)]
+    low, middle, high = quantiles(ratios, n=4, method="inclusive")
+    held = row.at_most is None or middle <= row.at_most
+    if row.memory_gib and extra is not None:
+        held = held and extra <= row.memory_gib
+    return {
+        "name": name,
+        "what": row.what,
+        "peer": row.peer,
+        "seconds": median(times["ours"]),
+        "peer_seconds": median(times["theirs"]),
+        "ratio": middle,
+        "ratio_quartiles": [low, high],
+        "rounds": row.rounds,
+        "at_most": row.at_most,
+        "extra_memory_gib": extra,
+        "extra_memory_at_most_gib": row.memory_gib,
+        "examples_per_second": row.examples and row.examples / median(times["ours"]),
+        "held": held,
+    }
+
+
+def seconds(job: Callable[[], Any]) -> float:
+    """Wall-clock time of one call, without garbage collection or freeing its result."""
+    gc.disable()
+    try:
+        started = perf_counter()
+        result = job()
+        taken = perf_counter() - started
+    finally:
+        gc.enable()
+    del result
+    return taken
+
+
+def with_peak_memory(job: Callable[[], Any]) -> tuple[Any, float | None]:
+    """The result of `job`, and by how many GiB memory rose at most; None where none can say."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # forget the highest memory use so far
+        before = _status("VmRSS")
+    except OSError:
+        return job(), None
+    result = job()
+    return result, (_status("VmHWM") - before) / GIB
+
+
+def _status(field: str) -> int:
+    """A size in bytes from this process's status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no {field} in the status of this process")
+
+
+def record(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write `results.json` and `results.md`; rows of other benchmarks stay if made on the same."""
+    made = {"hardware": hardware(), "versions": versions(*PEERS)}
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    names = {row["name"] for row in rows}
+    rows = [row | {"date": date, "load": os.getloadavg()[0]} for row in rows]
+    try:
+        older = json.loads((folder / "results.json").read_text())
+    except FileNotFoundError:
+        older = {}
+    if {key: older.get(key) for key in made} == made:
+        rows = [row for row in older["rows"] if row["name"] not in names] + rows
+    found = made | {"rows": sorted(rows, key=lambda row: row["name"])}
+    with atomic_file(folder / "results.json") as file:
+        file.write((json.dumps(found, indent=2) + "\n").encode())
+    with atomic_file(folder / "results.md") as file:
+        file.write(markdown(found).encode())
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table, and under it the machine and the versions."""
+    machine = found["hardware"]
+    size = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+    lines = [
+        "| Benchmark | Job | Peer | Ours | Peer's | Ratio (quartiles) | Bound | Held |",
+        "|---|---|---|--:|--:|--:|--:|---|",
+        *map(_line, found["rows"]),
+        "",
+        f"Ratio: our time over the peer's, median of interleaved rounds. {machine['cpu']}, {size}; "
+        + ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    low, high = row["ratio_quartiles"]
+    bounds, ours = [], f"{row['seconds']:.3g} s"
+    if row["at_most"] is not None:
+        bounds.append(f"≤ {row['at_most']:g}")
+    if row["extra_memory_gib"] is not None:
+        ours += f", {row['extra_memory_gib']:.2f} GiB extra"
+        bounds.append(f"≤ {row['extra_memory_at_most_gib']:g} GiB")
+    if row["examples_per_second"]:
+        ours += f", {row['examples_per_second']:,.0f}/s"
+    held = ("yes" if row["held"] else "NO") if bounds else "–"
+    cells = [f"`{row['name']}`", row["what"], row["peer"], ours, f"{row['peer_seconds']:.3g} s"]
+    cells += [f"{row['ratio']:.3g} ({low:.3g}–{high:.3g})", ", ".join(bounds) or "–", held]
+    return f"| {' | '.join(cells)} |"

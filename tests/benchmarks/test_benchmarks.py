@@ -1,0 +1,98 @@
+"""Every benchmark at toy size, its two ways checked against each other; and the results table."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from benchmarks import fit_overhead, harness, recall, shapes_generation, stamps_loading, top_k
+from benchmarks.__main__ import NAMES
+from benchmarks.harness import Comparison, measure, record, with_peak_memory
+
+SMALL = {
+    "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
+    "recall": lambda: recall.comparisons(images=20, dim=8),
+    "shapes_generation": lambda: shapes_generation.comparisons(40),
+    "top_k": lambda: top_k.comparisons(20, 500, 8),
+}
+
+
+def test_every_benchmark_is_tested_here():
+    assert set(NAMES) == {*SMALL, "stamps_loading"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_both_ways_agree_at_toy_size(name):
+    for comparison in SMALL[name]():
+        comparison.same(comparison.ours(), comparison.theirs())
+
+
+@pytest.mark.usefixtures("stamps_cache")
+def test_stamps_from_cache_equal_decoded_files():
+    (comparison,) = [c.same(c.ours(), c.theirs()) or c for c in stamps_loading.comparisons(limit=4)]
+    assert comparison.examples == 4
+
+
+def compare(ours: float, theirs: float, **options) -> Comparison:
+    """Two ways that take, in seconds, what is given."""
+    ways = [lambda t=t: time.sleep(t) or t for t in (ours, theirs)]
+    return Comparison("sleep", "a clock", *ways, lambda a, b: None, rounds=3, **options)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only sleeping moves."""
+    now = [0.0]
+    monkeypatch.setattr(harness, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+
+
+@pytest.mark.usefixtures("clock")
+def test_ratio_rate_and_bound():
+    row = measure("name", compare(2, 8, at_most=0.3, examples=10))
+    assert (row["ratio"], row["ratio_quartiles"]) == (0.25, [0.25, 0.25])
+    assert (row["seconds"], row["peer_seconds"], row["examples_per_second"]) == (2, 8, 5)
+    assert row["held"]
+    assert not measure("name", compare(2, 8, at_most=0.2))["held"]
+    assert measure("name", compare(2, 8))["held"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_memory_bound_that_fails_is_marked(monkeypatch):
+    monkeypatch.setattr(harness, "with_peak_memory", lambda job: (job(), 1.5))
+    assert not measure("name", compare(1, 8, at_most=1, memory_gib=1))["held"]
+    assert measure("name", compare(1, 8, at_most=1, memory_gib=2))["held"]
+
+
+def test_results_that_differ_are_not_timed():
+    def differ(ours, theirs):
+        raise AssertionError("not the same")
+
+    with pytest.raises(AssertionError, match="not the same"):
+        measure("name", Comparison("job", "peer", lambda: 1, lambda: 2, differ))
+
+
+def test_peak_memory_counts_what_was_freed():
+    size = 256 * 2**20
+    result, extra = with_peak_memory(lambda: len(b"\1" * size))
+    assert result == size
+    assert extra is None or 0.2 < extra < 0.4
+
+
+@pytest.mark.usefixtures("clock")
+def test_record_keeps_other_rows_of_the_same_machine(tmp_path):
+    record([measure("one", compare(1, 2, at_most=1)), measure("two", compare(1, 1))], tmp_path)
+    record([measure("two", compare(3, 1, at_most=1))], tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [(row["name"], row["ratio"]) for row in found["rows"]] == [("one", 0.5), ("two", 3)]
+    table = (tmp_path / "results.md").read_text()
+    assert "| `one` | sleep | a clock | 1 s | 2 s | 0.5 (0.5–0.5) | ≤ 1 | yes |" in table
+    assert "| `two` | sleep | a clock | 3 s | 1 s | 3 (3–3) | ≤ 1 | NO |" in table
+    assert found["versions"]["python"] in table
+    found["hardware"]["cpu"] = "another"
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    record([measure("two", compare(1, 1))], tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["two"]
