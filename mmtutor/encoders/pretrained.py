@@ -6,16 +6,13 @@ training or of what the features are used for.
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor.data.tokenizer import SubwordTokenizer
 from mmtutor.encoders.base import Encoded
 from mmtutor.encoders.efficientnet import FEATURES, EfficientNetLite, read_weights
-
-if TYPE_CHECKING:
-    from mmtutor.data.tokenizer import SubwordTokenizer
 
 # EfficientNet-Lite saw pixels 0..255 as (pixel - 127) / 128; ours are pixel / 255.
 PIXEL_MEAN = 127 / 255
@@ -118,10 +115,8 @@ class WordLlama(nn.Module):
         )
 
     @staticmethod
-    def tokenizer() -> "SubwordTokenizer":
+    def tokenizer() -> SubwordTokenizer:
         """The tokenizer the embeddings belong to."""
-        from mmtutor.data.tokenizer import SubwordTokenizer
-
         return SubwordTokenizer.from_file(
             _wordllama() / "tokenizers" / "l2_supercat_tokenizer_config.json"
         )

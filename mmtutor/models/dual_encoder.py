@@ -7,7 +7,6 @@ is retrieved.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.encoders.base import encode
@@ -82,4 +81,6 @@ class DualEncoder(nn.Module):
 
 def unit(x: Tensor) -> Tensor:
     """Scale rows to length 1, in float32 at least; a row of zeros stays zeros."""
-    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=-1)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    length = x.norm(dim=-1, keepdim=True)
+    return x / length.masked_fill(length == 0, 1)

@@ -1,19 +1,19 @@
 """Models and training states on disk: safetensors, written atomically, read strictly.
 
-Knows files and state dicts; knows nothing of the training loop. A file is written under a temporary
-name in the same folder, flushed to the disk and renamed, so what stands under the final name is
-always whole, whatever kills the process. Nothing is pickled.
+Knows files and state dicts; knows nothing of the training loop. What stands under a checkpoint's
+name is always whole, whatever kills the process (`atomic_file`). Nothing is pickled.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
+
+from mmtutor.data.cache import atomic_file
 
 
 class CheckpointError(ValueError):
@@ -24,7 +24,7 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     """Write the model's parameters and buffers to `path` as safetensors, atomically.
 
     Raises:
-        OSError: the folder cannot be written or the disk is full; an older file stays as it was.
+        CacheError: the folder cannot be written or is full; an older file stays as it was.
     """
     write_tensors(path, model.state_dict())
 
@@ -58,20 +58,11 @@ def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], path: str | P
 def write_tensors(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any] | None = None
 ) -> None:
-    """Write tensors and JSON metadata as safetensors: temporary name, fsync, rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and JSON metadata as safetensors, whole or not at all."""
     # Copies, because safetensors refuses tensors that share memory (tied weights).
     copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(copies, temporary, {"json": json.dumps(metadata or {})})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as file:
+        file.write(save(copies, {"json": json.dumps(metadata or {})}))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

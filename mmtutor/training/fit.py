@@ -54,7 +54,7 @@ def fit(
     Args:
         model: maps a batch to its output.
         objective: maps output and batch to a scalar; a module's parameters are trained too.
-        loader: a DataLoader of batches.
+        loader: a DataLoader of batches; over several processes its batch size is that of each.
         epochs: passes over the loader, those of a resumed checkpoint included.
         lr, weight_decay: of AdamW; vectors and scalars do not decay. Unused with `optimizer`.
         warmup: share of all optimiser steps in [0, 1] over which the learning rate rises.
@@ -68,7 +68,8 @@ def fit(
         validate: called with the model in eval mode, without gradients, after every epoch; the
             numbers it returns are put into the history.
         checkpoint: folder for `training.safetensors`, written after every epoch. If it is there
-            already, training goes on from it: in one process, bit for bit as if never interrupted.
+            already, training goes on from it: in one process, bit for bit as if never interrupted,
+            but that transforms with random streams of their own begin them anew.
         progress: whether to show a tqdm bar.
 
     Raises:
@@ -157,6 +158,7 @@ class _Run:
 
     def train_epoch(self, epoch: int, losses: PendingLosses) -> None:
         self.both.train()
+        self.batches.set_epoch(epoch)  # for samplers that shuffle by the epoch's number
         started, count = perf_counter(), len(self.batches)
         for i, batch in enumerate(self.batches):
             first = i - i % self.accumulate

@@ -1,0 +1,96 @@
+import importlib.util
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmtutor.encoders import EfficientNetLite0, FeatureEncoder, WordLlama
+from mmtutor.encoders.efficientnet import SameConv
+
+
+@pytest.fixture(scope="module")
+def tower():
+    return EfficientNetLite0()
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_same_convolution_pads_as_tensorflow_says(size, kernel, stride):
+    """out = ceil(in / stride); of an odd total the larger part goes after, not before."""
+    conv = SameConv(1, 1, kernel, stride, bias=False)
+    x = torch.randn(1, 1, size, size)
+    out = conv(x)
+    assert out.shape[-1] == -(-size // stride)
+    total = max((out.shape[-1] - 1) * stride + kernel - size, 0)
+    before, after = total // 2, total - total // 2
+    padded = F.pad(x, (before, after, before, after))
+    torch.testing.assert_close(out, F.conv2d(padded, conv.weight, stride=stride))
+    assert before <= after
+
+
+def test_tower_gives_a_grid_of_features_and_logits(tower):
+    image = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        encoded = tower(image)
+        logits = tower.logits(image)
+        assert encoded.tokens.shape == (1, 49, tower.dim)
+        assert encoded.mask.all()
+        torch.testing.assert_close(encoded.tokens[:, 1], tower.features(image)[:, :, 0, 1])
+        torch.testing.assert_close(logits, tower.classify(encoded.pooled()))
+        assert logits.shape == (1, 1000)
+
+
+def test_tower_expects_its_own_normalisation(tower):
+    with torch.no_grad():
+        grey = torch.full((1, 3, 64, 64), 127 / 255)
+        torch.testing.assert_close(tower.features(grey), tower.network.features(grey * 0))
+
+
+def test_frozen_tower_never_changes(tower):
+    tower.train()
+    before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
+    with torch.no_grad():
+        assert not tower.features(torch.rand(2, 3, 32, 32)).requires_grad
+    assert not any(p.requires_grad for p in tower.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tower.state_dict().items())
+
+
+def test_trainable_tower_sends_gradients_to_all_it_uses():
+    tower = EfficientNetLite0(trainable=True).train()
+    tower(torch.rand(2, 3, 32, 32)).pooled().sum().backward()
+    unused = {name for name, p in tower.named_parameters() if p.grad is None}
+    assert unused == {"network.classifier.weight", "network.classifier.bias"}
+    assert tower.network.stem.norm.training
+
+
+def test_feature_encoder_passes_features_on():
+    features = torch.rand(3, 4)
+    assert torch.equal(FeatureEncoder(4)(features).pooled(), features)
+    with pytest.raises(ValueError, match=r"image_features.*\(B, 4\).*\(3, 5\)"):
+        FeatureEncoder(4)(torch.rand(3, 5))
+
+
+def test_wordllama_knows_that_a_cat_is_more_a_kitten_than_a_tractor():
+    encoder, tokenizer = WordLlama(), WordLlama.tokenizer()
+    cat, kitten, tractor = (
+        encoder(torch.tensor([tokenizer.encode(word)])).pooled()[0]
+        for word in ("cat", "kitten", "tractor")
+    )
+    assert cat.shape == (256,)
+    assert F.cosine_similarity(cat, kitten, dim=0) > F.cosine_similarity(cat, tractor, dim=0) + 0.2
+    assert not encoder.embedding.weight.requires_grad
+    assert WordLlama(trainable=True).embedding.weight.requires_grad
+
+
+def test_wordllama_is_read_without_being_imported():
+    WordLlama()
+    assert "wordllama" not in sys.modules
+
+
+@pytest.mark.parametrize("build", [EfficientNetLite0, WordLlama, WordLlama.tokenizer])
+def test_missing_wheel_says_what_to_install(monkeypatch, build):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "mmtutor\[pretrained\]"'):
+        build()
