@@ -60,6 +60,6 @@ clean:
 # One pip call sees torch and torchvision together, so that it takes two that match.
 $(READY): pyproject.toml constraints.txt book/tools/make_venv.sh
 	@bash book/tools/make_venv.sh $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	$(BIN)/python -m pip install --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@

@@ -2,9 +2,9 @@
 
     python -m book.tools.links
 
-A link inside the book must lead to a file, and its #anchor to an element of that file. A link out of
-the book is only looked at, never followed: CI has no network. What a page loads to be read (scripts,
-styles, pictures) must lie in the book itself, so that it reads offline.
+A link inside the book must lead to a file, and its #anchor to an element of that file. A link out
+of the book is only looked at, never followed: CI has no network. What a page loads to be read
+(scripts, styles, pictures) must lie in the book itself, so that it reads offline.
 """
 
 from __future__ import annotations

@@ -31,7 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="render", description=__doc__)
     parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
     book = Book(parser.parse_args(argv).root)
-    site = assemble(book)
+    try:
+        site = assemble(book)
+    except FileNotFoundError as error:
+        print(f"render: {error}; run `make book`", file=sys.stderr)
+        return 1
     key = site_key(site)
     if not is_current(book, key) and not build(book, site, key):
         kept = f"; the last good book is still at {book.html}" if book.html.exists() else ""

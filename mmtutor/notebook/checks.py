@@ -64,5 +64,13 @@ def _same(answer: Any, expected: Any, tolerance: float) -> bool:
             and all(_same(a, e, tolerance) for a, e in zip(answer, expected, strict=True))
         )
     if isinstance(expected, float):
-        return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
+        return math.isclose(_number(answer), expected, rel_tol=tolerance, abs_tol=tolerance)
     return bool(answer == expected)
+
+
+def _number(answer: Any) -> float:
+    """A number, or a tensor or array of one number; NaN for anything else."""
+    try:
+        return math.nan if isinstance(answer, str) else float(answer)
+    except (TypeError, ValueError, RuntimeError):
+        return math.nan

@@ -1,0 +1,138 @@
+"""Every chapter keeps the form that CONTRIBUTING.md describes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from book.tools import sync
+from book.tools.layout import Book, front_matter
+
+BOOK = Book()
+CHAPTERS = BOOK.chapters()
+SECTIONS = ("Pitfalls", "Exercises", "Further reading")
+CARD_LINES = ("**You will be able to", "**Prerequisites", "**Hardware")
+EXERCISES = 2
+CELL_LINES = 20
+CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+BIB_KEY = re.compile(r"^@\w+\{([^,\s]+),", re.MULTILINE)
+START = r"^:::+\s*\{{{}-start\}}(.*)$"
+
+
+@pytest.fixture(params=CHAPTERS, ids=BOOK.name)
+def chapter(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def cells(chapter):
+    return sync.notebook(chapter).cells
+
+
+@pytest.fixture
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def text(chapter) -> str:
+    return chapter.read_text(encoding="utf-8")
+
+
+def test_there_are_chapters_and_the_toc_lists_them():
+    toc = (BOOK.source / "_toc.yml").read_text()
+    listed = set(re.findall(r"^\s*- file: (\S+)$", toc, re.MULTILINE))
+    assert CHAPTERS
+    assert {BOOK.name(chapter) for chapter in CHAPTERS} <= listed
+
+
+def test_the_notebooks_are_in_step_with_their_text():
+    assert sync.first_cell_problems(BOOK) == []
+    assert sync.stray_notebooks(BOOK) == []
+    assert sync.sync(BOOK, write=False) == []
+
+
+def test_the_committed_notebook_has_no_outputs(chapter):
+    notebook = json.loads(chapter.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_front_matter_names_the_text_format(chapter):
+    head = front_matter(chapter)
+    assert head["jupytext"]["text_representation"]["format_name"] == "myst"
+    assert head["kernelspec"]["name"] == "python3"
+
+
+def test_it_begins_with_a_label_and_one_title(cells):
+    first = cells[0]
+    assert first.cell_type == "markdown"
+    assert re.match(r"\([a-z0-9-]+\)=\n# \S", first.source)
+
+
+def test_the_second_code_cell_sets_up_this_chapter(chapter, code):
+    assert "from mmtutor.notebook import" in code[1].source
+    assert f'setup("{BOOK.name(chapter)}"' in code[1].source
+
+
+def test_the_card_says_goal_needs_and_hardware_but_no_time(text):
+    cards = re.findall(
+        r"^:::+\{admonition\} At a glance\n:class: chapter-card\n(.*?)^:::", text, re.M | re.S
+    )
+    assert len(cards) == 1
+    assert all(line in cards[0] for line in CARD_LINES)
+    assert "Run time" not in cards[0]
+
+
+def test_it_has_the_closing_sections_in_order(text):
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert [heading for heading in headings if heading in SECTIONS] == list(SECTIONS)
+    assert headings[-1] == SECTIONS[-1]
+
+
+def test_every_exercise_has_a_folded_solution(text):
+    labels = re.findall(r"^:::+\s*\{exercise-start\}.*\n:label: (\S+)$", text, re.MULTILINE)
+    solutions = re.findall(
+        r"^:::+\s*\{solution-start\} (\S+)\n:class: dropdown$", text, re.MULTILINE
+    )
+    assert len(labels) >= EXERCISES
+    assert len(set(labels)) == len(labels)
+    assert sorted(solutions) == sorted(labels)
+    for kind in ("exercise", "solution"):
+        ends = text.count(f"{{{kind}-end}}")
+        assert ends == len(labels) == len(re.findall(START.format(kind), text, re.MULTILINE))
+
+
+def test_code_cells_are_short(code):
+    long = [cell.source for cell in code[1:] if len(cell.source.splitlines()) > CELL_LINES]
+    assert not long, f"more than {CELL_LINES} lines: {long}"
+
+
+def test_claim_cells_assert(code):
+    for cell in code:
+        if "claim" in cell.metadata.get("tags", []):
+            assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+
+
+def test_figures_have_a_name_and_a_caption(code):
+    figures = [cell.metadata["mystnb"]["figure"] for cell in code if "mystnb" in cell.metadata]
+    names = [figure.get("name") for figure in figures]
+    assert all(names)
+    assert len(set(names)) == len(names)
+    assert all(figure.get("caption") for figure in figures)
+
+
+def test_cited_keys_are_in_the_bibliography(text):
+    keys = set(BIB_KEY.findall((BOOK.source / "references.bib").read_text(encoding="utf-8")))
+    cited = {key.strip() for group in CITATION.findall(text) for key in group.split(",")}
+    assert cited, "it cites nothing"
+    assert cited <= keys
+
+
+def test_bibliography_keys_are_unique():
+    keys = BIB_KEY.findall((BOOK.source / "references.bib").read_text(encoding="utf-8"))
+    assert sorted(set(keys)) == sorted(keys)

@@ -1,0 +1,80 @@
+"""What makes a chapter stale, what a failing cell says, and that a good copy outlives a bad run."""
+
+import json
+
+import pytest
+
+from book.tools import execute
+from tests.book.tiny import tiny_book, write_chapter
+
+
+@pytest.fixture
+def book(tmp_path):
+    return tiny_book(tmp_path, "print(6 * 7)")
+
+
+def key(book):
+    return execute.key(book, book.chapters()[0])
+
+
+def test_the_key_follows_code_package_versions_and_preset(book, monkeypatch):
+    keys = [key(book)]
+    write_chapter(book, "print(6 * 8)")
+    keys.append(key(book))
+    (book.root / "mmtutor").mkdir()
+    (book.root / "mmtutor/model.py").write_text("x = 1\n")
+    keys.append(key(book))
+    (book.root / "mmtutor/model.py").write_text("x = 2\n")
+    keys.append(key(book))
+    (book.root / "constraints.txt").write_text("torch==2.15.0\n")
+    keys.append(key(book))
+    monkeypatch.setenv("MMTUTOR_PRESET", "t4")
+    keys.append(key(book))
+    write_chapter(book, ":tags: [raises-exception]\n\nprint(6 * 8)")
+    keys.append(key(book))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_does_not_follow_prose_looks_or_stored_timings(book):
+    before = key(book)
+    write_chapter(book, ":tags: [hide-input]\n\nprint(6 * 7)", prose="New words.")
+    (book.root / execute.TIMINGS).parent.mkdir(parents=True)
+    (book.root / execute.TIMINGS).write_text("{}")
+    assert key(book) == before
+
+
+def test_a_chapter_runs_once_and_a_failing_cell_harms_nothing(book, capfd):
+    chapter = book.chapters()[0]
+    assert execute.main(["--root", str(book.root)]) == 0
+    shown = capfd.readouterr().out
+    assert "labs/tiny  cell" in shown
+    assert "1 to run" in shown
+
+    copy = execute.executed_copy(book, chapter)
+    kept = copy.read_bytes()
+    page = execute.read_executed(book, chapter)
+    assert page.cells[-1].outputs[0].text == "42\n"
+    noted = json.loads((book.build / "timings.json").read_text())["labs/tiny"]
+    assert noted["seconds"] > 0
+    assert noted["versions"]["python"]
+
+    assert execute.main(["--root", str(book.root)]) == 0
+    assert "0 to run" in capfd.readouterr().out
+
+    write_chapter(book, "print(6 * 7)", "numbers = [1, 2]\nnumbers[7]")
+    assert execute.main(["--root", str(book.root)]) != 0
+    shown = capfd.readouterr().out
+    assert "FAILED  book/labs/tiny.md, cell 5 of 5" in shown
+    assert "numbers[7]" in shown
+    assert "IndexError" in shown
+    assert copy.read_bytes() == kept
+    with pytest.raises(FileNotFoundError, match="labs/tiny has not been executed since"):
+        execute.read_executed(book, chapter)
+
+
+def test_the_copy_of_a_removed_chapter_goes(book):
+    lost = book.executed / "labs/lost.ipynb"
+    lost.parent.mkdir(parents=True)
+    lost.write_text("{}")
+    execute.forget_removed(book)
+    assert not lost.exists()
