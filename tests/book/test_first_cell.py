@@ -1,0 +1,35 @@
+"""The common first cell installs only where mmtutor is absent, and pins what is there."""
+
+import importlib.metadata
+import importlib.util
+import subprocess
+
+import pytest
+
+from book.tools.sync import FIRST_CELL
+
+
+@pytest.fixture
+def commands(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: run.append(command))
+    return run
+
+
+def test_it_does_nothing_where_mmtutor_is_installed(commands, tmp_path):
+    exec(FIRST_CELL, {})
+    assert commands == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_installs_mmtutor_and_keeps_torch_and_numpy(commands, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    absent = {"mmtutor", "torchvision"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda p: None if p in absent else find(p))
+    exec(FIRST_CELL, {})
+    pins = [f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "torch")]
+    assert (tmp_path / "keep.txt").read_text().split() == pins
+    [command] = commands
+    assert command[command.index("--constraint") + 1] == "keep.txt"
+    assert command[-1].startswith("mmtutor[")
