@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := book,hub,pretrained,test
 SPELLED := README.md CONTRIBUTING.md book mmtutor tests benchmarks data_scripts
+TESTED := _build/.tested
+SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.yml *.md *.cff \
+	-type f -not -path '*/__pycache__/*' 2>/dev/null)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := book
@@ -20,9 +23,13 @@ book: notebooks
 	@$(BIN)/python -m book.tools.render
 	@$(BIN)/python -m book.tools.links
 
-test: data sync
-	@$(BIN)/python -m pytest -q
+test: data sync $(TESTED)
 	@$(BIN)/python -m book.tools.execute
+
+# Like a chapter, the unit tests run again only when something they read has changed.
+$(TESTED): $(READY) $(SOURCES) | data sync
+	$(BIN)/python -m pytest -q
+	@mkdir -p $(@D) && touch $@
 
 notebooks: data sync
 	@$(BIN)/python -m book.tools.execute
