@@ -1,10 +1,9 @@
 """Heads that know something before training: ConSE, and a correction learned on top of it.
 
-Knows a frozen classifier, the words of its classes, and how to start from their answer. Knows nothing
-of losses, of training or of retrieval.
+Knows a frozen classifier, the words of its classes, and how to start from their answer. Knows
+nothing of losses, of training or of retrieval.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

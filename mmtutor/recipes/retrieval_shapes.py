@@ -102,7 +102,7 @@ def build(config: Config, tokenizer: WordTokenizer) -> DualEncoder:
 
 
 def prepared(data: Dataset, config: Config, tokenizer: WordTokenizer) -> Dataset:
-    """Only what the model reads: pictures, tokens, and `group`, equal where captions mean the same."""
+    """Only what the model reads: pictures, tokens, and `group`, equal where meanings are."""
     columns = {
         "image": data.column("image"),
         "caption": data.column(config.caption),
@@ -126,8 +126,8 @@ def gallery(config: Config, split: str) -> Dataset:
 def foil_accuracy(model: DualEncoder, config: Config) -> Interval:
     """Share of two-object scenes that `model` finds closer to their caption than to its foil.
 
-    The foil is the caption with the colours of its two objects exchanged, so guessing scores 1/2 and
-    so does any model that reads a bag of words. Ties count against the model. English only.
+    The foil is the caption with the colours of its two objects exchanged, so guessing scores 1/2
+    and so does any model that reads a bag of words. Ties count against the model. English only.
     """
     data = gallery(config, "test")
     data = data.subset([foil != "" for foil in data.column("foil")])
