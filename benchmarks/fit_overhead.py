@@ -20,7 +20,7 @@ RATE = 1e-3
 CLIP = 1.0
 
 
-def comparisons(examples: int = 2_048, batch_size: int = 128, dim: int = 64, width: int = 16):
+def comparisons(examples: int = 4_096, batch_size: int = 128, dim: int = 64, width: int = 16):
     """One row: one epoch of a small dual encoder on `shapes`, on the CPU in float32."""
     data = load("shapes", n=examples, size=32)
     tokenizer = WordTokenizer.fit(data.column("caption"))
