@@ -14,7 +14,7 @@ def test_words_are_lower_case_and_characters_stand_alone():
 
 
 def test_ids_by_frequency_then_spelling():
-    tokenizer = WordTokenizer.fit(["b a b", "c a b d", ""])
+    tokenizer = WordTokenizer.fit(["b a b", "d a b c", ""])
     assert tokenizer.vocabulary == ["b", "a", "c", "d"]
     assert tokenizer.size == 6
     assert tokenizer.encode("a B zebra d") == [3, 2, 1, 5]
