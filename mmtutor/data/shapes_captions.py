@@ -91,9 +91,8 @@ def chinese(scene: Scene) -> list[str]:
     for k in range(1, scene.max_objects):
         side = RELATION_ZH[scene.relation[:, k - 1], word]
         if k == 1:
-            plain = np.where(
-                (scene.count > 2) & (frame == 2), 0, frame
-            )  # "the latter" must come last
+            # 后者, the latter, must be the object named last: no inverted frame before it
+            plain = np.where((scene.count > 2) & (frame == 2), 0, frame)
             text = np.where(scene.count > 1, _stand(plain, first, phrase[:, 1], side), text)
         else:
             text = text + np.where(scene.count > k, "，后者在" + phrase[:, k] + side, "")
