@@ -10,7 +10,7 @@ from mmtutor.data import collate
 from mmtutor.data.hub import HubUnreachableError, read_picture
 from mmtutor.models import hub_dual_encoder
 from mmtutor.models.dual_encoder import DualEncoderOutput
-from mmtutor.models.hub_dual_encoder import load_clip
+from mmtutor.models.hub_dual_encoder import HubDualEncoder, load_clip
 from tests.hub_standins import picture, save_bert, save_clip, save_siglip
 
 CAPTIONS = ["a red square on the left", "left: green", "one blue thing"]
@@ -76,6 +76,32 @@ def test_text_is_the_same_alone_and_beside_a_longer_one(kind, request):
     with torch.no_grad():
         first = model.encode_text(alone)
         torch.testing.assert_close(first[0], model.encode_text(beside)[0], atol=1e-6, rtol=0)
+
+
+def test_the_mask_hides_the_padding_from_a_text_tower_that_looks_both_ways():
+    """A CLIP reads left to right and never sees it; a ChineseCLIP's BERT would."""
+    from transformers import ChineseCLIPConfig, ChineseCLIPModel
+
+    size = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = ChineseCLIPConfig(
+        text_config=size | {"vocab_size": 30},
+        vision_config=size | {"image_size": 16, "patch_size": 8},
+        projection_dim=8,
+    )
+    torch.manual_seed(0)
+    model = HubDualEncoder(ChineseCLIPModel(config), [0.5] * 3, [0.5] * 3).eval()
+    alone = collate([{"tokens": torch.tensor([5, 6, 7])}])
+    beside = collate([{"tokens": torch.tensor([5, 6, 7])}, {"tokens": torch.arange(9)}])
+    unmasked = beside | {"tokens_mask": torch.ones(2, 9, dtype=torch.bool)}
+    with torch.no_grad():
+        first = model.encode_text(alone)[0]
+        torch.testing.assert_close(first, model.encode_text(beside)[0], atol=1e-6, rtol=0)
+        assert (first - model.encode_text(unmasked)[0]).abs().max() > 1e-3
 
 
 def test_what_stands_in_the_padding_of_a_clip_does_not_matter(clip):
