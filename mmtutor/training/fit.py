@@ -131,7 +131,10 @@ class _Run:
         clip_norm: float | None,
     ) -> None:
         self.accelerator, self.both, self.loader = accelerator, both, loader
-        self.wrapped, self.optimizer, self.batches = accelerator.prepare(both, optimizer, loader)
+        # Not the optimiser: Accelerate's wrapper searches the disk for a package at every step.
+        self.wrapped, self.batches = accelerator.prepare(both, loader)
+        self.optimizer = optimizer
+        self.scaler = accelerator.scaler or torch.amp.GradScaler("cpu", enabled=False)  # for fp16
         self.parameters = [p for p in both.parameters() if p.requires_grad]
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.accumulate, self.clip_norm = accumulate, clip_norm
@@ -170,7 +173,7 @@ class _Run:
                 losses.add(
                     loss, 1 / group, step, f"step {step}, epoch {epoch}, batch {i} of {count}"
                 )
-                self.accelerator.backward(loss / group if group > 1 else loss)
+                self.scaler.scale(loss / group if group > 1 else loss).backward()
             if closes:
                 self.update(step)
             self.history.examples += _size(batch) * self.accelerator.num_processes
@@ -183,8 +186,10 @@ class _Run:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         if self.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
-        self.optimizer.step()
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad()
         self.history.learning_rate.append(self.rates[0] * factor)
 

@@ -31,12 +31,11 @@ def save_training(path: Path, run: "_Run") -> None:
         "optimizer": optimizer_tensors(run.optimizer),
         "random": generators,
     }
-    scaler = run.accelerator.scaler
     metadata = {
         "history": asdict(run.history),
         "steps": run.steps,
         "random": others,
-        "scaler": scaler.state_dict() if scaler else {},
+        "scaler": run.scaler.state_dict(),
     }
     flat = {f"{part}/{k}": v for part, named in tensors.items() for k, v in named.items()}
     write_tensors(path, flat, metadata)
@@ -56,8 +55,8 @@ def load_training(path: Path, run: "_Run") -> None:
         )
     load_strictly(run.both, _part(tensors, "module"), path)
     load_optimizer_tensors(run.optimizer, _part(tensors, "optimizer"))
-    if run.accelerator.scaler and metadata["scaler"]:
-        run.accelerator.scaler.load_state_dict(metadata["scaler"])
+    if metadata["scaler"] and run.scaler.is_enabled():
+        run.scaler.load_state_dict(metadata["scaler"])
     run.history = History(**metadata["history"])
     generators = _part(tensors, "random")
     if run.loader.generator is not None and "loader" in generators:
