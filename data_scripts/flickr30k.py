@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from mmtutor.data.cache import CacheError, atomic_folder, cache_dir
-from mmtutor.data.hub import FLICKR30K, PARQUET, load_flickr30k
+from mmtutor.data.flickr30k import FLICKR30K, PARQUET, load_flickr30k
 
 KARPATHY = {"train": 29_000, "val": 1_014, "test": 1_000}
 CAPTIONS = 5

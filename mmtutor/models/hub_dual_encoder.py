@@ -13,7 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import require
-from mmtutor.data.hub import HubUnreachableError, Preprocess, hub_reachable, is_folder
+from mmtutor.data.hub import (
+    HubUnreachableError,
+    Preprocess,
+    hub_reachable,
+    is_folder,
+    need_hub_extra,
+)
 from mmtutor.models.dual_encoder import DualEncoderOutput, unit
 
 if TYPE_CHECKING:
@@ -91,7 +97,9 @@ def load_clip(
         FileNotFoundError: `source` is neither a folder nor a hub id.
         TypeError: the model is not a dual encoder.
         OSError: the source has no safetensors weights or no processor.
+        ImportError: the extra `hub` is not installed.
     """
+    need_hub_extra()
     from transformers import AutoConfig, AutoModel, AutoProcessor
 
     local = is_folder(source)

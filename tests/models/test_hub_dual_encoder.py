@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from mmtutor.data import collate
-from mmtutor.data.hub import HubUnreachableError, read_picture
+from mmtutor.data.flickr30k import read_picture
+from mmtutor.data.hub import HubUnreachableError
 from mmtutor.models import hub_dual_encoder
 from mmtutor.models.dual_encoder import DualEncoderOutput
 from mmtutor.models.hub_dual_encoder import HubDualEncoder, load_clip

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, loader
-from mmtutor.data.hub import HubUnreachableError, load_flickr30k, one_row_per_caption
+from mmtutor.data.flickr30k import load_flickr30k, one_row_per_caption
+from mmtutor.data.hub import HubUnreachableError
 from mmtutor.models import hub_dual_encoder
 from mmtutor.models.hub_dual_encoder import load_clip
 from mmtutor.recipes import retrieval_hub
@@ -118,12 +119,11 @@ def test_the_objective_starts_where_the_checkpoint_ended(tiny, tmp_path):
     assert objective.bias.requires_grad
 
 
-def test_presets(tiny):
+def test_presets():
     assert Config.preset("h100", seed=3) == replace(Config.preset("h100"), seed=3)
-    with pytest.raises(ValueError, match="unknown preset 'huge'"):
+    assert Config.preset("cpu").epochs == 0
+    with pytest.raises(ValueError, match="unknown preset 'huge': expected one of tiny, cpu"):
         Config.preset("huge")
-    with pytest.raises(ValueError, match="needs local folders"):
-        Config.preset("tiny", model=tiny.model)
 
 
 def test_without_a_network_the_recipe_stops_with_one_sentence(monkeypatch, tiny):
