@@ -6,6 +6,7 @@ Knows one run of pytest; which notebooks are stale is decided by `book.tools.exe
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import sys
 import time
@@ -35,14 +36,24 @@ class Client(NotebookClient):
         Client.began = time.perf_counter()
 
     async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **more: Any) -> Any:
-        if cell.cell_type == "code":
-            chapter = self.nb.metadata["mmtutor"]["chapter"]
-            Client.at = (chapter, cell_index + 1, len(self.nb.cells), cell.source)
-            show_progress()
-        return await super().async_execute_cell(cell, cell_index, *args, **more)
+        if cell.cell_type != "code":
+            return await super().async_execute_cell(cell, cell_index, *args, **more)
+        chapter = self.nb.metadata["mmtutor"]["chapter"]
+        Client.at = (chapter, cell_index + 1, len(self.nb.cells), cell.source)
+        progress = asyncio.create_task(keep_showing_progress())
+        try:
+            return await super().async_execute_cell(cell, cell_index, *args, **more)
+        finally:
+            progress.cancel()
 
 
 nbmake.nb_run.NotebookClient = Client
+
+
+async def keep_showing_progress() -> None:
+    while True:
+        show_progress()
+        await asyncio.sleep(1 if sys.stdout.isatty() else 30)
 
 
 def show_progress() -> None:
