@@ -31,7 +31,10 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
         rows, columns = (self._padding(size) for size in x.shape[-2:])
-        return super().forward(F.pad(x, (*columns, *rows)))
+        if rows[0] != rows[1] or columns[0] != columns[1]:  # only then is a padded copy needed
+            x, rows, columns = F.pad(x, (*columns, *rows)), (0, 0), (0, 0)
+        padding = rows[0], columns[0]
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
     def _padding(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -59,7 +62,7 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
         x = self.norm(self.conv(x))
-        return x if self.linear else F.relu6(x)
+        return x if self.linear else F.relu6(x, inplace=True)
 
 
 class MBConv(nn.Module):

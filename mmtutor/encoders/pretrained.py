@@ -57,6 +57,7 @@ class EfficientNetLite0(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         """Images (B, 3, 224, 224) in [0, 1] -> feature map (B, 1280, 7, 7)."""
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            image = image.contiguous(memory_format=torch.channels_last)  # faster convolutions
             return self.network.features((image - PIXEL_MEAN) / PIXEL_SCALE)
 
     def logits(self, image: Tensor) -> Tensor:

@@ -47,43 +47,35 @@ def fit(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Minimise `objective(model(batch), batch)` over the batches of `loader`.
-
-    Trains `model` in place and leaves it on the training device, in eval mode.
+    """Minimise `objective(model(batch), batch)`; leaves the model on its device, in eval mode.
 
     Args:
-        model: maps a batch to its output.
-        objective: maps output and batch to a scalar; a module's parameters are trained too.
-        loader: a DataLoader of batches; over several processes its batch size is that of each.
+        objective: returns a scalar; if it is a module, its parameters are trained too.
+        loader: over several processes, its batch size is that of each.
         epochs: passes over the loader, those of a resumed checkpoint included.
         lr, weight_decay: of AdamW; vectors and scalars do not decay. Unused with `optimizer`.
-        warmup: share of all optimiser steps in [0, 1] over which the learning rate rises.
-        schedule: "cosine" falls to zero at the last step, "constant" stays.
+        warmup: share in [0, 1] of all optimiser steps over which the learning rate rises.
+        schedule: "cosine" then falls to zero, "constant" stays.
         clip_norm: largest norm of the whole gradient; None does not clip.
-        accumulate: batches whose gradients are averaged before one optimiser step. A contrastive
-            loss still sees the negatives of one batch only.
-        precision: "auto", "fp32", "fp16" or "bf16"; "auto" is fp32 without a GPU.
-        optimizer: instead of AdamW; must hold the objective's parameters too. Its learning rates
-            are warmed up and scheduled all the same.
-        validate: called with the model in eval mode, without gradients, after every epoch; the
-            numbers it returns are put into the history.
-        checkpoint: folder for `training.safetensors`, written after every epoch. If it is there
-            already, training goes on from it: in one process, bit for bit as if never interrupted,
-            but that transforms with random streams of their own begin them anew.
-        progress: whether to show a tqdm bar.
+        accumulate: batches averaged before a step; each still has its own negatives only.
+        precision: "auto", "fp32", "fp16" or "bf16"; see `mixed_precision`.
+        optimizer: instead of AdamW; its learning rates are warmed up and scheduled all the same.
+        validate: called after every epoch, without gradients; its numbers join the history.
+        checkpoint: folder; its `training.safetensors` is written after every epoch and, if there
+            already, resumed: in one process bit for bit as if never interrupted, but that
+            transforms with random streams of their own begin them anew.
 
     Raises:
         FloatingPointError: a loss is NaN or infinite; names step, epoch and batch. On a CPU no
             update has used that loss; elsewhere a few may have, but no checkpoint.
-        ValueError: an argument is out of range, nothing is trainable, or the checkpoint is damaged
-            or of another model or loader.
+        ValueError: a bad argument, nothing to train, or a checkpoint that does not fit.
     """
     _check(loader, epochs, accumulate, warmup, schedule)
     try:
         accelerator = Accelerator(mixed_precision=mixed_precision(precision))
         both = _ModelAndObjective(model, objective).to(accelerator.device)
         optimizer = optimizer or make_optimizer(both, lr, weight_decay)
-        run = _Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
+        run = Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
         run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
         return run.train(epochs, validate, checkpoint and Path(checkpoint), progress)
     finally:  # Accelerate keeps its settings for the process; the next fit may want others.
@@ -116,7 +108,7 @@ class _ModelAndObjective(nn.Module):
         return self.objective(self.model(batch), batch)
 
 
-class _Run:
+class Run:
     """One call of `fit`: what its epochs share."""
 
     factor: Callable[[int], float]

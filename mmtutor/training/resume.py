@@ -18,10 +18,10 @@ from mmtutor.training.checkpoint import CheckpointError, load_strictly, read_ten
 from mmtutor.training.history import History
 
 if TYPE_CHECKING:
-    from mmtutor.training.fit import _Run
+    from mmtutor.training.fit import Run
 
 
-def save_training(path: Path, run: "_Run") -> None:
+def save_training(path: Path, run: "Run") -> None:
     """Write the state of `run` after a whole epoch, atomically."""
     generators, others = random_state()
     if run.loader.generator is not None:
@@ -41,7 +41,7 @@ def save_training(path: Path, run: "_Run") -> None:
     write_tensors(path, flat, metadata)
 
 
-def load_training(path: Path, run: "_Run") -> None:
+def load_training(path: Path, run: "Run") -> None:
     """Put `run` where `save_training` left one of the same model, objective, optimiser and loader.
 
     Raises:

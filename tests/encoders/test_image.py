@@ -22,13 +22,17 @@ def test_coordinates_run_from_left_to_right_and_from_top_to_bottom():
     assert place[1].tolist() == [[-1, -1, -1], [1, 1, 1]]
 
 
-def test_pooled_features_tell_where_a_dot_is():
+@pytest.mark.parametrize("coordinates", [True, False])
+def test_pooled_features_tell_where_a_dot_is_by_the_coordinates(coordinates):
+    """The dots are too far from every border to be told apart by its padding."""
     torch.manual_seed(0)
-    corners = torch.zeros(2, 3, 64, 64)
-    corners[0, :, 20:28, 20:28] = corners[1, :, 36:44, 36:44] = 1
-    encoder = SmallCNN(16, width=8).eval()
-    left, right = encoder(corners).pooled()
-    assert (left - right).abs().max() > 1e-3 * left.abs().max()
+    images = torch.zeros(2, 3, 192, 192)
+    images[0, :, 80:88, 80:88] = images[1, :, 96:104, 96:104] = 1  # one token further
+    encoder = SmallCNN(16, width=8, coordinates=coordinates).eval()
+    with torch.no_grad():
+        one, other = encoder(images).pooled()
+    difference = (one - other).abs().max() / one.abs().max()
+    assert difference > 1e-4 if coordinates else difference < 1e-6
 
 
 @pytest.mark.parametrize("size", [32, 64])
