@@ -102,7 +102,7 @@ def test_the_mask_hides_the_padding_from_a_text_tower_that_looks_both_ways():
     with torch.no_grad():
         first = model.encode_text(alone)[0]
         torch.testing.assert_close(first, model.encode_text(beside)[0], atol=1e-6, rtol=0)
-        assert (first - model.encode_text(unmasked)[0]).abs().max() > 1e-3
+        assert (first - model.encode_text(unmasked)[0]).abs().max() > 1e-4
 
 
 def test_what_stands_in_the_padding_of_a_clip_does_not_matter(clip):
