@@ -34,7 +34,7 @@ def flow(
     """Draw boxes in columns, left to right, and arrows between them.
 
     Args:
-        columns: the texts of the boxes, one sequence a column; a text names its box, so it is unique.
+        columns: the texts of the boxes, one sequence a column; a text names its box.
         edges: arrows as (from, to) pairs of box texts.
         wrong: arrows that should not be there: dashed, in red, with a cross.
         headings: a heading above each column, from the left.
@@ -107,7 +107,7 @@ def article_arrows() -> Figure:
 
 
 def fusion_places() -> Figure:
-    """Where two modalities may meet: before the encoder, between encoder and head, after the heads."""
+    """Where two modalities may meet: before the encoder, before the head, or after the heads."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(11, 2.4), layout="constrained")
@@ -164,7 +164,7 @@ def match_table(images: Tensor, captions: Sequence[str]) -> Figure:
 
 
 def waveform(samples: Tensor, rate: int, *, milliseconds: float = 20.0) -> Figure:
-    """The first milliseconds of a sound, (T,) float samples in [-1, 1] at `rate` samples a second."""
+    """The first milliseconds of a sound: samples (T,) in [-1, 1], `rate` of them a second."""
     import matplotlib.pyplot as plt
 
     shown = samples[: int(rate * milliseconds / 1000)]
