@@ -61,9 +61,8 @@ def fit(
         precision: "auto", "fp32", "fp16" or "bf16"; see `mixed_precision`.
         optimizer: instead of AdamW; its learning rates are warmed up and scheduled all the same.
         validate: called after every epoch, without gradients; its numbers join the history.
-        checkpoint: folder; its `training.safetensors` is written after every epoch and, if there
-            already, resumed: in one process bit for bit as if never interrupted, but that
-            transforms with random streams of their own begin them anew.
+        checkpoint: folder whose `training.safetensors` is written after every epoch, and resumed
+            if there; bit for bit in one process, but for transforms' own random streams.
 
     Raises:
         FloatingPointError: a loss is NaN or infinite; names step, epoch and batch. On a CPU no
@@ -78,9 +77,14 @@ def fit(
         run = Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
         run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
         return run.train(epochs, validate, checkpoint and Path(checkpoint), progress)
-    finally:  # Accelerate keeps its settings for the process; the next fit may want others.
-        AcceleratorState._reset_state()
-        GradientState._reset_state()
+    finally:
+        _forget_settings()
+
+
+def _forget_settings() -> None:
+    """Accelerate keeps its settings for the whole process; the next fit may want others."""
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
 
 
 def _check(loader: DataLoader, epochs: int, accumulate: int, warmup: float, schedule: str) -> None:
