@@ -36,6 +36,8 @@ class Comparison:
         rounds: how often each is timed.
         memory_gib: bound on our peak extra memory; None does not measure it.
         examples: how many examples the job makes or reads, to report a rate; None does not.
+        share: theirs does this share of the job, because all of it takes minutes; its time is
+            divided by it, and `peer` must say so.
     """
 
     what: str
@@ -47,6 +49,7 @@ class Comparison:
     rounds: int = 9
     memory_gib: float | None = None
     examples: int | None = None
+    share: float = 1.0
 
 
 def measure(name: str, row: Comparison) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
     for round_ in range(row.rounds):
         for way in ("ours", "theirs") if round_ % 2 == 0 else ("theirs", "ours"):
             times[way].append(seconds(getattr(row, way)))
+    times["theirs"] = [time / row.share for time in times["theirs"]]
     ratios = [a / b for a, b in zip(times["ours"], times["theirs"], strict=True)]
     low, middle, high = quantiles(ratios, n=4, method="inclusive")
     held = row.at_most is None or middle <= row.at_most

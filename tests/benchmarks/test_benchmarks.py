@@ -13,7 +13,7 @@ from benchmarks.harness import Comparison, measure, record, with_peak_memory
 
 SMALL = {
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
-    "recall": lambda: recall.comparisons(images=20, dim=8),
+    "recall": lambda: recall.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
     "top_k": lambda: top_k.comparisons(20, 500, 8),
 }
@@ -57,6 +57,7 @@ def test_ratio_rate_and_bound():
     assert row["held"]
     assert not measure("name", compare(2, 8, at_most=0.2))["held"]
     assert measure("name", compare(2, 8))["held"]
+    assert measure("name", compare(2, 8, share=0.1))["peer_seconds"] == pytest.approx(80)
 
 
 @pytest.mark.usefixtures("clock")
