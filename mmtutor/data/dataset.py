@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,16 @@ from torch import Tensor
 Example = dict[str, Any]
 Transform = Callable[[Example], Example]
 Column = Tensor | list
+
+
+class Composed(NamedTuple):
+    """Two transforms, one after the other; not a lambda, so that a loader's workers can pickle it."""
+
+    first: Transform
+    second: Transform
+
+    def __call__(self, example: Example) -> Example:
+        return self.second(self.first(example))
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -91,8 +101,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def with_transform(self, transform: Transform) -> Dataset:
         """The same columns, with `transform` applied after the transform already there."""
-        first = self.transform
-        both = transform if first is None else lambda example: transform(first(example))
+        both = Composed(self.transform, transform) if self.transform else transform
         return Dataset(self.columns, both, self.name)
 
     def with_column(self, name: str, values: Column) -> Dataset:

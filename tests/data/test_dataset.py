@@ -1,5 +1,7 @@
 """`Dataset`: columns, rows, subsets, transforms, and what it says of bad input."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -69,3 +71,8 @@ def test_bad_input_is_named(dataset):
 def test_load_names_the_datasets_there_are():
     with pytest.raises(ValueError, match="unknown dataset 'coco': expected one of shapes, stamps"):
         mmtutor.data.load("coco")
+
+
+def test_composed_transforms_can_be_sent_to_a_worker():
+    data = Dataset({"x": [1, 2]}).with_transform(dict).with_transform(dict)
+    assert pickle.loads(pickle.dumps(data))[1] == {"x": 2}
