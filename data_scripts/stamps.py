@@ -1,7 +1,8 @@
 """Get the stamps: Debian's package tuxpaint-stamps-default, verified, unpacked safely and cached.
 
-With apt no root is needed. Without apt (macOS, Windows), download the .deb in a browser from Debian's package
-pages and pass it with --archive. Running it again when the stamps are there does nothing.
+With apt no root is needed. Without apt (macOS, Windows), download the .deb in a browser from
+Debian's package pages, and pass it with --archive. Where the stamps are already there, it does
+nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from mmtutor.data.cache import CacheError, cache_dir
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--archive", type=Path, help="a .deb you have, instead of apt's download")
-    parser.add_argument("--out", type=Path, default=cache_dir(), help="cache folder (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=cache_dir(), help="cache folder (default: %(default)s)"
+    )
     options = parser.parse_args()
     try:
         print(acquire(options.archive, options.out))
     except (ValueError, OSError, apt.AptError) as error:
-        print(f"stamps: {error.strerror if isinstance(error, CacheError) else error}", file=sys.stderr)
+        reason = error.strerror if isinstance(error, CacheError) else error
+        print(f"stamps: {reason}", file=sys.stderr)
         return 1
     return 0
 

@@ -19,37 +19,37 @@ class AptError(RuntimeError):
 def download(package: str, folder: Path | str) -> Path:
     """The `.deb` of `package`, fetched and verified by apt into `folder`.
 
-    Uses the system's package lists; where they are missing or stale, fetches private ones beside, so that no
-    root is needed.
+    Uses the system's package lists; where those are missing or stale it fetches private ones, so
+    that no root is needed.
 
     Raises:
-        AptError: where there is no apt, or it fails.
+        AptError: where there is no apt, or it fails; says what to do instead.
     """
     program = shutil.which("apt-get")
     if program is None:
-        raise AptError(
-            f"this system has no apt: download the package {package} (the .deb file) in a browser from Debian's "
-            "package pages, and pass it with --archive FILE.deb"
-        )
+        raise AptError(f"there is no apt here. {_instead(package)}")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    attempt = _run([program, "-q", *_SANDBOX, "download", package], folder)
+    # Without the option, root becomes a user who may not write to our folder.
+    command = [program, "-q", "-o", "APT::Sandbox::User="]
+    attempt = _run([*command, "download", package], folder)
     if attempt.returncode:
         with tempfile.TemporaryDirectory(prefix="apt-", dir=folder) as private:
-            options = [*_SANDBOX, *_private_lists(Path(private))]
-            _run([program, "-q", *options, "update"], folder)
-            attempt = _run([program, "-q", *options, "download", package], folder)
+            command += _private_lists(Path(private))
+            _run([*command, "update"], folder)
+            attempt = _run([*command, "download", package], folder)
     found = sorted(folder.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
     if attempt.returncode or not found:
-        last = " ".join((attempt.stderr or attempt.stdout).split("\n")[-4:]).strip()
-        raise AptError(
-            f"apt could not download {package}: {last or 'no message'}; with the .deb from Debian's package "
-            "pages, pass --archive FILE.deb"
-        )
+        message = " ".join(attempt.stderr.split()) or "no message"
+        raise AptError(f"apt could not download {package} ({message[-300:]}). {_instead(package)}")
     return found[-1]
 
 
-_SANDBOX = ["-o", "APT::Sandbox::User="]  # as root, do not change to a user who cannot write to our folder
+def _instead(package: str) -> str:
+    return (
+        f"Download the .deb file of {package} in a browser from Debian's package pages, and pass "
+        "it with --archive FILE.deb"
+    )
 
 
 def _private_lists(folder: Path) -> list[str]:
@@ -60,4 +60,6 @@ def _private_lists(folder: Path) -> list[str]:
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )

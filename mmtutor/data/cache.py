@@ -8,23 +8,34 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial-"
-FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+NO_ROOM = {
+    errno.ENOSPC: "no room is left on the disk",
+    errno.EFBIG: "the system's limit on file size was hit",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "the disk quota is used up",
+}
+NOT_WRITABLE = {
+    errno.EACCES: "it is not writable",
+    errno.EPERM: "it is not writable",
+    errno.EROFS: "it is on a disk that is not writable",
+    errno.EEXIST: "it is not writable, a file of that name is in the way",
+    errno.ENOTDIR: "it is not writable, a file is in the way of a folder",
+}
 
 
 class CacheError(OSError):
-    """The cache could not be written; what was there before is unchanged."""
+    """A folder could not be written; what was there before is unchanged."""
 
 
 def cache_dir() -> Path:
-    """The folder for everything cached: `$MMTUTOR_CACHE`, or the user's cache folder. It may not exist yet."""
+    """The folder for all cached data: `$MMTUTOR_CACHE`, or the user's cache. It may not exist."""
     chosen = os.environ.get("MMTUTOR_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -35,45 +46,49 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path`, whole and on disk, when the block ends without an error.
+    """A binary file that appears at `path`, whole and on disk, when the block ends well.
 
-    Until then it has a temporary name in the same folder, and after an error it is gone.
+    Until then it has a temporary name in the same folder; after an error it is gone, and a file
+    that was at `path` before is unchanged.
 
     Raises:
         CacheError: if the folder cannot be written or is full.
     """
     path = Path(path)
-    with _explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+    with _explained(path.parent, NO_ROOM):
+        partial = _partial(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with _explained(path.parent, NOT_WRITABLE):
+                file = open(partial, "xb")  # noqa: SIM115 (closed below)
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            os.replace(partial, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
 
 
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """A new folder that appears at `path`, whole, when the block ends without an error.
+    """A new folder that appears at `path`, whole, when the block ends well.
 
-    The block gets the temporary folder, beside `path`, to fill. After an error it is removed; after a kill
-    it stays, unused, until `sweep`. `path` itself must not exist.
+    The block gets the temporary folder, beside `path`, to fill. After an error it is removed; after
+    a kill it stays, unused, until `sweep`. `path` itself must not exist.
 
     Raises:
         CacheError: if the folder cannot be written or is full.
     """
     path = Path(path)
-    with _explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+    with _explained(path.parent, NO_ROOM):
+        partial = _partial(path)
+        with _explained(path.parent, NOT_WRITABLE):
+            partial.mkdir()
         try:
             yield partial
-            getattr(os, "sync", lambda: None)()  # thousands of small files: one flush, not one each
+            if hasattr(os, "sync"):
+                os.sync()  # one flush for thousands of small files
             os.rename(partial, path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -81,7 +96,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 
 def sweep(folder: Path | str) -> int:
-    """Remove what killed runs left in `folder`; returns how many. Hold `exclusive(folder)` while you do."""
+    """Remove what killed runs left in `folder`; hold `exclusive(folder)` meanwhile. Counts them."""
     leftovers = list(Path(folder).glob(f"{PARTIAL}*"))
     for leftover in leftovers:
         if leftover.is_dir() and not leftover.is_symlink():
@@ -93,17 +108,25 @@ def sweep(folder: Path | str) -> int:
 
 @contextmanager
 def exclusive(folder: Path | str) -> Iterator[None]:
-    """Wait until no other process holds `folder`, then hold it. A killed process lets go by itself.
+    """Wait until no other process holds `folder`, then hold it. A killed process lets go.
 
     Raises:
         CacheError: if the folder cannot be written.
     """
     folder = Path(folder)
-    with _explained(folder):
+    with _explained(folder, NOT_WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "a+b") as file:
-            _lock(file)
-            yield
+        file = open(folder / ".lock", "a+b")  # noqa: SIM115 (closed below)
+    with file:
+        _lock(file)
+        yield
+
+
+def _partial(path: Path) -> Path:
+    """A new temporary name beside `path`, whose folder is made if need be."""
+    with _explained(path.parent, NOT_WRITABLE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(4)}")
 
 
 def _lock(file: BinaryIO) -> None:
@@ -114,26 +137,25 @@ def _lock(file: BinaryIO) -> None:
         import msvcrt
 
         file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:  # gives up after ten seconds
+                return msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            except OSError as error:
+                if error.errno != errno.EDEADLOCK:
+                    raise
+    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Say in words why the folder could not be written."""
+def _explained(folder: Path, reasons: dict[int, str]) -> Iterator[None]:
+    """Turn an OSError with one of these numbers into a CacheError that says why."""
     try:
         yield
-    except CacheError:
-        raise
     except OSError as error:
-        if error.errno in FULL:
-            why = "no room left (or a file-size limit was hit)"
-        elif isinstance(error, (PermissionError, FileExistsError, NotADirectoryError)):
-            why = "the folder is not writable"
-        else:
+        if isinstance(error, CacheError) or error.errno not in reasons:
             raise
-        advice = "choose another folder with $MMTUTOR_CACHE or --out"
         raise CacheError(
-            error.errno, f"cannot write to {folder}: {why}; nothing kept was changed; {advice}"
+            error.errno,
+            f"cannot write to {folder}: {reasons[error.errno]}; what was there is unchanged. "
+            "Make room, or choose another folder",
         ) from error

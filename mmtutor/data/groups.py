@@ -17,13 +17,14 @@ HASH_SIDE = 16
 
 
 def normalised(caption: str) -> str:
-    """A caption without case, punctuation, articles and extra spaces: equal ones are one caption.
+    """A caption without case, punctuation, articles and extra spaces; equal ones are one caption.
 
     >>> normalised("The  Red-apple!")
     'red apple'
     """
     folded = unicodedata.normalize("NFKC", caption).casefold()
-    words = "".join(c if c.isalnum() else " " for c in folded.replace("'", "").replace("’", "")).split()
+    letters = (c if c.isalnum() else " " for c in folded.replace("'", "").replace("’", ""))
+    words = "".join(letters).split()
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
@@ -63,7 +64,7 @@ def near_duplicate_pairs(images: np.ndarray, threshold: float = 0.96) -> np.ndar
 
 
 def group_of(captions: list[str], images: np.ndarray) -> list[int]:
-    """Group numbers 0, 1, … such that equal normalised captions and near-duplicate pictures share one.
+    """Groups 0, 1, … that equal normalised captions and near-duplicate pictures share.
 
     Args:
         captions: N captions.
@@ -86,10 +87,11 @@ def group_of(captions: list[str], images: np.ndarray) -> list[int]:
 
 
 def fold_of(groups: list[int], names: list[str], folds: int = 5, seed: int = 0) -> np.ndarray:
-    """The fold of every example, int64 [N]: whole groups, folds of nearly equal size, the same on every machine.
+    """The fold of every example, int64 [N]: whole groups, and folds of nearly equal size.
 
-    Large groups are placed first, each into the smallest fold so far. Groups of one size are taken in the order
-    of a hash of `seed` and their first name, so the order of the examples does not matter.
+    Large groups are placed first, each into the smallest fold so far. Groups of one size are taken
+    in the order of a hash of `seed` and their first name: the same on every machine, whatever the
+    order of the examples.
 
     Raises:
         ValueError: for fewer than 2 folds, or fewer groups than folds.

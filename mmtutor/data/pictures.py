@@ -35,8 +35,8 @@ def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[str, float,
     For an SVG the pictures embedded in it are checked as well.
 
     Raises:
-        PictureError: for another format, a damaged header, an empty picture, one of more than `max_pixels`
-            pixels, or an SVG that refers to other files.
+        PictureError: for another format, a damaged header, an empty picture, one of more than
+            `max_pixels` pixels, or an SVG that refers to other files.
     """
     if data.startswith(PNG_SIGNATURE):
         kind, (width, height) = "png", _png_size(data)
@@ -47,8 +47,9 @@ def picture_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[str, float,
     if not (width > 0 and height > 0 and math.isfinite(width * height)):
         raise PictureError(f"{kind} of {width} x {height} pixels is empty")
     if width * height > max_pixels:
-        pixels = f"{width:.0f} x {height:.0f} pixels"
-        raise PictureError(f"{kind} of {pixels} is too large: at most {max_pixels} pixels are decoded")
+        raise PictureError(
+            f"{kind} of {width:.0f} x {height:.0f} pixels: at most {max_pixels} pixels are decoded"
+        )
     return kind, width, height
 
 
@@ -126,7 +127,11 @@ def _check_embedded(reference: str, max_pixels: int) -> None:
 
 
 def _render_svg(data: bytes, width: float, height: float, side: int) -> bytes:
-    """PNG bytes of the SVG, its longer side `side` pixels; no system fonts, so equal on every machine."""
+    """PNG bytes of the SVG, its longer side `side` pixels.
+
+    Fonts of the system are not used, so the result is the same on every machine; the size is ours,
+    so what the SVG declares cannot exhaust memory.
+    """
     import resvg_py
 
     if min(width, height) * side < max(width, height):

@@ -1,4 +1,4 @@
-"""`stamps`: pictures with captions in many languages, sounds and spoken captions, for children's drawings.
+"""`stamps`: pictures of things with captions in many languages, sounds and spoken captions.
 
 Knows the columns of the data set and its splits. Does not know where the files come from
 (`stamps_archive.py`) or what makes two examples belong together (`groups.py`).
@@ -32,9 +32,10 @@ def load(
 ) -> Dataset:
     """The stamps, read from the cache that `data_scripts/stamps.py` writes.
 
-    Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before traditional),
-    category, name (str); captions (dict language -> str); group int64 (N,): examples that share a caption or
-    nearly share a picture; sound (path of a sound effect, or ""); spoken (dict language -> path).
+    Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before
+    traditional), category, name (str); captions (dict language -> str, English under "en"); group
+    int64 (N,): examples that share a caption, or nearly a picture; sound (path of a sound effect,
+    or ""); spoken (dict language -> path of a recording of the caption).
 
     Args:
         split: "all"; "test": the groups of fold `fold`; "train": those of the other folds.
@@ -65,7 +66,10 @@ def load(
 
 
 def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
-    """What straddles two datasets: (name in one, name in other, "caption" or "picture"); empty if nothing does."""
+    """What straddles two datasets: (name in one, name in other, "caption" or "picture").
+
+    Empty if no normalised caption is in both and no picture in one nearly equals one in the other.
+    """
     captions = defaultdict(list)
     for name, caption in zip(one.column("name"), one.column("caption"), strict=True):
         captions[normalised(caption)].append(name)
@@ -96,7 +100,8 @@ def _columns(cached: Cached) -> dict[str, Any]:
         "group": torch.tensor([stamp.group for stamp in stamps]),
         "sound": [str(folder / stamp.sound) if stamp.sound else "" for stamp in stamps],
         "spoken": [
-            {language: str(folder / path) for language, path in stamp.spoken.items()} for stamp in stamps
+            {language: str(folder / path) for language, path in stamp.spoken.items()}
+            for stamp in stamps
         ],
     }
 
@@ -105,6 +110,7 @@ def _shrunk(images: Tensor, side: int) -> Tensor:
     """uint8 (N, 3, S, S) -> (N, 3, side, side), antialiased."""
     resize = torch.nn.functional.interpolate
     parts = [
-        resize(part.float(), (side, side), mode="bilinear", antialias=True) for part in images.split(64)
+        resize(part.float(), (side, side), mode="bilinear", antialias=True)
+        for part in images.split(64)
     ]
     return torch.cat([part.round().clamp(0, 255).byte() for part in parts])

@@ -1,8 +1,9 @@
 """From the package `tuxpaint-stamps-default` to the cached form of `stamps`, and back.
 
-Knows the layout of that package, what makes an example usable, and the cached form: `images.npy`, `stamps.json`
-and the sounds as files. Does not know how a package is read safely (`deb.py`), how a picture is (`pictures.py`),
-what belongs together (`groups.py`), or how files are written (`cache.py`).
+Knows the layout of that package, what makes an example usable, and the cached form: `images.npy`,
+`stamps.json` and the sounds as files. Does not know how a package is read safely (`deb.py`), how a
+picture is (`pictures.py`), what belongs together (`groups.py`), or how files are written
+(`cache.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +37,7 @@ TRANSLATION = re.compile(r"([A-Za-z@_]+)\.utf8=(.*)")
 
 @dataclass
 class Stamp:
-    """One example as stored: everything but its picture. Sounds are paths relative to the cached folder."""
+    """One example but for its picture. Sounds are paths relative to the cached folder."""
 
     name: str
     captions: dict[str, str]
@@ -46,7 +48,7 @@ class Stamp:
 
 @dataclass
 class Cached:
-    """The cached form: `folder` holds pictures and sounds; `skipped` says of each unusable stamp why."""
+    """The cached form: `folder` holds pictures and sounds, `skipped` says name -> why not."""
 
     folder: Path
     version: str
@@ -59,20 +61,21 @@ class Cached:
         known = KNOWN_SHA256.get(self.version) == self.sha256
         build = "Debian's known build" if known else "another build than Debian's known one"
         lines = [
-            f"{PACKAGE} {self.version}: {build}, every file used equals its checksum in the package",
+            f"{PACKAGE} {self.version}: {build}; every file used has the package's checksum",
             f"{len(self.stamps)} examples in {self.folder}; {len(self.skipped)} skipped",
         ]
         reasons = defaultdict(list)
         for name, reason in sorted(self.skipped.items()):
             reasons[reason].append(name)
-        lines += [f"  {len(names)} × {reason}: {', '.join(names)}" for reason, names in reasons.items()]
+        for reason, names in reasons.items():
+            lines.append(f"  {len(names)} × {reason}: {', '.join(names)}")
         return "\n".join(lines)
 
 
 def prepare(archive: Path | str, root: Path | str | None = None) -> Cached:
     """Verify a `.deb`, decode its pictures, and write the cached form under `root`, all or nothing.
 
-    Where the same archive has been cached before it is only read. What a killed run left is removed.
+    An archive that has been cached before is not decoded again. What a killed run left is removed.
 
     Raises:
         FileNotFoundError: if there is no such archive.
@@ -86,7 +89,8 @@ def prepare(archive: Path | str, root: Path | str | None = None) -> Cached:
     with exclusive(home):
         sweep(home)
         folder = home / f"{sha256[:16]}-{FORMAT}"
-        if not folder.is_dir():
+        if not _complete(folder):
+            shutil.rmtree(folder, ignore_errors=True)
             with atomic_folder(folder) as partial:
                 _write(archive, sha256, partial)
         with atomic_file(home / "current.json") as file:
@@ -95,15 +99,17 @@ def prepare(archive: Path | str, root: Path | str | None = None) -> Cached:
 
 
 def read(root: Path | str | None = None) -> Cached:
-    """The cached form under `root` (`cache_dir()` if None). Raises FileNotFoundError saying what to do."""
+    """The cached form under `root` (`cache_dir()` if None), or FileNotFoundError: what to do."""
     home = home_folder(root)
     try:
         folder = home / json.loads((home / "current.json").read_bytes())["folder"]
         stored = json.loads((folder / "stamps.json").read_bytes())
     except FileNotFoundError:
         stored = {}
-    if stored.get("format") != FORMAT:
-        raise FileNotFoundError(f"no stamps in {home}: get them with `python data_scripts/stamps.py`")
+    if stored.get("format") != FORMAT or not _complete(folder):
+        raise FileNotFoundError(
+            f"no stamps in {home}: get them with `python data_scripts/stamps.py`"
+        )
     stamps = [Stamp(**stamp) for stamp in stored["stamps"]]
     return Cached(folder, stored["version"], stored["sha256"], stamps, stored["skipped"])
 
@@ -113,6 +119,10 @@ def home_folder(root: Path | str | None = None) -> Path:
     return (Path(root) if root else cache_dir()) / "stamps"
 
 
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("images.npy", "stamps.json"))
+
+
 def _write(archive: Path, sha256: str, folder: Path) -> None:
     """Fill the new folder `folder` with the cached form of `archive`."""
     package = DebPackage(archive)
@@ -120,15 +130,15 @@ def _write(archive: Path, sha256: str, folder: Path) -> None:
         raise DebError(
             f"{archive.name} is package {package.fields.get('Package')!r}: expected {PACKAGE!r}"
         )
-    files = _unpack(package, folder / "sounds")
-    stamps, images, skipped = _examples(files)
+    stamps, images, skipped = _examples(_unpack(package, folder / "sounds"))
     if not stamps:
         raise DebError(f"{archive.name}: no usable stamp in it ({len(skipped)} skipped)")
-    for stamp, group in zip(stamps, group_of([s.captions["en"] for s in stamps], images), strict=True):
+    groups = group_of([stamp.captions["en"] for stamp in stamps], images)
+    for stamp, group in zip(stamps, groups, strict=True):
         stamp.group = group
     with atomic_file(folder / "images.npy") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(images))
-        file.write(memoryview(images).cast("B"))
+        file.write(memoryview(images).cast("B"))  # tofile() would hide why it failed
     stored = {
         "format": FORMAT,
         "package": PACKAGE,
@@ -142,7 +152,7 @@ def _write(archive: Path, sha256: str, folder: Path) -> None:
 
 
 def _unpack(package: DebPackage, sounds: Path) -> dict[str, bytes]:
-    """Write the sounds under `sounds`; return pictures and captions, and b"" for each sound, by name."""
+    """Pictures and captions by name; sounds are written under `sounds`, and are b"" here."""
     files: dict[str, bytes] = {}
     for name, data in package.files(FOLDER, _wanted):
         if name.endswith((".ogg", ".wav")):
@@ -160,14 +170,14 @@ def _wanted(name: str) -> bool:
 
 
 def _examples(files: dict[str, bytes]) -> tuple[list[Stamp], np.ndarray, dict[str, str]]:
-    """The usable stamps by name, their pictures uint8 [N, 3, S, S], and name -> reason for the others."""
+    """The usable stamps by name, their pictures uint8 [N, 3, S, S], and name -> why not."""
     stems = sorted({name[:-4] for name in files if name.endswith((".png", ".svg", ".txt"))})
     stamps, images, skipped = {}, [], {}
     for stem in stems:
         try:
             captions = _captions(files.get(f"{stem}.txt"))
             image = _picture(files, stem)
-        except (_Unusable, PictureError) as error:
+        except (UnusableError, PictureError) as error:
             skipped[stem] = str(error)
             continue
         stamps[stem] = Stamp(stem, captions)
@@ -177,7 +187,7 @@ def _examples(files: dict[str, bytes]) -> tuple[list[Stamp], np.ndarray, dict[st
     return list(stamps.values()), np.array(images, np.uint8).reshape(shape), skipped
 
 
-class _Unusable(ValueError):
+class UnusableError(ValueError):
     """Why a stamp cannot be an example."""
 
 
@@ -186,23 +196,24 @@ def _picture(files: dict[str, bytes], stem: str) -> np.ndarray:
     for ending in (".svg", ".png"):
         if f"{stem}{ending}" in files:
             return decode(files[f"{stem}{ending}"], IMAGE_SIZE)
-    raise _Unusable("no picture")
+    raise UnusableError("no picture")
 
 
 def _captions(text: bytes | None) -> dict[str, str]:
-    """Language -> caption of a caption file: the first line is English ("en"), then `language.utf8=caption`."""
+    """Language -> caption: the file's first line is English, "en"; then `language.utf8=caption`."""
     if text is None:
-        raise _Unusable("no caption file")
+        raise UnusableError("no caption file")
     try:
         first, *others = text.decode("utf-8-sig").splitlines() or [""]
     except UnicodeDecodeError:
-        raise _Unusable("caption file is not UTF-8") from None
+        raise UnusableError("caption file is not UTF-8") from None
     captions = {"en": " ".join(first.split())}
-    for language, caption in (found.groups() for line in others if (found := TRANSLATION.match(line))):
-        if words := " ".join(caption.split()):
-            captions[language] = words
+    for line in others:
+        found = TRANSLATION.match(line)
+        if found and (words := " ".join(found[2].split())):
+            captions[found[1]] = words
     if not captions["en"]:
-        raise _Unusable("empty English caption")
+        raise UnusableError("empty English caption")
     return captions
 
 
