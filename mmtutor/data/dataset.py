@@ -19,7 +19,7 @@ Column = Tensor | list
 
 
 class Composed(NamedTuple):
-    """Two transforms, one after the other; not a lambda, so that a loader's workers can pickle it."""
+    """Two transforms in turn; not a lambda, so that a loader's workers can unpickle it."""
 
     first: Transform
     second: Transform
