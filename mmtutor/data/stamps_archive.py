@@ -29,7 +29,7 @@ KNOWN_SHA256 = {
     "2022.06.04-1": "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
 }
 IMAGE_SIZE = 224
-FORMAT = 1  # of the cached form: raise it when what is stored changes
+FORMAT = 2  # of the cached form: raise it when what is stored changes
 KINDS = (".png", ".svg", ".txt", ".ogg", ".wav")
 SOUND = re.compile(r"(?P<stem>.+?)(?P<spoken>_desc(?:_(?P<language>[A-Za-z@_]+))?)?\.(?:ogg|wav)")
 TRANSLATION = re.compile(r"([A-Za-z@_]+)\.utf8=(.*)")
@@ -195,7 +195,10 @@ def _picture(files: dict[str, bytes], stem: str) -> np.ndarray:
     """The decoded picture of a stamp; the SVG where there are both."""
     for ending in (".svg", ".png"):
         if f"{stem}{ending}" in files:
-            return decode(files[f"{stem}{ending}"], IMAGE_SIZE)
+            picture = decode(files[f"{stem}{ending}"], IMAGE_SIZE)
+            if picture.min() == 255:
+                raise UnusableError("white on white")
+            return picture
     raise UnusableError("no picture")
 
 

@@ -90,6 +90,8 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
         "x/unseen.txt": caption,
         "x/jpeg.png": b"\xff\xd8\xff",
         "x/jpeg.txt": caption,
+        "x/ghost.svg": svg(body='<rect width="9" height="9" fill="white"/>'),
+        "x/ghost.txt": caption,
         "x/bomb.png": bomb(12_000, 12_000),
         "x/bomb.txt": caption,
     }
@@ -102,13 +104,14 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
         "x/latin": "caption file is not UTF-8",
         "x/silent": "no caption file",
         "x/unseen": "no picture",
+        "x/ghost": "white on white",
         "x/jpeg": "neither PNG nor SVG",
         "x/bomb": "png of 12000 x 12000 pixels",
     }
     report = cached.report()
     assert "2 × empty English caption: x/blank, x/empty" in report
     assert "6 examples" in report
-    assert "7 skipped" in report
+    assert "8 skipped" in report
 
 
 def test_one_corrupt_picture_in_a_hundred_leaves_the_pairing_intact(tmp_path, root):
@@ -355,7 +358,7 @@ class TestRealStamps:
     def test_pictures_show_something_on_white(self, data):
         images = data.column("image").numpy()
         assert images.shape[1:] == (3, 224, 224)
-        assert (images.reshape(len(images), -1).min(axis=1) < 230).all()
+        assert (images.reshape(len(images), -1).min(axis=1) < 200).all()
         corners = images[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
         assert np.median(corners) == 255
 
