@@ -19,7 +19,6 @@ INK, RIGHT, WRONG = "#22303c", "#3b6ea5", "#c0392b"
 FILLS = ("#e8f1fa", "#fdf1dc", "#e6f4ea", "#f3e8f7", "#eeeeee")
 BOX_HEIGHT = 0.62  # in units of one row
 BOX_SHARE = 0.66  # of the width of one column
-MIN_ROWS = 2  # of a panel: fewer would stretch its boxes
 
 
 def flow(
@@ -29,6 +28,7 @@ def flow(
     wrong: Sequence[Edge] = (),
     headings: Sequence[str] = (),
     title: str = "",
+    span: int = 0,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw boxes in columns, left to right, and arrows between them.
@@ -39,6 +39,7 @@ def flow(
         wrong: arrows that should not be there: dashed, in red, with a cross.
         headings: a heading above each column, from the left.
         title: a title above the drawing.
+        span: leave room for this many columns, so that panels have boxes of one width.
         ax: axes to draw on; a new figure is made without it.
 
     Raises:
@@ -46,9 +47,9 @@ def flow(
     """
     import matplotlib.pyplot as plt
 
-    rows = max(MIN_ROWS, *(len(column) for column in columns))
+    rows = max(len(column) for column in columns)
     if ax is None:
-        _, ax = plt.subplots(figsize=(2.1 * len(columns), 0.75 * rows + 0.6), layout="constrained")
+        (ax,) = _panels((rows,))
     centres = _centres(columns, rows)
     for x, column in enumerate(columns):
         for text in column:
@@ -57,8 +58,9 @@ def flow(
         _arrow(ax, centres, edge, is_wrong=edge in wrong)
     for x, heading in enumerate(headings):
         ax.text(x, rows - 0.35, heading, ha="center", color=INK, weight="bold")
-    ax.set(xlim=(-0.45, len(columns) - 0.55), ylim=(-0.6, rows - 0.1 if headings else rows - 0.4))
-    ax.set_title(title, color=INK, fontsize=10)
+    top = rows - 0.1 if headings else rows - 0.4
+    ax.set(xlim=(-0.4, max(span, len(columns)) - 0.6), ylim=(-0.6, top))
+    ax.set_title(title, color=INK, fontsize=10, loc="left")
     ax.axis("off")
     plt.close(ax.figure)
     return ax.figure
@@ -68,7 +70,7 @@ def architecture() -> Figure:
     """The common architecture of multimodal models: encoders, fusion, head."""
     inputs = ("picture", "text", "sound", "video")
     encoders = tuple(f"{name} encoder" for name in ("image", "text", "audio", "video"))
-    edges = [*zip(inputs, encoders, strict=True), *((name, "fusion") for name in encoders)]
+    edges = (*zip(inputs, encoders, strict=True), *_into("fusion", encoders))
     return flow(
         (inputs, encoders, ("fusion",), ("task head",), ("output",)),
         (*edges, ("fusion", "task head"), ("task head", "output")),
@@ -78,60 +80,52 @@ def architecture() -> Figure:
 
 def article_arrows() -> Figure:
     """Arrows of three figures in the articles, redrawn; those that cannot stand are in red."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(11, 2.6), layout="constrained")
     fields = ("computer vision", "language processing", "speech recognition")
+    first, second, third = _panels((4, 1, 2))
     flow(
         (("image", "text", "audio", "video"), fields),
         (("image", fields[0]), ("audio", fields[2])),
         wrong=(("text", fields[0]), ("video", fields[2])),
         title="001, section 2.1",
-        ax=axes[0],
+        span=4,
+        ax=first,
     )
     flow(
         (("fusion",), ("model",), ("text",), ("audio",)),
         (("fusion", "model"),),
         wrong=(("model", "text"), ("text", "audio")),
         title="001, section 2.3",
-        ax=axes[1],
+        ax=second,
     )
-    flow(
+    return flow(
         (("text",), ("vision", "audio"), ("fusion",)),
         (("vision", "fusion"), ("audio", "fusion")),
         wrong=(("text", "vision"), ("text", "audio")),
         title="004, section 2.2",
-        ax=axes[2],
+        span=4,
+        ax=third,
     )
-    return figure
 
 
 def fusion_places() -> Figure:
     """Where two modalities may meet: before the encoder, before the head, or after the heads."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(11, 2.4), layout="constrained")
-    joined = (("picture", "join"), ("text", "join"))
+    inputs, encoders, heads = ("picture", "text"), ("encoder 1", "encoder 2"), ("head 1", "head 2")
+    early, middle, late = _panels((2, 2, 2))
     flow(
-        (("picture", "text"), ("join",), ("encoder",), ("head",)),
-        (*joined, ("join", "encoder"), ("encoder", "head")),
+        (inputs, ("join",), ("encoder",), ("head",)),
+        (*_into("join", inputs), ("join", "encoder"), ("encoder", "head")),
         title="early",
-        ax=axes[0],
+        ax=early,
     )
     flow(
-        (("picture", "text"), ("encoder 1", "encoder 2"), ("join",), ("head",)),
-        (*_pairs("encoder 1", "encoder 2"), ("join", "head")),
+        (inputs, encoders, ("join",), ("head",)),
+        (*zip(inputs, encoders, strict=True), *_into("join", encoders), ("join", "head")),
         title="middle",
-        ax=axes[1],
+        ax=middle,
     )
-    heads = (("encoder 1", "head 1"), ("encoder 2", "head 2"), ("head 1", "join"))
-    flow(
-        (("picture", "text"), ("encoder 1", "encoder 2"), ("head 1", "head 2"), ("join",)),
-        (("picture", "encoder 1"), ("text", "encoder 2"), *heads, ("head 2", "join")),
-        title="late",
-        ax=axes[2],
-    )
-    return figure
+    across = (*zip(inputs, encoders, strict=True), *zip(encoders, heads, strict=True))
+    edges = (*across, *_into("join", heads))
+    return flow((inputs, encoders, heads, ("join",)), edges, title="late", ax=late)
 
 
 def match_table(images: Tensor, captions: Sequence[str]) -> Figure:
@@ -149,14 +143,15 @@ def match_table(images: Tensor, captions: Sequence[str]) -> Figure:
     n = len(captions)
     if len(images) != n:
         raise ValueError(f"expected as many captions as pictures, got {n} and {len(images)}")
-    figure, axes = plt.subplots(n, n, figsize=(2.9 * n, 2.2 * n), layout="constrained")
+    figure, axes = plt.subplots(n, n, figsize=(2.7 * n, 2.0 * n), layout="constrained")
     for i in range(n):
         for j, caption in enumerate(captions):
             ax = axes[i, j]
-            ax.imshow(images[i].permute(1, 2, 0))  # [H, W, 3]
+            ax.imshow(images[i].permute(1, 2, 0).numpy())  # [H, W, 3]
             colour = RIGHT if i == j else WRONG
             ax.set_xlabel("yes" if i == j else "no", color=colour, weight="bold", fontsize=12)
             ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
             if i == 0:
                 ax.set_title(f"“{caption}”", fontsize=9, wrap=True)
     plt.close(figure)
@@ -169,14 +164,23 @@ def waveform(samples: Tensor, rate: int, *, milliseconds: float = 20.0) -> Figur
 
     shown = samples[: int(rate * milliseconds / 1000)]
     figure, ax = plt.subplots(figsize=(6, 1.8), layout="constrained")
-    ax.plot([1000 * i / rate for i in range(len(shown))], shown, color=RIGHT)
+    ax.plot([1000 * i / rate for i in range(len(shown))], shown.numpy(), color=RIGHT)
     ax.set(xlabel="time (ms)", ylabel="pressure", ylim=(-1.05, 1.05))
     plt.close(figure)
     return figure
 
 
-def _pairs(first: str, second: str) -> tuple[Edge, ...]:
-    return (("picture", first), ("text", second), (first, "join"), (second, "join"))
+def _panels(rows: Sequence[int]) -> Sequence[Axes]:
+    """One axes below the other, each as tall as its rows of boxes need."""
+    import matplotlib.pyplot as plt
+
+    size = (7.0, 0.6 * sum(rows) + 0.4 * len(rows))
+    figure = plt.figure(figsize=size, layout="constrained")
+    return list(figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0])
+
+
+def _into(target: str, sources: Sequence[str]) -> list[Edge]:
+    return [(source, target) for source in sources]
 
 
 def _centres(columns: Sequence[Sequence[str]], rows: int) -> dict[str, tuple[float, float]]:
