@@ -94,6 +94,16 @@ def test_run_writes_metrics_model_and_curve(tmp_path):
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_real_recipe_from_end_to_end(tmp_path):
+    out = tmp_path / "out"
+    done = invoke("run", "retrieval-shapes", "--preset", "tiny", "--out", out)
+    assert done.exit_code == 0, done.output
+    record = json.loads((out / "metrics.json").read_text())
+    assert {"test", "unseen"} <= set(record["metrics"])
+    assert all(loss > 0 for loss in record["history"]["loss"])
+    assert sum(tensor.numel() for tensor in load_file(out / "model.safetensors").values()) > 1000
+
+
 @pytest.mark.usefixtures("fake_recipe")
 def test_the_preset_defaults_to_the_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("MMTUTOR_PRESET", "cpu")
