@@ -45,15 +45,16 @@ def run(config):
 
 @pytest.fixture
 def fake_recipe(tmp_path, monkeypatch):
-    """A module `mmtutor.recipes.fake`, and beside it a helper that is no recipe."""
+    """A module `mmtutor.recipes.fake`, and beside it two that are no recipes."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes/fake.py").write_text(RECIPE)
     (tmp_path / "recipes/fake_helper.py").write_text("Config = 1\n")
+    (tmp_path / "recipes/fake_runner.py").write_text("run = 1\n")
     monkeypatch.setattr(
         mmtutor.recipes, "__path__", [*mmtutor.recipes.__path__, str(tmp_path / "recipes")]
     )
     yield
-    for name in ("fake", "fake_helper"):
+    for name in ("fake", "fake_helper", "fake_runner"):
         sys.modules.pop(f"mmtutor.recipes.{name}", None)
 
 
@@ -112,13 +113,13 @@ def test_the_preset_defaults_to_the_machine(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("fake_recipe")
-@pytest.mark.parametrize("recipe", ["nothing", "fake_helper", "results"])
+@pytest.mark.parametrize("recipe", ["nothing", "fake_helper", "fake_runner"])
 def test_unknown_recipe_names_those_there_are(tmp_path, recipe):
     done = invoke("run", recipe, "--out", tmp_path)
     assert done.exit_code == 2
     assert one_sentence(done.stderr)
     assert f"unknown recipe {recipe!r}: expected one of fake, retrieval" in done.stderr
-    assert "helper" not in done.stderr.partition("expected")[2]
+    assert "fake_" not in done.stderr.partition("expected")[2]
 
 
 @pytest.mark.usefixtures("fake_recipe")
@@ -176,7 +177,7 @@ def test_list_describes_every_recipe():
     done = invoke("list")
     assert done.exit_code == 0
     assert "fake: A recipe that trains nothing.\n" in done.output
-    assert "fake_helper" not in done.output
+    assert "fake_" not in done.output
 
 
 def test_doctor_speaks_of_everything(tmp_path, monkeypatch):

@@ -60,6 +60,13 @@ def test_ratio_rate_and_bound():
     assert measure("name", compare(2, 8, share=0.1))["peer_seconds"] == pytest.approx(80)
 
 
+def test_the_two_ways_take_turns_at_going_first():
+    order = []
+    ways = [lambda way=way: order.append(way) for way in "ab"]
+    measure("name", Comparison("job", "peer", *ways, lambda a, b: None, rounds=3))
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+
+
 @pytest.mark.usefixtures("clock")
 def test_a_memory_bound_that_fails_is_marked(monkeypatch):
     monkeypatch.setattr(harness, "with_peak_memory", lambda job: (job(), 1.5))
