@@ -76,8 +76,7 @@ def pytest_collect_file(file_path: Path, parent: Any) -> NotebookFile | None:
 def pytest_exception_interact(node: Any, call: pytest.CallInfo) -> None:
     """Name the notebook, the cell, its source and the error."""
     chapter, cell, cells, source = Client.at
-    result = getattr(call.excinfo.value, "args", [None])[0]
-    error = getattr(result, "error", None)
+    error = next((arg.error for arg in call.excinfo.value.args if hasattr(arg, "error")), None)
     summary = error.summary if error else f"{call.excinfo.typename}: {call.excinfo.value}"
     print(f"\n\nFAILED  book/{chapter}.md, cell {cell} of {cells}\n" + "-" * 75)
     print(source + "\n" + "-" * 75)

@@ -2,6 +2,7 @@
 
 import json
 
+import nbmake.nb_run
 import pytest
 
 from book.tools import execute
@@ -78,3 +79,13 @@ def test_the_copy_of_a_removed_chapter_goes(book):
     lost.write_text("{}")
     execute.forget_removed(book)
     assert not lost.exists()
+
+
+def test_an_error_without_words_is_reported_all_the_same(capsys, monkeypatch):
+    monkeypatch.setattr(nbmake.nb_run, "NotebookClient", nbmake.nb_run.NotebookClient)
+    from book.tools import runner
+
+    monkeypatch.setattr(runner.Client, "at", ("labs/tiny", 2, 5, "wait()"))
+    call = pytest.CallInfo.from_call(lambda: next(iter([])), "call")
+    runner.pytest_exception_interact(None, call)
+    assert "book/labs/tiny.md, cell 2: StopIteration" in capsys.readouterr().out
