@@ -32,14 +32,17 @@ def main() -> int:
 
 
 def acquire(archive: Path | None, out: Path) -> str:
-    """Fill the cache unless it is filled; returns the report."""
-    if archive is None:
-        try:
-            return "The stamps are already there.\n" + stamps_archive.read(out).report()
-        except FileNotFoundError:
-            print(f"Getting {stamps_archive.PACKAGE} with apt …", flush=True)
-            archive = apt.download(stamps_archive.PACKAGE, stamps_archive.home_folder(out))
-    return stamps_archive.prepare(archive, out).report()
+    """Fill the cache from `archive`, or if it is empty with apt; returns the report."""
+    if archive is not None:
+        return stamps_archive.prepare(archive, out).report()
+    try:
+        return "The stamps are already there.\n" + stamps_archive.read(out).report()
+    except FileNotFoundError:
+        print(f"Getting {stamps_archive.PACKAGE} with apt …", flush=True)
+    archive = apt.download(stamps_archive.PACKAGE, stamps_archive.home_folder(out))
+    report = stamps_archive.prepare(archive, out).report()
+    archive.unlink()  # kept until here, so that a run that was killed need not download again
+    return report
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def _write(archive: Path, sha256: str, folder: Path) -> None:
     groups = group_of([stamp.captions["en"] for stamp in stamps], images)
     for stamp, group in zip(stamps, groups, strict=True):
         stamp.group = group
-    with atomic_file(folder / "images.npy") as file:
+    with open(folder / "images.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(images))
         file.write(memoryview(images).cast("B"))  # tofile() would hide why it failed
     stored = {
@@ -147,8 +147,7 @@ def _write(archive: Path, sha256: str, folder: Path) -> None:
         "skipped": skipped,
         "stamps": [asdict(stamp) for stamp in stamps],
     }
-    with atomic_file(folder / "stamps.json") as file:
-        file.write(json.dumps(stored, ensure_ascii=False).encode())
+    (folder / "stamps.json").write_text(json.dumps(stored, ensure_ascii=False), "utf-8")
 
 
 def _unpack(package: DebPackage, sounds: Path) -> dict[str, bytes]:

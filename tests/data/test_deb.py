@@ -156,8 +156,10 @@ def test_zstd_without_a_reader_and_with_a_failing_one(tmp_path, monkeypatch):
     with pytest.raises(DebError, match=r"needs Python 3\.14 or dpkg-deb"):
         read(path)
     (tmp_path / "again").mkdir()
-    path = zstd_package(tmp_path / "again", monkeypatch, "exit 2")
-    with pytest.raises(DebError, match=r"x\.deb"):
+    plain = tmp_path / "data.tar"
+    plain.write_bytes(tar([member(inside(name), data) for name, data in FILES.items()]))
+    path = zstd_package(tmp_path / "again", monkeypatch, f"/bin/cat {plain}; exit 2")
+    with pytest.raises(DebError, match=r"dpkg-deb cannot unpack data\.tar\.zst"):
         read(path)
 
 

@@ -44,6 +44,12 @@ def test_near_duplicates_are_found():
     assert pairs.tolist() == [[0, 2], [0, 3], [0, 4], [2, 3], [2, 4], [3, 4]]
 
 
+def test_how_alike_is_near():
+    first, second = (blocks(seed).astype(float) for seed in (1, 2))
+    mixed = [first, 0.9 * first + 0.1 * second, 0.7 * first + 0.3 * second]
+    assert near_duplicate_pairs(np.stack(mixed).astype(np.uint8)).tolist() == [[0, 1]]
+
+
 def test_pictures_of_one_colour_are_no_duplicates():
     assert len(near_duplicate_pairs(np.full((3, 3, 32, 32), 255, np.uint8))) == 0
 

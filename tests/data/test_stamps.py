@@ -288,6 +288,17 @@ class TestScript:
         assert self.run(monkeypatch, "--out", root) == 0
         assert "already there" in capsys.readouterr().out
 
+    def test_apts_download_is_not_kept(self, archive, root, monkeypatch, capsys):
+        def download(package: str, folder: Path) -> Path:
+            assert package == "tuxpaint-stamps-default"
+            folder.mkdir(parents=True)
+            return archive.rename(folder / archive.name)
+
+        monkeypatch.setattr(script.apt, "download", download)
+        assert self.run(monkeypatch, "--out", root) == 0
+        assert f"{COUNT} examples" in capsys.readouterr().out
+        assert not list(root.rglob("*.deb"))
+
     def test_no_apt(self, root, monkeypatch, capsys):
         monkeypatch.setenv("PATH", "")
         assert self.run(monkeypatch, "--out", root) == 1
