@@ -6,6 +6,7 @@ Knows the columns of the data set and its splits. Does not know where the files 
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
 
 def _columns(cached: Cached) -> dict[str, Any]:
     """The columns of `load`; the pictures are mapped from the file, not read."""
-    stamps, folder = cached.stamps, cached.folder
-    images = np.load(folder / "images.npy", mmap_mode="c")
+    stamps, folder = cached.stamps, str(cached.folder)
+    images = np.load(cached.folder / "images.npy", mmap_mode="c")
     return {
         "image": torch.from_numpy(images),
         "caption": [stamp.captions["en"] for stamp in stamps],
@@ -98,9 +99,9 @@ def _columns(cached: Cached) -> dict[str, Any]:
         "category": [stamp.name.partition("/")[0] for stamp in stamps],
         "name": [stamp.name for stamp in stamps],
         "group": torch.tensor([stamp.group for stamp in stamps]),
-        "sound": [str(folder / stamp.sound) if stamp.sound else "" for stamp in stamps],
+        "sound": [os.path.join(folder, stamp.sound) if stamp.sound else "" for stamp in stamps],
         "spoken": [
-            {language: str(folder / path) for language, path in stamp.spoken.items()}
+            {language: os.path.join(folder, path) for language, path in stamp.spoken.items()}
             for stamp in stamps
         ],
     }
