@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmtutor.data import apt, stamps_archive
+from mmtutor.data import apt, stamps
 from mmtutor.data.cache import CacheError, cache_dir
 
 
@@ -23,26 +23,12 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        print(acquire(options.archive, options.out))
+        print(stamps.get(options.archive, options.out).report())
     except (ValueError, OSError, apt.AptError) as error:
         reason = error.strerror if isinstance(error, CacheError) else error
         print(f"stamps: {reason}", file=sys.stderr)
         return 1
     return 0
-
-
-def acquire(archive: Path | None, out: Path) -> str:
-    """Fill the cache from `archive`, or if it is empty with apt; returns the report."""
-    if archive is not None:
-        return stamps_archive.prepare(archive, out).report()
-    try:
-        return "The stamps are already there.\n" + stamps_archive.read(out).report()
-    except FileNotFoundError:
-        print(f"Getting {stamps_archive.PACKAGE} with apt …", flush=True)
-    archive = apt.download(stamps_archive.PACKAGE, stamps_archive.home_folder(out))
-    report = stamps_archive.prepare(archive, out).report()
-    archive.unlink()  # kept until here, so that a run that was killed need not download again
-    return report
 
 
 if __name__ == "__main__":

@@ -89,14 +89,29 @@ def pytest_exception_interact(node: Any, call: pytest.CallInfo) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     report = yield
     if report.when == "call" and report.passed:
-        file(item.path, call.duration)
+        executed = nbformat.read(str(item.path), 4)
+        warnings = stderr(executed)
+        if warnings:
+            report.outcome = "failed"
+            chapter = executed.metadata["mmtutor"]["chapter"]
+            print(f"\n\nFAILED  book/{chapter}.md wrote to stderr\n{warnings}", flush=True)
+        else:
+            file(executed, item.path.resolve(), call.duration)
     return report
 
 
-def file(path: Path, seconds: float) -> None:
+def stderr(executed: nbformat.NotebookNode) -> str:
+    """What the cells wrote to stderr, each with its number: warnings are errors in this book."""
+    return "\n".join(
+        f"cell {number}: {output.text.strip()}"
+        for number, cell in enumerate(executed.cells, 1)
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr"
+    )
+
+
+def file(executed: nbformat.NotebookNode, path: Path, seconds: float) -> None:
     """Put the run copy `_build/run/X.ipynb` at `_build/executed/X.ipynb`, with its record."""
-    path = path.resolve()
-    executed = nbformat.read(path, 4)
     executed.metadata["mmtutor"] |= {
         "seconds": round(seconds, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -104,8 +119,7 @@ def file(path: Path, seconds: float) -> None:
         "versions": versions(*PACKAGES),
     }
     run = next(parent for parent in path.parents if parent.name == "run")
-    target = run.parent / "executed" / path.relative_to(run)
-    write_atomically(target, nbformat.writes(executed))
+    write_atomically(run.parent / "executed" / path.relative_to(run), nbformat.writes(executed))
 
 
 def machine() -> str:

@@ -15,11 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor.data import apt
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.groups import fold_of, near_duplicate_pairs, normalised
-from mmtutor.data.stamps_archive import IMAGE_SIZE, Cached, prepare, read
+from mmtutor.data.stamps_archive import (
+    IMAGE_SIZE,
+    PACKAGE,
+    Cached,
+    home_folder,
+    prepare,
+    read,
+)
 
-__all__ = ["leaks", "load", "prepare", "read"]
+__all__ = ["get", "leaks", "load", "prepare", "read"]
 
 
 def load(
@@ -64,6 +72,27 @@ def load(
     if image_size != IMAGE_SIZE:
         dataset = dataset.with_column("image", _shrunk(dataset.column("image"), image_size))
     return dataset
+
+
+def get(archive: Path | str | None = None, root: Path | str | None = None) -> Cached:
+    """Fill the cache once: from `archive`, a `.deb`, or else with apt; then say what is there.
+
+    Where the stamps are already cached and no archive is given, nothing happens.
+
+    Raises:
+        AptError: there is no apt here, or it could not download the package.
+        DebError, CacheError, FileNotFoundError: as `prepare` does.
+    """
+    if archive is not None:
+        return prepare(archive, root)
+    try:
+        return read(root)
+    except FileNotFoundError:
+        print(f"Getting {PACKAGE} with apt …", flush=True)
+    downloaded = apt.download(PACKAGE, home_folder(root))
+    cached = prepare(downloaded, root)
+    downloaded.unlink()  # kept until here, so that a run that was killed need not download again
+    return cached
 
 
 def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:

@@ -108,7 +108,7 @@ def read(root: Path | str | None = None) -> Cached:
         stored = {}
     if stored.get("format") != FORMAT or not _complete(folder):
         raise FileNotFoundError(
-            f"no stamps in {home}: get them with `python data_scripts/stamps.py`"
+            f"no stamps in {home}: get them with `mmtutor.data.stamps.get()`"
         )
     stamps = [Stamp(**stamp) for stamp in stored["stamps"]]
     return Cached(folder, stored["version"], stored["sha256"], stamps, stored["skipped"])

@@ -62,6 +62,13 @@ def test_a_chapter_runs_once_and_a_failing_cell_harms_nothing(book, capfd):
     assert execute.main(["--root", str(book.root)]) == 0
     assert "0 to run" in capfd.readouterr().out
 
+    write_chapter(book, "import warnings\nwarnings.warn('old habits')")
+    assert execute.main(["--root", str(book.root)]) != 0
+    shown = capfd.readouterr().out
+    assert "FAILED  book/labs/tiny.md wrote to stderr\ncell 4: " in shown
+    assert "UserWarning: old habits" in shown
+    assert copy.read_bytes() == kept
+
     write_chapter(book, "print(6 * 7)", "numbers = [1, 2]\nnumbers[7]")
     assert execute.main(["--root", str(book.root)]) != 0
     shown = capfd.readouterr().out
