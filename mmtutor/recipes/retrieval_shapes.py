@@ -36,7 +36,7 @@ class Config:
         dim: size of tokens and of the shared space.
     """
 
-    train: int = 50_000
+    train: int = 60_000
     test: int = 1_000
     size: int = 32
     caption: str = "caption"
