@@ -107,9 +107,7 @@ def read(root: Path | str | None = None) -> Cached:
     except FileNotFoundError:
         stored = {}
     if stored.get("format") != FORMAT or not _complete(folder):
-        raise FileNotFoundError(
-            f"no stamps in {home}: get them with `mmtutor.data.stamps.get()`"
-        )
+        raise FileNotFoundError(f"no stamps in {home}: get them with `mmtutor.data.stamps.get()`")
     stamps = [Stamp(**stamp) for stamp in stored["stamps"]]
     return Cached(folder, stored["version"], stored["sha256"], stamps, stored["skipped"])
 
