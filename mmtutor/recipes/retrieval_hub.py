@@ -28,6 +28,7 @@ from mmtutor.evaluation.retrieval import (
 )
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models.hub_dual_encoder import HubDualEncoder, load_clip
+from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 from mmtutor.recipes.scoring import KS, interval
 from mmtutor.training import History, fit
@@ -74,9 +75,7 @@ class Config:
 
         "tiny" is meant for tiny stand-ins. Raises ValueError naming the presets there are.
         """
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
-        return replace(PRESETS[name], **changes)
+        return replace(choose(PRESETS, name), **changes)
 
 
 PRESETS = {

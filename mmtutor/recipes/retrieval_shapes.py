@@ -20,6 +20,7 @@ from mmtutor.encoders import SmallCNN, SmallTransformer
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
+from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 from mmtutor.recipes.scoring import embed, score, summary
 from mmtutor.training import fit
@@ -55,9 +56,7 @@ class Config:
     @classmethod
     def preset(cls, name: str) -> Config:
         """The configuration called `name`; raises ValueError naming the presets there are."""
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
-        return PRESETS[name]
+        return choose(PRESETS, name)
 
 
 PRESETS = {
