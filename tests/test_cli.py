@@ -194,7 +194,7 @@ def test_doctor_speaks_of_everything(tmp_path, monkeypatch):
     ):
         assert part in done.output
     assert "Data, stamps: no stamps in" in done.output
-    assert "data_scripts/stamps.py" in done.output
+    assert "mmtutor.data.stamps.get()" in done.output
     assert f"{tmp_path / 'cache'} is not there yet" in done.output
 
 

@@ -39,7 +39,7 @@ def load(
     image_size: int = IMAGE_SIZE,
     root: Path | str | None = None,
 ) -> Dataset:
-    """The stamps, read from the cache that `data_scripts/stamps.py` writes.
+    """The stamps, read from the cache that `get` fills.
 
     Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before
     traditional), category, name (str); captions (dict language -> str, English under "en"); group

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.groups import fold_of, normalised
+from mmtutor.data.stamps import IMAGE_SIZE
 from mmtutor.data.transforms import (
     ColourJitter,
     Compose,
@@ -218,7 +219,7 @@ def train_model(
     """Train the heads (and, if fine-tuned, the image tower) of `model` on the pairs of `train`."""
     train = shuffled(train, config.seed) if config.shuffle_pairs else train
     if config.finetune:
-        train = train.with_transform(augmentation(config.seed))
+        train = Dataset(train.columns, augmentation(config.seed), train.name)
     objective = ContrastiveObjective(config.loss)
     batches = loader(train, config.batch_size, shuffle=True, seed=config.seed)
     options = {"epochs": config.epochs, "precision": config.precision, "progress": progress}
@@ -236,13 +237,10 @@ def optimizer(model: DualEncoder, objective: nn.Module, config: Config) -> torch
 
 
 def augmentation(seed: int) -> Compose:
-    """Crops, mirror images and colour for the picture; dropped words for the caption."""
-    pictures = [
-        RandomCrop(scale=(0.7, 1.0), seed=seed),
-        RandomFlip(seed=seed),
-        ColourJitter(seed=seed),
-    ]
-    return Compose([*pictures, WordDropout(0.1, seed=seed)])
+    """Crop, mirror and recolour the picture, drop words of the caption, and only then tokenise."""
+    crop, flip = RandomCrop(IMAGE_SIZE, padding=16, seed=seed), RandomFlip(seed=seed)
+    words = [WordDropout(0.1, seed=seed), Tokenize(WordLlama.tokenizer())]
+    return Compose([crop, flip, ColourJitter(seed=seed), *words])
 
 
 def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int = 5) -> list[int]:

@@ -257,7 +257,7 @@ def test_options_that_cannot_be(archive, root, options, message):
 
 
 def test_an_empty_cache_says_what_to_do(root):
-    with pytest.raises(FileNotFoundError, match=r"no stamps in .*data_scripts/stamps\.py"):
+    with pytest.raises(FileNotFoundError, match=r"no stamps in .*stamps\.get\(\)"):
         load("stamps", root=root)
 
 

@@ -58,3 +58,17 @@ def test_right_answers(answer, expected, capsys):
 def test_wrong_answers_raise_with_the_hint(answer, expected):
     with pytest.raises(AssertionError, match=r"Not yet: got .* Hint: look at the mask"):
         check(answer, expected, "look at the mask")
+
+
+def test_a_failed_import_does_not_show_where_python_lies(capsys):
+    def call():
+        from math import no_such_name  # noqa: F401
+
+    fails(call)
+    assert capsys.readouterr().out.strip().startswith("ImportError: cannot import name")
+
+    def located():
+        raise ImportError("cannot import name 'x' from 'y' (/home/reader/lib/y/__init__.py)")
+
+    fails(located)
+    assert capsys.readouterr().out.strip() == "ImportError: cannot import name 'x' from 'y'"

@@ -94,7 +94,7 @@ def test_search_finds_the_nearest_and_an_empty_query_is_refused():
         retrieval.search(model, TINY, query, test, k=3)
         == scores.similarity[:, 0].topk(3)[1].tolist()
     )
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="no token to encode"):
         retrieval.search(model, TINY, "", test)
 
 
@@ -133,3 +133,14 @@ def test_a_summary_of_two_folds_by_hand():
     assert report["mean"]["recall_at_1"]["estimate"] == pytest.approx(9 / 10)
     expected = (2 * 1 / 2 + 3 * (2 * 2 / 3 + 1 / 3) / 3) / 5
     assert report["chance"]["recall_at_1"] == pytest.approx(expected)
+
+
+def test_augmentation_changes_the_picture_and_the_words_that_are_read():
+    train, _ = retrieval.split(TINY, 0)
+    config = replace(TINY, finetune=True)
+    plain = retrieval.prepared(train, config)
+    changed = Dataset(plain.columns, retrieval.augmentation(seed=0), plain.name)
+    pairs = [(plain[i], changed[i]) for i in range(len(plain))]
+    assert not any(torch.equal(a["image"], b["image"]) for a, b in pairs)
+    assert all(a["image"].shape == b["image"].shape for a, b in pairs)
+    assert any(len(b["tokens"]) < len(a["tokens"]) for a, b in pairs)
