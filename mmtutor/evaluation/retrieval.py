@@ -17,6 +17,7 @@ from mmtutor.evaluation.search import Ranks, retrieval_ranks, top_k
 __all__ = [
     "Ranks",
     "chance_recall",
+    "embed",
     "evaluate_retrieval",
     "hit_rates",
     "mean_reciprocal_rank",
@@ -112,15 +113,21 @@ def evaluate_retrieval(
     and captions of one group are relevant to each other; otherwise only the pair is. The model runs
     in evaluation mode on the device where it lies, and is left in the mode it came in.
     """
-    image, text, group = _embed(model, loader)
+    image, text, group = embed(model, loader)
     both = retrieval_ranks(image, text, group, group)
     _, index, size = group.unique(return_inverse=True, return_counts=True)
     chance = _chance(size[index], len(group), ks)
     return _report(both, (chance, chance), ks)
 
 
-def _embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Image (N, D) and text (N, D) embeddings of all of `loader`, and groups (N,) int64."""
+@torch.inference_mode()
+def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Image (N, D) and text (N, D) embeddings of all of `loader`, and groups (N,) int64.
+
+    The model runs in evaluation mode on the device where it lies, and is left in the mode it came
+    in. Without `group` in the batches every row is a group of its own. Raises ValueError if the
+    loader gives no batch.
+    """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     images, texts, groups = [], [], []
     training = model.training

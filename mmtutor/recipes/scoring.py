@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmtutor.data import Dataset, loader
+from mmtutor.evaluation import retrieval
 from mmtutor.evaluation.intervals import bootstrap_interval
 from mmtutor.evaluation.retrieval import (
     chance_recall,
@@ -49,16 +50,10 @@ def score(model: DualEncoder, test: Dataset) -> Scores:
     return Scores(image @ text.T, group)
 
 
-@torch.inference_mode()
 def embed(model: DualEncoder, data: Dataset) -> tuple[Tensor, Tensor, Tensor]:
     """Embeddings of pictures (N, D) and captions (N, D), and `group` (N,), on the CPU."""
-    device = next(model.parameters()).device
-    outputs, groups = [], []
-    for batch in loader(data, 64):
-        outputs.append(model.eval()({key: value.to(device) for key, value in batch.items()}))
-        groups.append(batch["group"])
-    image, text = (torch.cat(side).float().cpu() for side in zip(*outputs, strict=True))
-    return image, text, torch.cat(groups)
+    image, text, group = retrieval.embed(model, loader(data, 64))
+    return image.cpu(), text.cpu(), group.cpu()
 
 
 def summary(scores: list[Scores]) -> dict[str, Any]:
