@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.search import Ranks, retrieval_ranks, top_k
 
 __all__ = [
@@ -103,7 +104,6 @@ def chance_recall(relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
     return _chance(relevant.sum(1), relevant.shape[1], ks)
 
 
-@torch.inference_mode()
 def evaluate_retrieval(
     model: nn.Module, loader: Iterable[dict[str, Tensor]], ks: Sequence[int] = KS
 ) -> dict[str, float]:
@@ -120,7 +120,6 @@ def evaluate_retrieval(
     return _report(both, (chance, chance), ks)
 
 
-@torch.inference_mode()
 def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     """Image (N, D) and text (N, D) embeddings of all of `loader`, and groups (N,) int64.
 
@@ -128,25 +127,19 @@ def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor
     in. Without `group` in the batches every row is a group of its own. Raises ValueError if the
     loader gives no batch.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     images, texts, groups = [], [], []
-    training = model.training
-    model.eval()
-    try:
-        for batch in loader:
-            batch = {key: value.to(device) for key, value in batch.items()}
-            output = model(batch)
-            images.append(output.image.float())
-            texts.append(output.text.float())
-            groups += [batch["group"]] if "group" in batch else []
-    finally:
-        model.train(training)
-    if not images:
-        raise ValueError("the loader gave no batch, so there is nothing to evaluate")
+    for batch, output in outputs(model, loader):
+        images.append(output.image.float())
+        texts.append(output.text.float())
+        groups += [batch["group"]] if "group" in batch else []
     if groups and len(groups) < len(images):
         raise ValueError(f"only {len(groups)} of {len(images)} batches have a `group`")
     image, text = torch.cat(images), torch.cat(texts)
-    return image, text, torch.cat(groups) if groups else torch.arange(len(image), device=device)
+    return (
+        image,
+        text,
+        torch.cat(groups) if groups else torch.arange(len(image), device=image.device),
+    )
 
 
 def _report(

@@ -1,5 +1,6 @@
 """Models: encoders and heads composed; `model(batch)` returns a named tuple, never a loss."""
 
+from mmtutor.models.classifier import Classifier, ClassifierOutput
 from mmtutor.models.dual_encoder import DualEncoder, DualEncoderOutput, ProjectionHead
 
-__all__ = ["DualEncoder", "DualEncoderOutput", "ProjectionHead"]
+__all__ = ["Classifier", "ClassifierOutput", "DualEncoder", "DualEncoderOutput", "ProjectionHead"]

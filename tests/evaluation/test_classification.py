@@ -1,0 +1,34 @@
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from mmtutor.data import Dataset, loader
+from mmtutor.encoders import FeatureEncoder
+from mmtutor.evaluation import Predictions, predict
+from mmtutor.models import Classifier
+
+
+def test_counts_equal_scikit_learns():
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(4, (200,), generator=generator)
+    made = Predictions(torch.randn(200, 5, generator=generator), label)
+    expected = confusion_matrix(label, made.predicted, labels=range(5))
+    assert made.confusion().tolist() == expected.tolist()
+    interval = made.accuracy()
+    assert interval.estimate == pytest.approx(accuracy_score(label, made.predicted))
+    assert interval.low < interval.estimate < interval.high
+
+
+def test_predict_keeps_the_order_and_the_mode():
+    data = Dataset({"image_features": torch.randn(5, 2), "label": torch.arange(5) % 3})
+    model = Classifier(FeatureEncoder(2), 3, dropout=0.9).train()
+    found = predict(model, loader(data, 2))
+    assert model.training
+    assert found.label.tolist() == [0, 1, 2, 0, 1]
+    expected = model.head[1](data.column("image_features"))  # without the dropout
+    torch.testing.assert_close(found.logits, expected.detach())
+
+
+def test_nothing_to_predict_is_an_error():
+    with pytest.raises(ValueError, match="no batch"):
+        predict(Classifier(FeatureEncoder(2), 2), [])
