@@ -35,7 +35,8 @@ notebooks: data sync
 	@$(BIN)/python -m book.tools.execute
 
 data: $(READY)
-	@$(BIN)/python data_scripts/stamps.py
+	@$(BIN)/python -m data_scripts.stamps
+	@$(BIN)/python -m data_scripts.fashion_mnist
 
 sync: $(READY)
 	@$(BIN)/python -m book.tools.sync $(if $(CHECK),--check) $(if $(FIRST_CELL),--first-cell)

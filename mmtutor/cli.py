@@ -79,7 +79,7 @@ def list_recipes() -> None:
 @app.command()
 def doctor() -> None:
     """Say in plain words what machine, versions, data and cache there are."""
-    for part in (_machine, _gpu, _versions, _extras, _shapes, _stamps, _cache):
+    for part in (_machine, _gpu, _versions, _extras, _shapes, _stamps, _fashion_mnist, _cache):
         try:
             typer.echo(part())
         except Exception as error:  # whatever is broken here is what the reader wants to hear of
@@ -193,6 +193,15 @@ def _stamps() -> str:
         return f"Data, stamps: {len(read().stamps)} pictures in the cache."
     except FileNotFoundError as error:
         return f"Data, stamps: {error}."
+
+
+def _fashion_mnist() -> str:
+    from mmtutor.data.fashion_mnist import load
+
+    try:
+        return f"Data, fashion-mnist: {len(load()):,} training pictures in the cache."
+    except FileNotFoundError as error:
+        return f"Data, fashion-mnist: {error}."
 
 
 def _cache() -> str:

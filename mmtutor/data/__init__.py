@@ -14,7 +14,11 @@ from mmtutor.data.dataset import Dataset
 
 __all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "require"]
 
-SOURCES = {"shapes": "mmtutor.data.shapes", "stamps": "mmtutor.data.stamps"}
+SOURCES = {
+    "fashion-mnist": "mmtutor.data.fashion_mnist",
+    "shapes": "mmtutor.data.shapes",
+    "stamps": "mmtutor.data.stamps",
+}
 
 
 def load(name: str, split: str = "train", **options: Any) -> Dataset:

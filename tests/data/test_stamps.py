@@ -13,6 +13,7 @@ import torch
 
 from data_scripts import stamps as script
 from mmtutor.data import load, stamps_archive
+from mmtutor.data import stamps as stamps_module
 from mmtutor.data.cache import CacheError
 from mmtutor.data.deb import DebError
 from mmtutor.data.groups import normalised
@@ -294,7 +295,7 @@ class TestScript:
             folder.mkdir(parents=True)
             return archive.rename(folder / archive.name)
 
-        monkeypatch.setattr(script.apt, "download", download)
+        monkeypatch.setattr(stamps_module.apt, "download", download)
         assert self.run(monkeypatch, "--out", root) == 0
         assert f"{COUNT} examples" in capsys.readouterr().out
         assert not list(root.rglob("*.deb"))
