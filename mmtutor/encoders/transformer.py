@@ -27,15 +27,33 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) bool, True = a key that may be attended to -> (B, L, D)."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, L, D/heads]
-        keep = mask[:, None, None, :]  # [B, 1, 1, L]
-        scores = query @ key.transpose(-2, -1) / math.sqrt(dim // self.heads)  # [B, heads, L, L]
-        scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
-        weights = scores.softmax(dim=-1).masked_fill(~keep, 0).to(value.dtype)
-        attended = (weights @ value).transpose(1, 2).reshape(batch, length, dim)
-        return self.out(attended)
+        query, key, value = self._heads(x)
+        attended = attention_weights(query, key, mask[:, None, None]) @ value
+        return self.out(attended.transpose(1, 2).flatten(2))  # [B, heads, L, D/heads] -> [B, L, D]
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The weights of every head (B, heads, L, L): row = who looks, column = at whom."""
+        query, key, _ = self._heads(x)
+        return attention_weights(query, key, mask[:, None, None])
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Query, key and value, (3, B, heads, L, D/heads): each head has its own subspace."""
+        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def attention_weights(query: Tensor, key: Tensor, keep: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) over the keys to keep (Vaswani et al. 2017, eq. 1).
+
+    Args:
+        query, key: (..., L, d) and (..., S, d).
+        keep: bool, broadcastable to (..., L, S), True where a query may look at a key.
+
+    Returns:
+        (..., L, S) in [0, 1]; a row sums to 1, or to 0 where there is no key to look at.
+    """
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
+    return scores.softmax(dim=-1).masked_fill(~keep, 0).to(query.dtype)
 
 
 class TransformerBlock(nn.Module):
@@ -81,3 +99,26 @@ class TransformerEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         return self.norm(x).masked_fill(~mask.unsqueeze(-1), 0)
+
+    def attention(self, x: Tensor, mask: Tensor) -> list[Tensor]:
+        """What each block attends to: its weights (B, heads, L, L), the first block's first."""
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention.weights(block.norm1(x), mask))
+            x = block(x, mask)
+        return weights
+
+
+def sinusoidal_positions(length: int, dim: int) -> Tensor:
+    """Positions as sines and cosines of many wavelengths (Vaswani et al. 2017, section 3.5).
+
+    Entry 2i of position p is sin(p / 10000^(2i / dim)), entry 2i + 1 the cosine of the same angle.
+
+    Returns:
+        (length, dim) float32 in [-1, 1].
+    """
+    position = torch.arange(length, dtype=torch.float64).unsqueeze(1)  # [L, 1]
+    wavelengths = 10_000 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)  # [ceil(dim / 2)]
+    angles = position / wavelengths
+    waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return waves[:, :dim].float()
