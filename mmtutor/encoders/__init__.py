@@ -10,6 +10,7 @@ from mmtutor.encoders.pretrained import (
     load_efficientnet_lite0,
 )
 from mmtutor.encoders.text import SmallTransformer
+from mmtutor.encoders.vision_transformer import VisionTransformer
 
 __all__ = [
     "EfficientNetLite0",
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureEncoder",
     "SmallCNN",
     "SmallTransformer",
+    "VisionTransformer",
     "WordLlama",
     "encode",
     "imagenet_categories",
