@@ -1,6 +1,6 @@
 """Timing two ways of doing one thing fairly.
 
-Knows interleaved rounds, medians and quartiles, peak memory, and the table they end in.
+Knows interleaved rounds, medians and quartiles, peak memory, and the tables they end in.
 Does not know what is compared.
 """
 
@@ -9,18 +9,24 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
 
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
 from mmtutor.data.cache import atomic_file
 from mmtutor.machine import GIB, hardware, versions
 
-PEERS = ("faiss-cpu", "torchmetrics", "pillow")
+PEERS = ("faiss-cpu", "torchmetrics", "pillow", "torchvision", "transformers")
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Comparison:
         examples: how many examples the job makes or reads, to report a rate; None does not.
         share: theirs does this share of the job, because all of it takes minutes; its time is
             divided by it, and `peer` must say so.
+        models: the two modules, where that is what is compared: their parameters are counted, and
+            the peak of the memory that each way allocates in torch is traced.
     """
 
     what: str
@@ -50,6 +58,7 @@ class Comparison:
     memory_gib: float | None = None
     examples: int | None = None
     share: float = 1.0
+    models: tuple[nn.Module, nn.Module] | None = None
 
 
 def measure(name: str, row: Comparison) -> dict[str, Any]:
@@ -84,7 +93,40 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
         "extra_memory_at_most_gib": row.memory_gib,
         "examples_per_second": row.examples and row.examples / median(times["ours"]),
         "held": held,
+        **(_sizes(row) if row.models else {}),
     }
+
+
+def _sizes(row: Comparison) -> dict[str, Any]:
+    """What both models weigh, what they allocate, and the peer's rate."""
+    ours, theirs = (sum(p.numel() for p in model.parameters()) for model in row.models)
+    return {
+        "parameters": [ours, theirs],
+        "peak_mib": [traced_peak(row.ours) / 2**20, traced_peak(row.theirs) / 2**20],
+    }
+
+
+def traced_peak(job: Callable[[], Any]) -> int:
+    """The most bytes that `job` held at once of what it allocated in torch.
+
+    On a GPU the allocator keeps count. On a CPU every allocation and release is traced and summed,
+    which is exact where the memory of the process is not: the system's allocator keeps for later
+    what it is given back.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        job()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        job()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        trace.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())["traceEvents"]
+    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
+    return max(accumulate((size for _, size in changes), initial=0))
 
 
 def seconds(job: Callable[[], Any]) -> float:
@@ -139,19 +181,44 @@ def record(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """The table, and under it the machine and the versions."""
+    """The tables, and under them the machine and the versions."""
     machine = found["hardware"]
     size = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+    processor = ", ".join(machine[part] for part in ("gpu", "cpu") if part in machine)
+    jobs = [row for row in found["rows"] if "parameters" not in row]
+    models = [row for row in found["rows"] if "parameters" in row]
     lines = [
-        "| Benchmark | Job | Peer | Ours | Peer's | Ratio (quartiles) | Bound | Held |",
-        "|---|---|---|--:|--:|--:|--:|---|",
-        *map(_line, found["rows"]),
-        "",
-        f"Ratio: our time over the peer's, median of interleaved rounds. {machine['cpu']}, {size}; "
+        *_table(JOBS, "|---|---|---|--:|--:|--:|--:|---|", map(_line, jobs)),
+        *_table(MODELS, "|---|---|--:|--:|--:|--:|--:|", map(_model_line, models)),
+        "Ratio: our time over the peer's, median of interleaved rounds. "
+        f"{processor}, {size}; "
         + ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+JOBS = "| Benchmark | Job | Peer | Ours | Peer's | Ratio (quartiles) | Bound | Held |"
+MODELS = (
+    "| Model | Peer | Parameters (peer's) | Examples a second | Peer's | Ratio (quartiles) "
+    "| Peak MiB (peer's) |"
+)
+
+
+def _table(header: str, rule: str, rows: Iterable[str]) -> list[str]:
+    """The lines of a table and an empty one; nothing if there are no rows."""
+    lines = list(rows)
+    return [header, rule, *lines, ""] if lines else []
+
+
+def _model_line(row: dict[str, Any]) -> str:
+    (low, high), (ours, theirs) = row["ratio_quartiles"], row["parameters"]
+    rate = row["examples_per_second"]
+    peer_rate = rate * row["seconds"] / row["peer_seconds"]
+    cells = [row["what"], row["peer"], f"{ours / 1e6:.2f} M ({theirs / 1e6:.2f} M)"]
+    cells += [f"{rate:,.0f}", f"{peer_rate:,.0f}", f"{row['ratio']:.3g} ({low:.3g}–{high:.3g})"]
+    cells += ["{:,.0f} ({:,.0f})".format(*row["peak_mib"])]
+    return f"| {' | '.join(cells)} |"
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,12 +6,23 @@ import json
 import time
 
 import pytest
+import torch
+from torch import nn
 
-from benchmarks import fit_overhead, harness, recall, shapes_generation, stamps_loading, top_k
+from benchmarks import (
+    encoders,
+    fit_overhead,
+    harness,
+    recall,
+    shapes_generation,
+    stamps_loading,
+    top_k,
+)
 from benchmarks.__main__ import NAMES
 from benchmarks.harness import Comparison, measure, record, with_peak_memory
 
 SMALL = {
+    "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "recall": lambda: recall.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
@@ -87,6 +98,28 @@ def test_peak_memory_counts_what_was_freed():
     result, extra = with_peak_memory(lambda: len(b"\1" * size))
     assert result == size
     assert extra is None or 0.2 < extra < 0.4
+
+
+def test_traced_peak_is_the_most_held_at_once():
+    def job():
+        one = torch.ones(2**20)  # 4 MiB
+        del one
+        two = torch.ones(2**21)  # 8 MiB
+        return two + 1  # and 8 more
+
+    peak = harness.traced_peak(job)
+    assert 16 * 2**20 <= peak < 17 * 2**20
+
+
+@pytest.mark.usefixtures("clock")
+def test_models_have_a_table_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "traced_peak", lambda job: 3 * 2**20)
+    models = nn.Linear(999, 1000), nn.Linear(999, 2000)
+    record([measure("models", compare(2, 8, examples=10, models=models))], tmp_path)
+    table = (tmp_path / "results.md").read_text()
+    cells = "| sleep | a clock | 1.00 M (2.00 M) | 5 | 1 | 0.25 (0.25–0.25) | 3 (3) |"
+    assert cells in table
+    assert "| Benchmark |" not in table
 
 
 @pytest.mark.usefixtures("clock")
