@@ -1,7 +1,7 @@
 """From text to token ids and back.
 
-Knows two vocabularies: words counted in the reader's own captions, and a subword file made
-elsewhere. Does not know padding or batches (see `batch.py`); id 0 is kept free for padding.
+Knows words, characters and subwords, of the reader's own captions or of a file made elsewhere.
+Does not know padding or batches (see `batch.py`); id 0 is kept free for padding.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmtutor.data.bpe import readable
 from mmtutor.data.cache import atomic_file
 
 if TYPE_CHECKING:
@@ -31,64 +32,92 @@ def words(text: str) -> list[str]:
     return TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
 
 
-class WordTokenizer:
-    """A vocabulary of whole words: id 0 pads, id 1 is an unknown word, `vocabulary` starts at 2."""
+def characters(text: str) -> list[str]:
+    """Every lower-cased character, punctuation too; any run of white space is one space."""
+    return list(" ".join(unicodedata.normalize("NFKC", text).lower().split()))
 
-    def __init__(self, vocabulary: list[str]) -> None:
+
+UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": characters}
+
+
+class WordTokenizer:
+    """A vocabulary of whole units: id 0 pads, id 1 is an unknown unit, `vocabulary` starts at 2.
+
+    Args:
+        vocabulary: the known units, each once.
+        unit: "word", cut as `words` does, or "character".
+    """
+
+    def __init__(self, vocabulary: list[str], unit: str = "word") -> None:
         self.vocabulary = list(vocabulary)
+        self.unit, self._split = unit, _splitter(unit)
         self._words = [*SPECIAL, *self.vocabulary]
         self._ids = {word: index for index, word in enumerate(self._words)}
         if len(self._ids) != len(self._words):
-            raise ValueError("the vocabulary has a word twice, or holds <pad> or <unk>")
+            raise ValueError(f"the vocabulary has a {unit} twice, or holds <pad> or <unk>")
 
     @classmethod
-    def fit(cls, texts: Iterable[str], min_count: int = 1) -> WordTokenizer:
-        """The words that occur at least `min_count` times, most frequent first, then by spelling.
+    def fit(cls, texts: Iterable[str], min_count: int = 1, unit: str = "word") -> WordTokenizer:
+        """The units that occur at least `min_count` times, most frequent first, then by spelling.
 
         Raises:
-            ValueError: if no word is left.
+            ValueError: if no unit is left, or `unit` is unknown.
         """
-        counts = Counter(word for text in texts for word in words(text))
+        split = _splitter(unit)
+        counts = Counter(word for text in texts for word in split(text))
         kept = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         vocabulary = [word for word, count in kept if count >= min_count]
         if not vocabulary:
-            raise ValueError(f"no word occurs {min_count} times in the texts given to fit")
-        return cls(vocabulary)
+            raise ValueError(f"no {unit} occurs {min_count} times in the texts given to fit")
+        return cls(vocabulary, unit)
 
     @property
     def size(self) -> int:
         """Number of ids, the two special ones included."""
         return len(self._words)
 
+    def pieces(self, text: str) -> list[str]:
+        """The units of a text, known or not."""
+        return self._split(text)
+
     def encode(self, text: str) -> list[int]:
-        """One id a word. Raises ValueError if the text has no word: nothing could be pooled."""
-        found = words(text)
+        """One id a unit. Raises ValueError if the text has none: nothing could be pooled."""
+        found = self._split(text)
         if not found:
-            raise ValueError(f"the text {text!r} has no word to encode")
+            raise ValueError(f"the text {text!r} has no {self.unit} to encode")
         return [self._ids.get(word, UNKNOWN) for word in found]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words, spaced, but Chinese characters joined; padding is left out."""
-        spaced = " ".join(self._words[index] for index in ids if index != PAD)
-        return re.sub(rf"(?<=[{HAN}]) (?=[{HAN}])", "", spaced)
+        """The units, words with spaces but Chinese characters joined; padding is left out."""
+        units = [self._words[index] for index in ids if index != PAD]
+        if self.unit == "character":
+            return "".join(units)
+        return re.sub(rf"(?<=[{HAN}]) (?=[{HAN}])", "", " ".join(units))
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as JSON, whole or not at all."""
+        content = {"vocabulary": self.vocabulary, "unit": self.unit}
         with atomic_file(path) as file:
-            file.write(json.dumps({"vocabulary": self.vocabulary}, ensure_ascii=False).encode())
+            file.write(json.dumps(content, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, path: Path | str) -> WordTokenizer:
         """Read what `save` wrote. Raises ValueError if the file is something else."""
         try:
-            vocabulary = json.loads(Path(path).read_text(encoding="utf-8"))["vocabulary"]
-            return cls(vocabulary)
-        except (ValueError, KeyError, TypeError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(content["vocabulary"], content.get("unit", "word"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a saved WordTokenizer") from error
 
 
+def _splitter(unit: str) -> Callable[[str], list[str]]:
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit {unit!r}: expected one of {', '.join(UNITS)}")
+    return UNITS[unit]
+
+
 class SubwordTokenizer:
-    """A trained tokenizer file of the `tokenizers` library, behind the same three methods.
+    """A trained tokenizer of the `tokenizers` library, behind the methods of `WordTokenizer`.
 
     Padding, truncation and special tokens that the file asks for are switched off: `collate` pads,
     and an embedding that is pooled wants the caption's own pieces alone.
@@ -109,6 +138,44 @@ class SubwordTokenizer:
         except Exception as error:  # the library raises bare Exception
             raise ValueError(f"{path} is not a tokenizer file: {error}") from error
 
+    @classmethod
+    def fit(cls, texts: Iterable[str], size: int) -> SubwordTokenizer:
+        """Train a byte-level BPE of at most `size` ids: id 0 pads, the next 256 are the bytes.
+
+        Text is lower-cased. It is cut before spaces, punctuation and digits first; a run of Chinese
+        has no spaces and stays whole, so that merges can find its words. Nothing is ever unknown,
+        for every text is made of bytes.
+
+        Raises:
+            ValueError: if `size` leaves no room for the bytes.
+        """
+        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        if size < len(alphabet) + 1:
+            raise ValueError(f"size is {size}: expected at least {len(alphabet) + 1}")
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=[SPECIAL[PAD]],
+            initial_alphabet=sorted(alphabet),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(tokenizer)
+
+    def save(self, path: Path | str) -> None:
+        """Write a `tokenizer.json` that `from_file` reads, whole or not at all."""
+        with atomic_file(path) as file:
+            file.write(self._tokenizer.to_str().encode())
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text; those of a byte-level vocabulary as `bpe.readable` writes them."""
+        return [readable(token) for token in self._encode(text).tokens]
+
     @property
     def size(self) -> int:
         """Number of ids, added tokens included."""
@@ -116,7 +183,7 @@ class SubwordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """One id a piece. Raises ValueError if the text has none."""
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._encode(text).ids
         if not ids:
             raise ValueError(f"the text {text!r} has no token to encode")
         return ids
@@ -124,3 +191,6 @@ class SubwordTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the pieces, as the tokenizer file says to join them."""
         return self._tokenizer.decode(list(ids))
+
+    def _encode(self, text: str) -> tokenizers.Encoding:
+        return self._tokenizer.encode(text, add_special_tokens=False)

@@ -1,5 +1,6 @@
 """Encoders: a tensor of one modality becomes `Encoded` tokens with a mask."""
 
+from mmtutor.encoders.bag import BagOfWords
 from mmtutor.encoders.base import Encoded, encode
 from mmtutor.encoders.image import SmallCNN
 from mmtutor.encoders.pretrained import (
@@ -9,13 +10,17 @@ from mmtutor.encoders.pretrained import (
     imagenet_categories,
     load_efficientnet_lite0,
 )
+from mmtutor.encoders.recurrent import Recurrent, RecurrentEncoder
 from mmtutor.encoders.text import SmallTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
 
 __all__ = [
+    "BagOfWords",
     "EfficientNetLite0",
     "Encoded",
     "FeatureEncoder",
+    "Recurrent",
+    "RecurrentEncoder",
     "SmallCNN",
     "SmallTransformer",
     "VisionTransformer",
