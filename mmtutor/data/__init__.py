@@ -16,6 +16,7 @@ __all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "requir
 
 SOURCES = {
     "fashion-mnist": "mmtutor.data.fashion_mnist",
+    "moving-shapes": "mmtutor.data.shapes_motion",
     "shapes": "mmtutor.data.shapes",
     "stamps": "mmtutor.data.stamps",
 }
