@@ -1,8 +1,8 @@
 """The `shapes` dataset: pictures of coloured shapes with captions and exact ground truth.
 
 Knows splits and columns. Scenes come from `shapes_scene.py`, pixels from `shapes_render.py`,
-sentences from `shapes_captions.py`. Nothing is downloaded or stored: one seed gives the same bytes
-everywhere.
+sentences from `shapes_captions.py`, sounds from `shapes_sound.py`. Nothing is downloaded or
+stored: one seed gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes_captions import chinese, english
 from mmtutor.data.shapes_render import MIN_PICTURE, masks, render
 from mmtutor.data.shapes_scene import MAX_OBJECTS, Scene, exchange_colours, meaning, sample
+from mmtutor.data.shapes_sound import NOTE, waveforms
 
 SPLITS = ("train", "val", "test", "unseen")
 
@@ -26,6 +27,7 @@ def load(
     seed: int = 0,
     max_objects: int = 2,
     with_masks: bool = False,
+    with_sound: bool = False,
 ) -> Dataset:
     """N = n examples of `split`; fewer are a prefix of more.
 
@@ -48,6 +50,8 @@ def load(
             POSITIONS (a cell of the 3 x 3 grid, row-major).
         relation: (N, K - 1) how object k stands to object k + 1, an index into RELATIONS.
         masks: (N, K, S, S) bool, the pixels of each object; only with `with_masks`.
+        audio: N waveforms (T,) float32 in [-1, 1], T = count * `shapes_sound.NOTE`, one note for
+            each object in reading order, as `shapes_sound` says; only with `with_sound`.
 
     Raises:
         ValueError: for an unknown split or an option out of range.
@@ -67,7 +71,15 @@ def load(
         columns[key] = torch.from_numpy(getattr(scene, key))
     if with_masks:
         columns["masks"] = torch.from_numpy(masks(scene, size))
+    if with_sound:
+        columns["audio"] = sounds(scene)
     return Dataset(columns, name=f"shapes/{split}")
+
+
+def sounds(scene: Scene) -> list[Tensor]:
+    """What each scene sounds like: N waveforms (T,) float32 in [-1, 1]; see `shapes_sound`."""
+    samples = torch.from_numpy(waveforms(scene)).float() / 32768
+    return [row[: count * NOTE] for row, count in zip(samples, scene.count.tolist(), strict=True)]
 
 
 def scenes(split: str = "train", n: int = 10_000, seed: int = 0, max_objects: int = 2) -> Scene:
