@@ -1,13 +1,34 @@
 """Losses: functions on tensors, and the objectives that own their learned temperature."""
 
-from mmtutor.losses.classification import cross_entropy
-from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_contrastive
+from mmtutor.losses.classification import (
+    binary_cross_entropy,
+    categorical_cross_entropy,
+    cross_entropy,
+    focal,
+    log_softmax,
+    softmax,
+)
+from mmtutor.losses.contrastive import (
+    ContrastiveObjective,
+    info_nce,
+    sigmoid_contrastive,
+    triplet,
+)
 from mmtutor.losses.gather import gather_with_grad
+from mmtutor.losses.regression import least_squares, mean_squared_error
 
 __all__ = [
     "ContrastiveObjective",
+    "binary_cross_entropy",
+    "categorical_cross_entropy",
     "cross_entropy",
+    "focal",
     "gather_with_grad",
     "info_nce",
+    "least_squares",
+    "log_softmax",
+    "mean_squared_error",
     "sigmoid_contrastive",
+    "softmax",
+    "triplet",
 ]

@@ -66,6 +66,46 @@ def sigmoid_contrastive(
     return -F.logsigmoid(sign * logits).sum() / len(logits)
 
 
+def triplet(
+    image: Tensor,
+    text: Tensor,
+    margin: float = 0.2,
+    hardest: bool = True,
+    relevant: Tensor | None = None,
+) -> Tensor:
+    """Triplet loss on inner products (VSE++, Faghri et al. 2018, eq. 5 and 6), both directions.
+
+    A query costs nothing once its pair scores better by `margin` than the negatives of its row.
+
+    Args:
+        image: (B, D) floating point, usually of unit length.
+        text: (B, D) likewise.
+        margin: by how much the pair has to lead, in units of the score.
+        hardest: count only the best-scored negative of each query; else the mean of all of them.
+        relevant: (B, B) bool, [i, j] = text j also describes image i: no negative. The diagonal
+            always counts as the pair.
+
+    Returns:
+        A scalar, the mean of the two directions; 0 where there are no negatives.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    score = pairwise_logits(image, text, 1.0)
+    negative = ~positives(score, relevant)
+    return (
+        _hinge(score, negative, margin, hardest) + _hinge(score.T, negative.T, margin, hardest)
+    ) / 2
+
+
+def _hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tensor:
+    cost = (margin + score - score.diagonal()[:, None]).clamp(min=0)  # [B, B]
+    cost = cost.masked_fill(~negative, 0)
+    if hardest:
+        return cost.amax(dim=1).mean()
+    return cost.sum() / negative.sum().clamp(min=1)
+
+
 def pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
     """Scaled inner products of all pairs: (B, D), (B, D) -> (B, B), in float32 at least."""
     if image.ndim != 2 or image.shape != text.shape or not len(image):

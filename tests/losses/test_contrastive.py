@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmtutor.losses import ContrastiveObjective, info_nce, sigmoid_contrastive
+from mmtutor.losses import ContrastiveObjective, info_nce, sigmoid_contrastive, triplet
 
 EYE = torch.eye(2)
 
@@ -160,3 +160,81 @@ def test_scale_is_brought_back_to_its_limit_and_can_leave_it_again():
     objective(Pairs(*pairs(dtype=torch.float32)), {}).backward()
     assert objective.logit_scale.item() == pytest.approx(20.0)
     assert objective.log_scale.grad.abs() > 0
+
+
+# triplets
+
+
+def test_triplet_by_hand():
+    """Scores [[0.5, 0.6, 0.1], [0, 0.9, 0.2], [0.3, 0.8, 0.7]], margin 0.2."""
+    score = torch.tensor([[0.5, 0.6, 0.1], [0.0, 0.9, 0.2], [0.3, 0.8, 0.7]])
+    image, text = score, torch.eye(3)
+    rows, columns = (0.3 + 0 + 0.3) / 3, (0 + 0.1 + 0) / 3
+    assert triplet(image, text).item() == pytest.approx((rows + columns) / 2)
+    rows, columns = (0.3 + 0.3) / 6, 0.1 / 6
+    assert triplet(image, text, hardest=False).item() == pytest.approx((rows + columns) / 2)
+
+
+def test_triplet_equals_the_library_on_its_hardest_negatives():
+    image, text = pairs()
+    score = (image @ text.T).fill_diagonal_(-2)
+    distance = lambda a, b: 1 - (a * b).sum(1)  # noqa: E731
+    expected = [
+        F.triplet_margin_with_distance_loss(a, b, hard, distance_function=distance, margin=0.3)
+        for a, b, hard in (
+            (image, text, text[score.argmax(1)]),
+            (text, image, image[score.argmax(0)]),
+        )
+    ]
+    torch.testing.assert_close(triplet(image, text, 0.3), sum(expected) / 2)
+
+
+@pytest.mark.parametrize("hardest", [True, False])
+def test_triplet_gradients_are_right(hardest):
+    image, text = (x.requires_grad_() for x in pairs(4, 3))
+    relevant = torch.eye(4).roll(1, 0).bool()
+    assert torch.autograd.gradcheck(lambda *x: triplet(*x, 0.5, hardest), (image, text))
+    assert torch.autograd.gradcheck(lambda *x: triplet(*x, 0.5, hardest, relevant), (image, text))
+
+
+@pytest.mark.parametrize("hardest", [True, False])
+def test_triplet_of_one_pair_costs_nothing(hardest):
+    one = torch.ones(1, 2, requires_grad=True)
+    loss = triplet(one, one, hardest=hardest)
+    assert loss.item() == 0
+    assert torch.autograd.grad(loss, one)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("hardest", [True, False])
+def test_triplet_of_a_collapsed_batch_costs_the_margin(hardest):
+    same = torch.ones(5, 4) / 2
+    assert triplet(same, same, 0.2, hardest).item() == pytest.approx(0.2)
+
+
+def test_what_is_relevant_is_no_negative():
+    same = torch.ones(3, 4) / 2
+    assert triplet(same, same, relevant=torch.ones(3, 3).bool()).item() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_extreme_triplets_stay_finite(dtype, sign):
+    image = (100 * torch.eye(3, dtype=dtype)).requires_grad_()
+    loss = triplet(image, sign * 100 * torch.eye(3, dtype=dtype))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(0 if sign > 0 else 1e4, rel=0.01)
+    assert torch.autograd.grad(loss, image)[0].isfinite().all()
+
+
+def test_wrong_triplets_are_named():
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(3, 3\)"):
+        triplet(torch.zeros(2, 3), torch.zeros(3, 3))
+    with pytest.raises(ValueError, match="relevant must be bool"):
+        triplet(EYE, EYE, relevant=torch.ones(2, 2))
+
+
+def test_info_nce_at_low_temperature_is_the_hardest_triplet_without_margin():
+    image, text = pairs()
+    scale = 1e4
+    limit = info_nce(image, text, scale) / scale
+    torch.testing.assert_close(limit, triplet(image, text, margin=0.0), rtol=1e-3, atol=1e-3)

@@ -1,0 +1,160 @@
+"""Optimisers written from their equations: momentum, Adam and AdamW.
+
+Knows what one step does to one parameter; knows nothing of losses, of data or of schedules. They
+are `torch.optim` optimisers, so `fit` takes them; for real runs `torch.optim` has faster ones.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = dict[str, Any]
+Loss = Callable[[Tensor], Tensor]
+
+
+def momentum_direction(gradient: Tensor, state: State, momentum: float) -> Tensor:
+    """v <- momentum * v + g, and v is the direction (Polyak 1964; v starts as the first g)."""
+    if not momentum:
+        return gradient
+    old = state.get("momentum_buffer")
+    state["momentum_buffer"] = gradient.clone() if old is None else momentum * old + gradient
+    return state["momentum_buffer"]
+
+
+def adam_direction(
+    gradient: Tensor, state: State, betas: tuple[float, float], eps: float
+) -> Tensor:
+    """Running mean of g over the root of that of g^2 (Kingma and Ba 2015, alg. 1).
+
+    Both means start at 0 and are therefore divided by the sum of their weights, 1 - beta^t.
+    """
+    first, second = betas
+    zero = torch.zeros_like(gradient)
+    state["step"] = state.get("step", torch.zeros(())) + 1
+    state["exp_avg"] = first * state.get("exp_avg", zero) + (1 - first) * gradient
+    state["exp_avg_sq"] = second * state.get("exp_avg_sq", zero) + (1 - second) * gradient.square()
+    t = int(state["step"])
+    mean, square = state["exp_avg"] / (1 - first**t), state["exp_avg_sq"] / (1 - second**t)
+    return mean / (square.sqrt() + eps)
+
+
+class _PerParameter(torch.optim.Optimizer):
+    """Calls `update` for every parameter that has a gradient."""
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict], **defaults: Any) -> None:
+        if defaults["lr"] < 0 or defaults["weight_decay"] < 0:
+            raise ValueError(f"lr and weight_decay must not be negative, got {defaults}")
+        shares = (*defaults.get("betas", ()), defaults.get("momentum", 0.0))
+        if not all(0 <= share < 1 for share in shares):
+            raise ValueError(f"momentum and betas must be in [0, 1), got {defaults}")
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Update once; `closure`, if given, computes the loss and gradients first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self.update(parameter, parameter.grad, self.state[parameter], group)
+        return loss
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
+        """Change `parameter` in place."""
+        raise NotImplementedError
+
+
+class SGD(_PerParameter):
+    """theta <- theta - lr * v, v the momentum of the gradient of loss + weight_decay/2 |theta|^2.
+
+    Args:
+        params: tensors, or dicts with `params` and options of their own.
+        lr: the learning rate.
+        momentum: share of the last direction that is kept, in [0, 1); 0 is gradient descent.
+        weight_decay: at least 0.
+    """
+
+    def __init__(
+        self, params: Iterable, lr: float, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
+        gradient = gradient + group["weight_decay"] * parameter
+        parameter -= group["lr"] * momentum_direction(gradient, state, group["momentum"])
+
+
+class Adam(_PerParameter):
+    """theta <- theta - lr * adam(g + weight_decay * theta): the decay is part of the gradient.
+
+    Args:
+        params: tensors, or dicts with `params` and options of their own.
+        lr: the learning rate, about the length of one coordinate's step.
+        betas: shares of the past in the running means of g and g^2, each in [0, 1).
+        eps: added to the root; keeps coordinates without gradient where they are.
+        weight_decay: at least 0.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
+        gradient = gradient + group["weight_decay"] * parameter
+        parameter -= group["lr"] * adam_direction(gradient, state, group["betas"], group["eps"])
+
+
+class AdamW(Adam):
+    """theta <- theta - lr * adam(g) - lr * weight_decay * theta: the decay stands beside Adam.
+
+    Loshchilov and Hutter 2019, alg. 2. Arguments are those of `Adam`.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
+        parameter *= 1 - group["lr"] * group["weight_decay"]
+        parameter -= group["lr"] * adam_direction(gradient, state, group["betas"], group["eps"])
+
+
+def descend(
+    loss: Loss,
+    start: Tensor,
+    steps: int,
+    make: Callable[[list[Tensor]], torch.optim.Optimizer],
+) -> Tensor:
+    """The path of an optimiser over a function of one point: (steps + 1, *start.shape).
+
+    Args:
+        loss: from a point to a scalar.
+        start: where the path begins, floating point; it is not changed.
+        steps: how many updates.
+        make: makes the optimiser, such as `lambda params: SGD(params, lr=0.1)`.
+    """
+    point = start.detach().clone().requires_grad_()
+    optimizer = make([point])
+    path = [point.detach().clone()]
+    for _ in range(steps):
+        (point.grad,) = torch.autograd.grad(loss(point), [point])
+        optimizer.step()
+        path.append(point.detach().clone())
+    return torch.stack(path)
