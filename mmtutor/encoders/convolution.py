@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+def output_size(
+    size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> int:
     """How many places a kernel has along a side of `size` pixels.
 
     Dumoulin and Visin (2016), relationship 15. Raises ValueError if the kernel fits nowhere.

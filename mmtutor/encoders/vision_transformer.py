@@ -45,7 +45,8 @@ class VisionTransformer(nn.Module):
         self.dim, self.image_size, self.patch = dim, image_size, patch
         self.embedding = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
         count = (image_size // patch) ** 2
-        self.position = nn.Parameter(torch.randn(count, dim) * 0.02) if positions else None
+        # As large as what a patch holds, so that a short training need not make them grow first.
+        self.position = nn.Parameter(torch.randn(count, dim) * 0.5) if positions else None
         self.transformer = TransformerEncoder(dim, depth, heads, dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
@@ -57,9 +58,8 @@ class VisionTransformer(nn.Module):
         tokens = self.embed(x)
         mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool) if mask is None else mask
         if mask.shape != tokens.shape[:2]:
-            raise ValueError(
-                f"mask is {tuple(mask.shape)}: expected one entry a patch, {tuple(tokens.shape[:2])}"
-            )
+            expected = tuple(tokens.shape[:2])
+            raise ValueError(f"mask is {tuple(mask.shape)}: expected one entry a patch, {expected}")
         return Encoded(self.transformer(tokens, mask), mask)
 
     def embed(self, x: Tensor) -> Tensor:
