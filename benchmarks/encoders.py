@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import Comparison
-from mmtutor.encoders import SmallTransformer
+from mmtutor.encoders import EfficientNetLite0, SmallCNN, SmallTransformer
+from mmtutor.encoders.audio import AudioCNN, AudioTransformer
+from mmtutor.encoders.recurrent import RecurrentEncoder
+from mmtutor.encoders.spectrogram import LogMel
+from mmtutor.encoders.vision_transformer import VisionTransformer
 
 SIZES_WITHIN = 1.25  # "the same size": parameters differ by at most this factor
 LENGTH = 64
@@ -31,45 +36,130 @@ class Pair:
     call: Callable[[nn.Module, tuple[Tensor, ...]], Tensor]  # the peer on the input
 
 
-def comparisons(batch: int = 32, rounds: int = 7) -> list[Comparison]:
+def comparisons(batch: int = 32, rounds: int = 5) -> list[Comparison]:
     """Two rows for each encoder, forward alone and forward with backward; no bounds."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    return [
-        comparison for pair in pairs(batch) for comparison in _rows(pair, batch, device, rounds)
-    ]
+    return [comparison for pair in pairs(batch) for comparison in _rows(pair, device, rounds)]
 
 
 def pairs(batch: int) -> Iterator[Pair]:
     """The encoders with their peers, on random inputs of usual size."""
-    yield _text(batch)
+    yield from _image(batch)
+    yield from _text(batch)
+    yield from _audio(batch)
 
 
-def _text(batch: int, vocabulary: int = 8_000, dim: int = 256, depth: int = 4, heads: int = 4):
+def _image(batch: int) -> Iterator[Pair]:
+    from torchvision import models
+
+    small, large = torch.rand(batch, 3, 64, 64), torch.rand(max(batch // 4, 2), 3, 224, 224)
+    yield Pair(
+        "SmallCNN, 64 x 64",
+        SmallCNN(dim=256, width=96),
+        (small,),
+        "torchvision MobileNetV2, width 0.7",
+        models.MobileNetV2(width_mult=0.7).features,
+        lambda peer, inputs: peer(*inputs),
+    )
+    peer = models.VisionTransformer(64, 8, num_layers=4, num_heads=4, hidden_dim=192, mlp_dim=768)
+    peer.heads = nn.Identity()
+    yield Pair(
+        "VisionTransformer, 64 x 64",
+        VisionTransformer(192, image_size=64, patch=8, depth=4, heads=4),
+        (small,),
+        "torchvision VisionTransformer",
+        peer,
+        lambda peer, inputs: peer(*inputs),
+    )
+    yield Pair(
+        "EfficientNetLite0, 224 x 224",
+        EfficientNetLite0(trainable=True),
+        (large,),
+        "torchvision EfficientNet-B0",
+        models.efficientnet_b0(),
+        lambda peer, inputs: peer.features(*inputs),
+    )
+
+
+def _text(batch: int, vocabulary: int = 8_000, dim: int = 256) -> Iterator[Pair]:
     from transformers import BertConfig, BertModel
 
+    ids = torch.randint(vocabulary, (batch, LENGTH))
+    inputs = ids, torch.ones_like(ids, dtype=torch.bool)
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=dim,
-        num_hidden_layers=depth,
-        num_attention_heads=heads,
+        num_hidden_layers=4,
+        num_attention_heads=4,
         intermediate_size=4 * dim,
         max_position_embeddings=LENGTH,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
     )
-    ids = torch.randint(vocabulary, (batch, LENGTH))
-    return Pair(
+    yield Pair(
         f"SmallTransformer, {LENGTH} tokens",
-        SmallTransformer(vocabulary, dim, depth, heads, LENGTH),
-        (ids, torch.ones_like(ids, dtype=torch.bool)),
+        SmallTransformer(vocabulary, dim, depth=4, heads=4, max_length=LENGTH, dropout=0.1),
+        inputs,
         "transformers BertModel",
         BertModel(config, add_pooling_layer=False),
         lambda peer, inputs: peer(inputs[0], attention_mask=inputs[1]).last_hidden_state,
     )
+    yield Pair(
+        f"RecurrentEncoder (LSTM), {LENGTH} tokens",
+        RecurrentEncoder(vocabulary, dim),
+        inputs,
+        "torch nn.LSTM",
+        nn.Sequential(nn.Embedding(vocabulary, dim), nn.LSTM(dim, dim, batch_first=True)),
+        lambda peer, inputs: peer(inputs[0])[0],
+    )
 
 
-def _rows(pair: Pair, batch: int, device: str, rounds: int) -> Iterator[Comparison]:
+def _audio(batch: int, dim: int = 256) -> Iterator[Pair]:
+    from torchvision.models import MobileNetV2
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    sound = 0.1 * torch.randn(batch, 400 + 199 * 160)  # two seconds: 200 frames
+    spectrogram = LogMel()
+    config = WhisperConfig(
+        d_model=dim,
+        encoder_layers=4,
+        encoder_attention_heads=4,
+        encoder_ffn_dim=4 * dim,
+        num_mel_bins=spectrogram.mels,
+        max_source_positions=100,
+        dropout=0.1,
+    )
+    yield Pair(
+        "AudioCNN, 2 s",
+        AudioCNN(dim, width=96),
+        (sound,),
+        "torchvision MobileNetV2, width 0.5, on the same log-mel",
+        _OnLogMel(spectrogram, MobileNetV2(width_mult=0.5).features, as_picture=True),
+        lambda peer, inputs: peer(*inputs),
+    )
+    yield Pair(
+        "AudioTransformer, 2 s",
+        AudioTransformer(dim, depth=4, patch=2, dropout=0.1),
+        (sound,),
+        "transformers WhisperEncoder, on the same log-mel",
+        _OnLogMel(spectrogram, WhisperEncoder(config), as_picture=False),
+        lambda peer, inputs: peer(*inputs).last_hidden_state,
+    )
+
+
+class _OnLogMel(nn.Module):
+    """A model that begins where our audio encoders' spectrogram ends."""
+
+    def __init__(self, spectrogram: LogMel, model: nn.Module, as_picture: bool) -> None:
+        super().__init__()
+        self.spectrogram, self.model, self.as_picture = spectrogram, model, as_picture
+
+    def forward(self, sound: Tensor) -> Any:
+        bands = self.spectrogram(sound)[0].transpose(1, 2)  # [B, M, N]
+        return self.model(bands.unsqueeze(1).expand(-1, 3, -1, -1) if self.as_picture else bands)
+
+
+def _rows(pair: Pair, device: str, rounds: int) -> Iterator[Comparison]:
     encoder, peer = pair.encoder.to(device).train(), pair.peer.to(device).train()
     inputs = tuple(x.to(device) for x in pair.inputs)
 
@@ -92,7 +182,7 @@ def _rows(pair: Pair, batch: int, device: str, rounds: int) -> Iterator[Comparis
             theirs=lambda backward=backward: theirs(backward),
             same=same,
             rounds=rounds,
-            examples=batch,
+            examples=len(inputs[0]),
             models=(encoder, peer),
         )
 
