@@ -1,5 +1,6 @@
 """Encoders: a tensor of one modality becomes `Encoded` tokens with a mask."""
 
+from mmtutor.encoders.audio import AudioCNN, AudioTransformer
 from mmtutor.encoders.bag import BagOfWords
 from mmtutor.encoders.base import Encoded, encode
 from mmtutor.encoders.image import SmallCNN
@@ -15,6 +16,8 @@ from mmtutor.encoders.text import SmallTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
 
 __all__ = [
+    "AudioCNN",
+    "AudioTransformer",
     "BagOfWords",
     "EfficientNetLite0",
     "Encoded",
