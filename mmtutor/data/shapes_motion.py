@@ -5,9 +5,9 @@ are drawn at random (`shapes_scene.py`) or what a shape looks like (`shapes_rend
 
 The world is a torus: what leaves a picture on one side comes back on the other. An object starts
 anywhere with the same probability and moves by whole pixels, so in every single frame it is
-anywhere with the same probability, *whatever its motion*. No single frame can tell the class. A clip
-played backwards is as likely a clip of the opposite class (`OPPOSITE`), so no set of frames without
-their order can tell a class from its opposite.
+anywhere with the same probability, *whatever its motion*. No single frame can tell the class.
+A clip played backwards is as likely a clip of the opposite class (`OPPOSITE`), so no set of frames
+without their order can tell a class from its opposite.
 """
 
 from __future__ import annotations
@@ -64,13 +64,15 @@ def load(
     size: int = 32,
     seed: int = 0,
     max_objects: int = 1,
+    motions: int = len(MOTIONS),
     with_flow: bool = False,
 ) -> Dataset:
     """N = n clips of `split`; the objects are those of `shapes`, and "unseen" means the same.
 
     Columns, F = frames, K = max_objects and S = size; int64 and -1 where an object is absent:
         video: (N, F, 3, S, S) uint8. A later object covers an earlier one.
-        label: (N,) the motion of the first object, an index into MOTIONS, drawn evenly.
+        label: (N,) the motion of the first object, an index into MOTIONS, drawn evenly among the
+            first `motions` of them (4 leaves out the orbits).
         motion: (N, K) the motion of each object.
         caption, caption_zh: N strings that name each object and its motion.
         centre: (N, F, K, 2) pixel (x, y) just right of and below the middle, in [0, S).
@@ -86,12 +88,13 @@ def load(
     if split not in SPLITS:
         raise ValueError(f"moving-shapes has no split {split!r}: expected {', '.join(SPLITS)}")
     scene = scenes(split, n, seed, max_objects)
-    if size < MIN_PICTURE or frames < 2:
+    if size < MIN_PICTURE or frames < 2 or not 1 <= motions <= len(MOTIONS):
         raise ValueError(
-            f"moving-shapes got size={size}, frames={frames}: expected size >= {MIN_PICTURE} "
-            "and frames >= 2"
+            f"moving-shapes got size={size}, frames={frames}, motions={motions}: expected "
+            f"size >= {MIN_PICTURE}, frames >= 2, 1 <= motions <= {len(MOTIONS)}"
         )
-    motion, speed, start, phase = _sample(scene, (seed, SPLITS.index(split), STREAM), size)
+    stream = (seed, SPLITS.index(split), STREAM)
+    motion, speed, start, phase = _sample(scene, stream, size, motions)
     centre = paths(motion, speed, start, phase, frames, size)  # [N, F, K, 2]
     columns: dict[str, Tensor | list] = {
         "video": torch.from_numpy(draw(scene, centre, size)),
@@ -168,14 +171,14 @@ def flow(covered: np.ndarray, centre: IntArray, size: int) -> np.ndarray:
     return np.einsum("nfkyx,nfkc->nfcyx", covered[:, :-1], step.astype(np.int8))
 
 
-def _sample(scene: Scene, stream: tuple[int, ...], size: int) -> tuple[IntArray, ...]:
+def _sample(scene: Scene, stream: tuple[int, ...], size: int, motions: int) -> tuple[IntArray, ...]:
     """Motion, speed (N, K), start (N, K, 2) and phase (N, K); example i depends on `stream` and i.
 
     The draws of three objects are set aside whatever K is, so that K does not change the first.
     """
     bits = np.random.PCG64(np.random.SeedSequence(stream)).random_raw((len(scene), 3, 5))
     words = (bits >> np.uint64(32)).astype(np.int64)[:, : scene.max_objects]  # [N, K, 5]
-    bounds = np.array([len(MOTIONS), len(SPEEDS), size, size, PHASES])
+    bounds = np.array([motions, len(SPEEDS), size, size, PHASES])
     motion, speed, x, y, phase = np.moveaxis(words * bounds >> 32, -1, 0)
     return motion, np.array(SPEEDS)[speed], np.stack([x, y], axis=-1), phase
 

@@ -13,6 +13,7 @@ from mmtutor.encoders.pretrained import (
 )
 from mmtutor.encoders.recurrent import Recurrent, RecurrentEncoder
 from mmtutor.encoders.text import SmallTransformer
+from mmtutor.encoders.video import VideoCNN, VideoTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "RecurrentEncoder",
     "SmallCNN",
     "SmallTransformer",
+    "VideoCNN",
+    "VideoTransformer",
     "VisionTransformer",
     "WordLlama",
     "encode",
