@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmtutor.encoders.base import Encoded
 from mmtutor.encoders.spectrogram import LogMel
-from mmtutor.encoders.transformer import TransformerEncoder
+from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
 
 CENTRE, SPREAD = -5.0, 1.5  # typical mean and deviation of a log-mel that kept its mean
 
@@ -62,7 +62,7 @@ class AudioCNN(nn.Module):
 
 
 class AudioTransformer(nn.Module):
-    """Reads groups of frames as words: each group becomes a vector, then attention.
+    """Reads groups of frames as words: each becomes a vector, knows its place, and attends.
 
     Args:
         dim: size D of a token.
@@ -70,7 +70,6 @@ class AudioTransformer(nn.Module):
         heads: attention heads; must divide `dim`.
         patch: frames in a group; the last group of a sound is filled with zeros.
         mels: bands M of the spectrogram.
-        max_tokens: most groups there is a position for.
         dropout: probability of dropping a coordinate of each block's two branches.
         subtract_mean: see `LogMel`.
     """
@@ -84,7 +83,6 @@ class AudioTransformer(nn.Module):
         heads: int = 4,
         patch: int = 4,
         mels: int = 40,
-        max_tokens: int = 256,
         dropout: float = 0.0,
         subtract_mean: bool = False,
     ) -> None:
@@ -92,24 +90,20 @@ class AudioTransformer(nn.Module):
         self.dim, self.patch = dim, patch
         self.spectrogram = LogMel(mels=mels, subtract_mean=subtract_mean)
         self.embedding = nn.Linear(patch * mels, dim)
-        self.position = nn.Parameter(torch.randn(max_tokens, dim) * 0.02)
         self.transformer = TransformerEncoder(dim, depth, heads, dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """(B, T) in [-1, 1] and mask (B, T) bool -> tokens (B, N, D), one for `patch` frames.
 
-        Raises ValueError for a sound that is shorter than one window or longer than `max_tokens`.
+        Raises ValueError for a sound that is shorter than one window.
         """
         frames, mask = scaled(self.spectrogram, x, mask)
         spare = -frames.shape[1] % self.patch
         frames = F.pad(frames, (0, 0, 0, spare))
         groups = frames.unflatten(1, (-1, self.patch)).flatten(2)  # [B, N, patch * M]
         mask = F.pad(mask, (0, spare))[:, :: self.patch]
-        if groups.shape[1] > len(self.position):
-            raise ValueError(
-                f"a sound of {groups.shape[1]} tokens; max_tokens is {len(self.position)}"
-            )
-        hidden = self.embedding(groups) + self.position[: groups.shape[1]]
+        place = sinusoidal_positions(groups.shape[1], self.dim).to(groups)
+        hidden = self.embedding(groups) + place
         return Encoded(self.transformer(hidden, mask), mask)
 
 
