@@ -96,7 +96,7 @@ def language_of(
     turns["train"] = [k for k in range(5) if k not in (*turns["test"], *turns["val"])]
     if split not in turns:
         raise ValueError(f"unknown split {split!r}: expected one of train, val, test")
-    data = stamps.load("all", image_size=1)
+    data = stamps.load("all")
     groups = data.column("group").tolist()
     folds = fold_of(groups, data.column("name"), seed=seed)
     rows = [

@@ -11,7 +11,7 @@ from mmtutor.encoders.pretrained import (
     imagenet_categories,
     load_efficientnet_lite0,
 )
-from mmtutor.encoders.recurrent import Recurrent, RecurrentEncoder
+from mmtutor.encoders.recurrent import LastToken, Recurrent, RecurrentEncoder
 from mmtutor.encoders.text import SmallTransformer
 from mmtutor.encoders.video import VideoCNN, VideoTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
@@ -23,6 +23,7 @@ __all__ = [
     "EfficientNetLite0",
     "Encoded",
     "FeatureEncoder",
+    "LastToken",
     "Recurrent",
     "RecurrentEncoder",
     "SmallCNN",

@@ -94,7 +94,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (B, L, in_dim), mask (B, L) bool, True = real -> hidden states (B, L, D)."""
         projected = self.input(x).unbind(dim=1)  # all steps at once; the rest must wait its turn
-        keep = None if mask is None else mask.unsqueeze(-1).unbind(dim=1)
+        keep = None if mask is None or mask.all() else mask.unsqueeze(-1).unbind(dim=1)
         state = tuple(x.new_zeros(len(x), self.dim) for _ in range(self.cell.states))
         steps = range(x.shape[1])
         hidden = [state[0]] * len(steps)
@@ -146,3 +146,22 @@ class RecurrentEncoder(nn.Module):
         mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
         embedded = self.embedding(x)  # [B, L, D]
         return Encoded(torch.cat([layer(embedded, mask) for layer in self.layers], dim=-1), mask)
+
+
+class LastToken(nn.Module):
+    """Another encoder's last real token alone: what one vector remembers of the whole.
+
+    Args:
+        encoder: gives tokens whose padding, if any, comes last.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.modality, self.dim = encoder, encoder.modality, encoder.dim
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, L) -> tokens (B, 1, D); a row without a real token gives padding."""
+        tokens, mask = self.encoder(x, mask)
+        lengths = mask.sum(dim=1)
+        last = tokens[torch.arange(len(tokens)), (lengths - 1).clamp(min=0)]  # [B, D]
+        return Encoded(last.unsqueeze(1), (lengths > 0).unsqueeze(1))

@@ -86,3 +86,40 @@ def test_a_missing_or_broken_subword_file_is_named(tmp_path):
     for name in ("missing.json", "broken.json"):
         with pytest.raises(ValueError, match=f"{name} is not a tokenizer file"):
             SubwordTokenizer.from_file(tmp_path / name)
+
+
+def test_characters_are_units_too(tmp_path):
+    tokenizer = WordTokenizer.fit(["Ab  c", "红色。"], unit="character")
+    assert tokenizer.pieces("A  B\n红") == ["a", " ", "b", " ", "红"]
+    assert tokenizer.decode(tokenizer.encode("cab 红!")) == "cab 红<unk>"
+    tokenizer.save(tmp_path / "characters.json")
+    assert WordTokenizer.load(tmp_path / "characters.json").encode("a红") == tokenizer.encode("a红")
+    with pytest.raises(ValueError, match="has no character to encode"):
+        tokenizer.encode("  ")
+    with pytest.raises(ValueError, match="unknown unit 'syllable': expected one of word, char"):
+        WordTokenizer.fit(["a"], unit="syllable")
+
+
+def test_a_trained_bpe_knows_every_text_and_gives_it_back(tmp_path):
+    texts = ["a red circle", "a red square", "红色的圆形", "红色的正方形"] * 5
+    tokenizer = SubwordTokenizer.fit(texts, 300)
+    assert tokenizer.size <= 300
+    for text in ("a red circle", "红色的", "猫 🦉 zebra"):
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids).strip() == text
+        assert 0 not in ids  # it pads
+        assert max(ids) < tokenizer.size
+    assert " red" in tokenizer.pieces("red")
+    assert "红色的" in tokenizer.pieces("红色的")
+    assert tokenizer.pieces("猫")[-3:] == ["<E7>", "<8C>", "<AB>"]
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again = SubwordTokenizer.from_file(tmp_path / "tokenizer.json")
+    assert again.encode("Red 红色") == tokenizer.encode("red 红色")
+
+
+def test_training_is_repeatable_and_needs_room_for_the_bytes():
+    texts = ["a red circle", "红色的圆形"]
+    one, two = (SubwordTokenizer.fit(texts, 270) for _ in range(2))
+    assert one.encode(texts[1]) == two.encode(texts[1])
+    with pytest.raises(ValueError, match="size is 256: expected at least 257"):
+        SubwordTokenizer.fit(texts, 256)

@@ -1,7 +1,16 @@
+import math
+
+import pytest
 import torch
 from torch import nn
 
-from mmtutor.encoders.transformer import MultiHeadAttention, TransformerBlock
+from mmtutor.encoders.transformer import (
+    MultiHeadAttention,
+    TransformerBlock,
+    TransformerEncoder,
+    attention_weights,
+    sinusoidal_positions,
+)
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False], [True] + [False] * 4])
 
@@ -70,3 +79,79 @@ def test_fully_masked_row_attends_to_nothing():
     out.sum().backward()
     torch.testing.assert_close(out, attention.out.bias.expand(1, 3, 8))
     assert x.grad.abs().sum() == 0
+
+
+def test_encoder_equals_torch():
+    torch.manual_seed(0)
+    ours = TransformerEncoder(12, 2, 3).eval()
+    layer = nn.TransformerEncoderLayer(
+        12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    theirs = nn.TransformerEncoder(layer, 2, nn.LayerNorm(12), enable_nested_tensor=False).eval()
+    for mine, other in zip(ours.blocks, theirs.layers, strict=True):
+        copy_attention(mine.attention, other.self_attn)
+        other.linear1.load_state_dict(mine.mlp[0].state_dict())
+        other.linear2.load_state_dict(mine.mlp[2].state_dict())
+    for x, mask in ((torch.randn(3, 5, 12), MASK), (torch.randn(1, 1, 12), MASK[:1, :1])):
+        out, grad = gradients_on_real_tokens(lambda x, mask=mask: ours(x, mask), x, mask)
+        expected, expected_grad = gradients_on_real_tokens(
+            lambda x, mask=mask: theirs(x, src_key_padding_mask=~mask), x, mask
+        )
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-5)
+
+
+def test_attention_weights_equal_torchs_and_ignore_padding():
+    torch.manual_seed(0)
+    ours, theirs = MultiHeadAttention(12, 3), nn.MultiheadAttention(12, 3, batch_first=True)
+    copy_attention(ours, theirs)
+    x = torch.randn(3, 5, 12)
+    weights = ours.weights(x, MASK)
+    _, expected = theirs(x, x, x, key_padding_mask=~MASK, average_attn_weights=False)
+    torch.testing.assert_close(weights, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 3, 5))
+    assert (weights * ~MASK[:, None, None]).sum() == 0
+
+
+def test_a_causal_mask_equals_torchs():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 5, 6).unbind()
+    keep = torch.ones(5, 5, dtype=torch.bool).tril()
+    ours = attention_weights(query, key, keep) @ value
+    expected = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+def test_the_encoder_reports_the_weights_it_used():
+    torch.manual_seed(0)
+    encoder, x = TransformerEncoder(12, 2, 3).eval(), torch.randn(3, 5, 12)
+    seen = []
+    for block in encoder.blocks:
+        block.attention.register_forward_hook(
+            lambda layer, inputs, out: seen.append(layer.weights(*inputs))
+        )
+    encoder(x, MASK)
+    reported = encoder.attention(x, MASK)
+    assert len(reported) == 2
+    for weights, used in zip(reported, seen[:2], strict=True):
+        torch.testing.assert_close(weights, used)
+
+
+def test_sinusoidal_positions_by_hand():
+    positions = sinusoidal_positions(50, 6)
+    assert positions.shape == (50, 6)
+    assert positions[0].tolist() == [0, 1, 0, 1, 0, 1]
+    angle = 7 / 10_000 ** (2 / 6)
+    assert positions[7, 2].item() == pytest.approx(math.sin(angle), abs=1e-6)
+    assert positions[7, 3].item() == pytest.approx(math.cos(angle), abs=1e-6)
+    torch.testing.assert_close(sinusoidal_positions(50, 5), positions_of_width(50, 5))
+
+
+def positions_of_width(length: int, dim: int) -> torch.Tensor:
+    """The formula of the paper, entry by entry."""
+    table = torch.empty(length, dim)
+    for p in range(length):
+        for k in range(dim):
+            angle = p / 10_000 ** ((k - k % 2) / dim)
+            table[p, k] = math.cos(angle) if k % 2 else math.sin(angle)
+    return table
