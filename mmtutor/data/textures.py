@@ -1,0 +1,103 @@
+"""Textures that move by an exactly known way, however small: test pictures for optical flow.
+
+Knows a smooth random pattern that has a value at every real place, and affine motions. As nothing
+is interpolated, the second picture shows at x + flow(x) what the first shows at x, up to rounding.
+Knows nothing of shapes or of how flow is estimated.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+WAVES = 24
+
+
+class Pair(NamedTuple):
+    """Two pictures and the way between them.
+
+    Attributes:
+        first, second: (H, W) float32 in [0, 1].
+        flow: (2, H, W) float32: (right, down) in pixels, at each pixel of `first`.
+    """
+
+    first: Tensor
+    second: Tensor
+    flow: Tensor
+
+
+def pair(
+    size: int = 64,
+    shift: tuple[float, float] = (0.0, 0.0),
+    angle: float = 0.0,
+    zoom: float = 1.0,
+    wavelengths: tuple[float, float] = (8.0, 24.0),
+    seed: int = 0,
+) -> Pair:
+    """A texture before and after it turned and grew about the middle, then moved.
+
+    Args:
+        size: side in pixels.
+        shift: (right, down) in pixels.
+        angle: in degrees, clockwise as seen (y points down).
+        zoom: growth, above 0.
+        wavelengths: shortest and longest of the texture's waves, in pixels; above 2.
+        seed: of the texture.
+    """
+    turn = math.radians(angle)
+    matrix = zoom * torch.tensor(
+        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], dtype=torch.float64
+    )
+    line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    place = torch.stack(torch.meshgrid(line, line, indexing="xy"))  # [2, H, W]: (x, y)
+    moved = torch.einsum("ij,jhw->ihw", matrix, place) + torch.tensor(shift).view(2, 1, 1)
+    source = torch.einsum(
+        "ij,jhw->ihw", matrix.inverse(), place - torch.tensor(shift).double().view(2, 1, 1)
+    )
+    first, second = (texture(at, wavelengths, seed).float() for at in (place, source))
+    return Pair(first, second, (moved - place).float())
+
+
+def texture(place: Tensor, wavelengths: tuple[float, float] = (8.0, 24.0), seed: int = 0) -> Tensor:
+    """The value in [0, 1] at any places (2, ...) float64: a sum of random plane waves."""
+    generator = torch.Generator().manual_seed(seed)
+    length, direction, phase = torch.rand(3, WAVES, generator=generator, dtype=torch.float64)
+    short, long = wavelengths
+    number = 2 * math.pi / (short * (long / short) ** length)  # radians a pixel
+    way = torch.stack([direction.mul(2 * math.pi).cos(), direction.mul(2 * math.pi).sin()])
+    angle = torch.einsum("cw,c...->w...", way * number, place)
+    waves = (angle + 2 * math.pi * phase.view(-1, *[1] * (place.ndim - 1))).sin()
+    return (0.5 + waves.sum(0) / math.sqrt(WAVES) / 5).clamp(0, 1)
+
+
+def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> Pair:
+    """A photograph that moved by whole fine pixels, seen by a camera with coarser ones.
+
+    Both views are cut from `picture` and averaged over blocks of `factor` x `factor`, so that the
+    coarse motion, `shift` / `factor`, is exact although it need not be whole.
+
+    Args:
+        picture: (3, H, W) uint8.
+        shift: (right, down) in fine pixels.
+        factor: fine pixels to a side of a coarse one.
+
+    Raises:
+        ValueError: the shift leaves no coarse pixel to see.
+    """
+    grey = picture.float().div(255).mean(0)
+    margin = max(map(abs, shift))
+    sides = [(length - 2 * margin) // factor * factor for length in grey.shape]
+    if min(sides) < 1:
+        raise ValueError(f"a picture of {tuple(grey.shape)} is too small to move it by {shift}")
+
+    def view(right: int, down: int) -> Tensor:
+        top, left = margin - down, margin - right
+        cut = grey[top : top + sides[0], left : left + sides[1]]
+        return cut.unflatten(0, (-1, factor)).unflatten(2, (-1, factor)).mean((1, 3))
+
+    first, second = view(0, 0), view(*shift)
+    flow = torch.tensor(shift).div(factor).view(2, 1, 1).expand(2, *first.shape)
+    return Pair(first, second, flow.clone())

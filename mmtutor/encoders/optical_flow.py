@@ -1,0 +1,178 @@
+"""Optical flow from two pictures: Lucas and Kanade, and Horn and Schunck, from their equations.
+
+Both start from *brightness constancy*: what moves keeps its brightness,
+I(x + u, y + v, t + 1) = I(x, y, t), which to first order reads Ix u + Iy v + It = 0.
+Knows grey pictures and their derivatives. Knows nothing of learning, objects or colours.
+
+A flow is (B, 2, H, W): (right, down) in pixels, at each pixel of the first picture. Pictures are
+(B, H, W) floating point, and their border pixels are repeated outwards.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SLOPE = (1 / 12, -8 / 12, 0, 8 / 12, -1 / 12)  # of a picture, exact up to fourth powers
+
+
+class Derivatives(NamedTuple):
+    """Slopes of brightness in x, y and time, each (B, H, W)."""
+
+    x: Tensor
+    y: Tensor
+    t: Tensor
+
+
+class LucasKanade(NamedTuple):
+    """`flow` (B, 2, H, W), and `certainty` (B, H, W): the smaller eigenvalue of A'A, mean over the
+    window; near 0 where the window shows no corner or texture, and the flow there means nothing."""
+
+    flow: Tensor
+    certainty: Tensor
+
+
+def derivatives(first: Tensor, second: Tensor) -> Derivatives:
+    """Slopes of two pictures (B, H, W), in space taken from their mean."""
+    _check(first, second)
+    mean = (first + second) / 2
+    kernel = mean.new_tensor(SLOPE).view(1, 1, -1)
+    wide = F.pad(mean, (2, 2, 2, 2), mode="replicate").unsqueeze(1)  # [B, 1, H + 4, W + 4]
+    x = F.conv2d(wide[:, :, 2:-2], kernel.unsqueeze(2)).squeeze(1)
+    y = F.conv2d(wide[..., 2:-2], kernel.unsqueeze(3)).squeeze(1)
+    return Derivatives(x, y, second - first)
+
+
+def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
+    """The one motion that explains a window best, for the window around each pixel.
+
+    With one row (Ix, Iy) of A and one entry -It of b for each pixel of the window, least squares
+    gives (A'A) (u, v) = A'b: a 2 x 2 system, solved here in closed form (Lucas and Kanade 1981).
+    Pixels outside the picture do not count. Where A'A has no inverse the flow is 0.
+
+    Args:
+        first, second: (B, H, W).
+        window: side in pixels, odd.
+    """
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window is {window}: expected an odd number of pixels")
+    x, y, t = derivatives(first, second)
+
+    def mean(product: Tensor) -> Tensor:  # the factor 1 / count cancels in the solution
+        return F.avg_pool2d(product, window, 1, window // 2, count_include_pad=False)
+
+    xx, xy, yy, xt, yt = mean(torch.stack([x * x, x * y, y * y, x * t, y * t], dim=1)).unbind(1)
+    certainty = (xx + yy) / 2 - ((xx - yy).square() / 4 + xy.square()).sqrt()
+    determinant = xx * yy - xy.square()
+    regular = determinant > torch.finfo(x.dtype).eps * (xx + yy).square()
+    inverse = torch.where(regular, 1 / determinant.where(regular, 1), 0)
+    flow = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt], dim=1) * inverse.unsqueeze(1)
+    return LucasKanade(flow, certainty.clamp(min=0))
+
+
+def pyramid_lucas_kanade(
+    first: Tensor, second: Tensor, window: int = 9, levels: int = 3, iterations: int = 3
+) -> LucasKanade:
+    """Lucas-Kanade from coarse to fine, for motions larger than its straight-line view allows.
+
+    Each level halves the pictures, so that motions halve too. What a coarse level found is doubled,
+    the second picture is warped back by it, and the finer level finds what is left.
+
+    Args:
+        first, second: (B, H, W), sides at least 2 ** (levels - 1).
+        window: side in pixels, odd, at every level.
+        levels: 1 is no pyramid.
+        iterations: how often each level warps and corrects.
+    """
+    pyramid = [(first, second)]
+    for _ in range(levels - 1):
+        pyramid.append(tuple(F.avg_pool2d(_blurred(picture), 2) for picture in pyramid[-1]))
+    flow = first.new_zeros(len(first), 2, *pyramid[-1][0].shape[1:])
+    for one, other in reversed(pyramid):
+        if flow.shape[2:] != one.shape[1:]:
+            flow = 2 * F.interpolate(flow, one.shape[1:], mode="bilinear", align_corners=False)
+        for _ in range(iterations):
+            found = lucas_kanade(one, warp(other, flow), window)
+            flow = flow + found.flow.clamp(-1, 1)  # a larger correction is not to be believed
+    return LucasKanade(flow, found.certainty)
+
+
+def horn_schunck(
+    first: Tensor, second: Tensor, smoothness: float = 0.1, iterations: int = 200
+) -> Tensor:
+    """The flow (B, 2, H, W) that explains the pictures and is smooth: see `horn_schunck_energy`.
+
+    Each pixel takes the mean flow of its neighbours and corrects it along its own slope, all at
+    once (Jacobi's iteration; Horn and Schunck 1981, equation 12, with the plain mean of the four
+    neighbours): u = mean(u) - Ix r / (a^2 + Ix^2 + Iy^2), r = Ix mean(u) + Iy mean(v) + It.
+
+    Args:
+        first, second: (B, H, W).
+        smoothness: a, above 0, in units of brightness a pixel: slopes well below it are not heard.
+        iterations: information travels one pixel in each.
+    """
+    if not smoothness > 0:
+        raise ValueError(f"smoothness is {smoothness}: expected a number above 0")
+    x, y, t = derivatives(first, second)
+    slope = torch.stack([x, y], dim=1)  # [B, 2, H, W]
+    weight = slope / (smoothness**2 + slope.square().sum(1, keepdim=True))
+    flow = torch.zeros_like(slope)
+    for _ in range(iterations):
+        mean = neighbour_mean(flow)
+        residual = (slope * mean).sum(1, keepdim=True) + t.unsqueeze(1)
+        flow = mean - weight * residual
+    return flow
+
+
+def horn_schunck_energy(
+    first: Tensor, second: Tensor, flow: Tensor, smoothness: float = 0.1
+) -> Tensor:
+    """(B,) what `horn_schunck` minimises.
+
+    The sum over pixels of (Ix u + Iy v + It)^2, plus a^2 / 4 times the sum over pairs of
+    neighbours of |difference of their flows|^2.
+    """
+    x, y, t = derivatives(first, second)
+    data = (x * flow[:, 0] + y * flow[:, 1] + t).square().sum((1, 2))
+    rough = sum(flow.diff(dim=axis).square().sum((1, 2, 3)) for axis in (2, 3))
+    return data + smoothness**2 / 4 * rough
+
+
+def neighbour_mean(flow: Tensor) -> Tensor:
+    """(B, C, H, W) -> the mean of the four neighbours; outside the border stands the pixel."""
+    wide = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    up, down = wide[..., :-2, 1:-1], wide[..., 2:, 1:-1]
+    left, right = wide[..., 1:-1, :-2], wide[..., 1:-1, 2:]
+    return (up + down + left + right) / 4
+
+
+def warp(picture: Tensor, flow: Tensor) -> Tensor:
+    """What `picture` (B, H, W) shows at x + flow(x): bicubic between pixels; border repeated."""
+    height, width = picture.shape[1:]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place = torch.stack([x, y]).to(flow) + flow  # [B, 2, H, W]
+    scale = place.new_tensor([width, height]).view(2, 1, 1)
+    grid = ((2 * place + 1) / scale - 1).movedim(1, -1)  # [B, H, W, 2], edges of pixels at -1 and 1
+    options = {"mode": "bicubic", "padding_mode": "border", "align_corners": False}
+    return F.grid_sample(picture.unsqueeze(1), grid, **options).squeeze(1)
+
+
+def grey(pictures: Tensor) -> Tensor:
+    """(..., 3, H, W) in [0, 1] -> (..., H, W): the mean of the channels."""
+    return pictures.mean(dim=-3)
+
+
+def _blurred(picture: Tensor) -> Tensor:
+    """(B, H, W) smoothed by 1 2 1 in both directions, against aliasing."""
+    return F.avg_pool2d(F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
+
+
+def _check(first: Tensor, second: Tensor) -> None:
+    if first.ndim != 3 or first.shape != second.shape or not first.is_floating_point():
+        raise ValueError(
+            "optical flow needs two pictures (B, H, W) in floating point, got "
+            f"{first.dtype} {tuple(first.shape)} and {second.dtype} {tuple(second.shape)}"
+        )
