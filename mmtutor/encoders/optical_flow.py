@@ -79,7 +79,8 @@ def pyramid_lucas_kanade(
     """Lucas-Kanade from coarse to fine, for motions larger than its straight-line view allows.
 
     Each level halves the pictures, so that motions halve too. What a coarse level found is doubled,
-    the second picture is warped back by it, and the finer level finds what is left.
+    the second picture is warped back by it, and the finer level finds what is left. Each correction
+    is followed by `smoothed`: single pixels that run away would warp what their neighbours see.
 
     Args:
         first, second: (B, H, W), sides at least 2 ** (levels - 1).
@@ -96,7 +97,8 @@ def pyramid_lucas_kanade(
             flow = 2 * F.interpolate(flow, one.shape[1:], mode="bilinear", align_corners=False)
         for _ in range(iterations):
             found = lucas_kanade(one, warp(other, flow), window)
-            flow = flow + found.flow.clamp(-1, 1)  # a larger correction is not to be believed
+            step = found.flow.clamp(-1, 1)  # a larger correction is not to be believed
+            flow = smoothed(flow + step)
     return LucasKanade(flow, found.certainty)
 
 
@@ -147,6 +149,11 @@ def neighbour_mean(flow: Tensor) -> Tensor:
     up, down = wide[..., :-2, 1:-1], wide[..., 2:, 1:-1]
     left, right = wide[..., 1:-1, :-2], wide[..., 1:-1, 2:]
     return (up + down + left + right) / 4
+
+
+def smoothed(flow: Tensor) -> Tensor:
+    """(B, C, H, W) -> the mean of 5 x 5 pixels; border repeated."""
+    return F.avg_pool2d(F.pad(flow, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:
