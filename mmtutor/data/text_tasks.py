@@ -123,16 +123,20 @@ def language_of(
     return Dataset(columns, name=f"language_of/{split}")
 
 
-def recall(n: int, blanks: int, symbols: int = 8, seed: int = 0) -> Dataset:
-    """One symbol, then `blanks` blanks: which symbol was it? Chance is 1 / `symbols`.
+def recall(n: int, fillers: int, symbols: int = 8, seed: int = 0) -> Dataset:
+    """One symbol, then `fillers` random others that mean nothing: which symbol came first?
 
-    Columns: tokens int64 (N, 1 + blanks), the symbol as 2.. and blanks as 1, so that 0 still pads;
-    label int64 (N,) in 0..symbols-1.
+    Chance is 1 / `symbols`. The fillers are drawn from as many symbols of their own, so that what
+    came first cannot be mistaken, only forgotten (after Bengio et al. 1994).
+
+    Columns: tokens int64 (N, 1 + fillers), the symbol in 2..1+symbols and the fillers in the next
+    `symbols` ids; label int64 (N,) in 0..symbols-1.
     """
-    label = torch.randint(symbols, (n,), generator=torch.Generator().manual_seed(seed))
-    tokens = torch.ones(n, 1 + blanks, dtype=torch.long)
-    tokens[:, 0] = 2 + label
-    return Dataset({"tokens": tokens, "label": label}, name=f"recall/{blanks}")
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(symbols, (n,), generator=generator)
+    noise = torch.randint(symbols, (n, fillers), generator=generator)
+    tokens = torch.cat([2 + label.unsqueeze(1), 2 + symbols + noise], dim=1)
+    return Dataset({"tokens": tokens, "label": label}, name=f"recall/{fillers}")
 
 
 def bag_ceiling(bags: Sequence[Sequence[Hashable]], labels: Sequence[int]) -> float:

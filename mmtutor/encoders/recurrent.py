@@ -119,12 +119,18 @@ class RecurrentEncoder(nn.Module):
         dim: size D of a token; with `bidirectional` each direction gives half of it.
         cell: "rnn", "lstm" or "gru".
         bidirectional: also walk backwards, so that a token knows what comes after it.
+        forget_bias: as in `Recurrent`.
     """
 
     modality = "tokens"
 
     def __init__(
-        self, vocab_size: int, dim: int = 128, cell: str = "lstm", bidirectional: bool = False
+        self,
+        vocab_size: int,
+        dim: int = 128,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        forget_bias: float = 1.0,
     ) -> None:
         super().__init__()
         if bidirectional and dim % 2:
@@ -133,7 +139,9 @@ class RecurrentEncoder(nn.Module):
         self.embedding = nn.Embedding(vocab_size, dim)
         directions = (False, True) if bidirectional else (False,)
         size = dim // len(directions)
-        self.layers = nn.ModuleList(Recurrent(dim, size, cell, reverse) for reverse in directions)
+        self.layers = nn.ModuleList(
+            Recurrent(dim, size, cell, reverse, forget_bias) for reverse in directions
+        )
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:

@@ -46,8 +46,8 @@ class Config:
 
     task: str = "order"
     language: str = "en"
-    train: int = 3_000
-    test: int = 500
+    train: int = 2_500
+    test: int = 300
     encoder: str = "transformer"
     bidirectional: bool = False
     positions: str = "learned"
@@ -58,11 +58,11 @@ class Config:
     fold: int = 0
     split: str = "test"
     dim: int = 64
-    depth: int = 2
+    depth: int = 1
     heads: int = 4
     dropout: float = 0.0
-    epochs: int = 8
-    batch_size: int = 64
+    epochs: int = 1
+    batch_size: int = 16
     lr: float = 2e-3
     weight_decay: float = 0.01
     precision: str = "auto"
@@ -75,7 +75,7 @@ class Config:
 
 
 PRESETS = {
-    "tiny": Config(train=200, test=50, epochs=2, dim=16, depth=1),
+    "tiny": Config(train=200, test=50, dim=16),
     "cpu": Config(),
     "t4": Config(train=50_000, test=5_000, dim=256, depth=4, epochs=5, batch_size=256, lr=5e-4),
     "h100": Config(

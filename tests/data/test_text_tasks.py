@@ -40,13 +40,13 @@ def test_the_ceiling_of_a_bag_by_hand():
     assert bag_ceiling(["ab", "ba", "ab", "c"], [0, 1, 0, 1]) == 0.75
 
 
-def test_recall_hides_its_symbol_behind_blanks():
-    data = recall(20, blanks=3, symbols=4)
+def test_recall_hides_its_symbol_behind_fillers():
+    data = recall(200, fillers=3, symbols=4)
     tokens = data.column("tokens")
-    assert tokens.shape == (20, 4)
+    assert tokens.shape == (200, 4)
     assert torch.equal(tokens[:, 0] - 2, data.column("label"))
-    assert (tokens[:, 1:] == 1).all()
-    assert set(data.column("label").tolist()) == {0, 1, 2, 3}
+    assert set(tokens[:, 0].tolist()) == {2, 3, 4, 5}
+    assert set(tokens[:, 1:].flatten().tolist()) == {6, 7, 8, 9}
 
 
 def test_language_splits_share_neither_pictures_nor_captions(stamps_cache):
