@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from mmtutor.data import Dataset, load
@@ -35,6 +36,7 @@ class Config:
         width: channels after the CNN's first convolution.
         patch: side of a patch in pixels; None is 4 for the CNN and 7 for the ViT.
         depth, heads: of the ViT.
+        shift: move every picture, for training and for testing, by up to so many pixels each way.
         augment: whether training pictures are shifted, mirrored and made brighter or darker.
         rearrange: cut every picture into squares of this side and put them into one other order,
             the same for all pictures; 1 moves single pixels, 0 leaves the pictures alone.
@@ -42,7 +44,7 @@ class Config:
     """
 
     encoder: str = "cnn"
-    train: int = 1_600
+    train: int = 1_200
     test: int = 1_000
     split: str = "test"
     dim: int = 48
@@ -50,10 +52,11 @@ class Config:
     patch: int | None = None
     depth: int = 2
     heads: int = 4
+    shift: int = 0
     augment: bool = False
     rearrange: int = 0
     shuffle_labels: bool = False
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 32
     lr: float = 3e-3
     weight_decay: float = 0.01
@@ -67,7 +70,7 @@ class Config:
 
 
 PRESETS = {
-    "tiny": Config(train=256, test=100, dim=16, width=8, epochs=3),
+    "tiny": Config(train=256, test=100, dim=32, width=8, depth=1, epochs=6),
     "cpu": Config(),
     "t4": Config(
         train=POOL, test=10_000, dim=256, width=96, augment=True, epochs=20, batch_size=256
@@ -114,7 +117,7 @@ def training_set(config: Config) -> Dataset:
         raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
     generator = torch.Generator().manual_seed(config.seed)
     rows = torch.randperm(POOL, generator=generator)[: config.train]
-    data = rearranged(load("fashion-mnist", "train").subset(rows), config.rearrange)
+    data = _changed(load("fashion-mnist", "train").subset(rows), config)
     if config.shuffle_labels:
         order = torch.randperm(len(data), generator=generator)
         data = data.with_column("label", data.column("label")[order])
@@ -129,7 +132,7 @@ def test_set(config: Config) -> Dataset:
         data = load("fashion-mnist", "test", n=config.test)
     else:
         data = load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
-    return rearranged(data, config.rearrange)
+    return _changed(data, config)
 
 
 def augmentation(seed: int = 0) -> Compose:
@@ -143,6 +146,19 @@ def augmentation(seed: int = 0) -> Compose:
     )
 
 
+def shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:
+    """`data` with every picture moved by up to `reach` pixels each way; black comes in."""
+    if reach == 0:
+        return data
+    generator = torch.Generator().manual_seed(seed)
+    padded = F.pad(data.column("image").contiguous(), [reach] * 4)
+    start = torch.randint(2 * reach + 1, (2, len(data), 1), generator=generator)
+    rows, columns = start + torch.arange(SIDE)  # each [N, 28]
+    each = torch.arange(len(data))[:, None, None]
+    moved = padded[each, :, rows[:, :, None], columns[:, None]]  # [N, 28, 28, 3]
+    return data.with_column("image", moved.permute(0, 3, 1, 2))
+
+
 def rearranged(data: Dataset, side: int) -> Dataset:
     """`data` with the squares of `side` pixels of every picture in one fixed new order."""
     if side == 0:
@@ -150,3 +166,8 @@ def rearranged(data: Dataset, side: int) -> Dataset:
     count = (SIDE // side) ** 2
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     return data.with_column("image", rearrange_patches(data.column("image"), side, order))
+
+
+def _changed(data: Dataset, config: Config) -> Dataset:
+    """What `config` does to training and test pictures alike."""
+    return rearranged(shifted(data, config.shift, config.seed), config.rearrange)
