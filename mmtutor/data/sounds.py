@@ -6,6 +6,7 @@ kept (`stamps.py`) or what is learned from them. `soundfile` is imported where a
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -128,6 +129,7 @@ def measure(x: Tensor) -> dict[str, float]:
     return {"level": level, "floor": floor, "offset": 1000 * x.mean().item(), "pitch": pitch(x)}
 
 
+@functools.cache
 def tags(path: Path | str) -> dict[str, str]:
     """What the program that wrote a sound file left in it: title, comment, track number, …"""
     import soundfile

@@ -53,11 +53,11 @@ class AudioCNN(nn.Module):
         Raises ValueError for a sound that is shorter than one window.
         """
         frames, mask = scaled(self.spectrogram, x, mask)
-        maps = frames.transpose(1, 2).unsqueeze(1)  # [B, 1, M, N]
+        maps = frames.unsqueeze(1).to(memory_format=torch.channels_last)  # [B, 1, N, M]
         for convolution in self.convolutions:
             maps, mask = convolution(maps), mask[:, ::2]  # output i is centred at input 2 i
-            maps = F.relu(normalise_frames(maps)).masked_fill(~mask[:, None, None, :], 0)
-        tokens = F.relu(self.out(maps.flatten(1, 2).transpose(1, 2)))  # [B, N, D]
+            maps = F.relu(normalise_frames(maps)).masked_fill(~mask[:, None, :, None], 0)
+        tokens = F.relu(self.out(maps.transpose(1, 2).flatten(2)))  # [B, C, N, M] -> [B, N, D]
         return Encoded(tokens.masked_fill(~mask.unsqueeze(-1), 0), mask)
 
 
@@ -115,7 +115,7 @@ def scaled(spectrogram: LogMel, x: Tensor, mask: Tensor | None) -> tuple[Tensor,
     return frames / SPREAD, mask
 
 
-def normalise_frames(maps: Tensor, eps: float = 1e-5) -> Tensor:
-    """Mean 0 and variance 1 over channels and bands, within each frame: (B, C, M, N) -> same."""
-    variance, mean = torch.var_mean(maps, dim=(1, 2), keepdim=True, correction=0)
-    return (maps - mean) * torch.rsqrt(variance + eps)
+def normalise_frames(maps: Tensor) -> Tensor:
+    """Mean 0 and variance 1 over channels and bands, within each frame: (B, C, N, M) -> same."""
+    frames = maps.permute(0, 2, 3, 1)  # [B, N, M, C]: no copy where channels are stored last
+    return F.layer_norm(frames, frames.shape[2:]).permute(0, 3, 1, 2)

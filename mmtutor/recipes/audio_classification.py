@@ -56,7 +56,7 @@ class Config:
     dropout: float = 0.0
     subtract_mean: bool = False
     shuffle_labels: bool = False
-    epochs: int = 10
+    epochs: int = 8
     batch_size: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.01
@@ -138,9 +138,14 @@ def split(config: Config) -> tuple[Dataset, Dataset]:
         count = max(config.examples // 4, 1)
         return shapes(config, "train", config.examples), shapes(config, "test", count)
     data = heard(articles(config.voice) if config.task == "article" else languages(config), config)
-    held_out = torch.from_numpy(fold_of(data.column("group").tolist(), data.column("name"), 5, 0))
-    held_out = held_out == config.fold
-    return data.subset(~held_out), data.subset(held_out)
+    return held_out(data, config.fold)
+
+
+def held_out(data: Dataset, fold: int) -> tuple[Dataset, Dataset]:
+    """`data` without the caption groups of one of five folds, and those groups alone."""
+    of_row = fold_of(data.column("group").tolist(), data.column("name"), 5, 0)
+    test = torch.from_numpy(of_row) == fold
+    return data.subset(~test), data.subset(test)
 
 
 def shapes(config: Config, part: str, count: int) -> Dataset:
