@@ -32,7 +32,9 @@ class Client(NotebookClient):
     began = 0.0
 
     def __init__(self, nb: Any, **options: Any) -> None:
-        super().__init__(nb, extra_arguments=["--log-level=ERROR"], **options)
+        # Coalesced: what one print writes stays one output, however slowly it arrives.
+        options |= {"extra_arguments": ["--log-level=ERROR"], "coalesce_streams": True}
+        super().__init__(nb, **options)
         Client.began = time.perf_counter()
 
     async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **more: Any) -> Any:

@@ -107,6 +107,11 @@ def test_every_exercise_has_a_folded_solution(text):
         assert ends == len(labels) == len(re.findall(START.format(kind), text, re.MULTILINE))
 
 
+def test_no_control_character_slipped_in(text):
+    r"""A `\t` of an unescaped `\times`, say."""
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", text)
+
+
 def test_code_cells_are_short(code):
     long = [cell.source for cell in code[1:] if len(cell.source.splitlines()) > CELL_LINES]
     assert not long, f"more than {CELL_LINES} lines: {long}"
