@@ -41,7 +41,7 @@ class Config:
     size: int = 48
     width: int = 16
     decoder: str = "argmax"
-    epochs: int = 4
+    epochs: int = 3
     batch_size: int = 32
     lr: float = 1e-2
     weight_decay: float = 0.01

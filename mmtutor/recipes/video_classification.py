@@ -97,10 +97,11 @@ def run(config: Config, progress: bool = True) -> Result:
             played backwards; 0 if none is named rightly.
     """
     torch.manual_seed(config.seed)
+    test = clips(config, "test")
     trained = train_classifier(
         build(config),
         clips(config, "train"),
-        clips(config, "test"),
+        test,
         config.motions,
         epochs=config.epochs,
         batch_size=config.batch_size,
@@ -110,7 +111,7 @@ def run(config: Config, progress: bool = True) -> Result:
         seed=config.seed,
         progress=progress,
     )
-    metrics = trained.metrics | controls(trained.model, config, trained.test)
+    metrics = trained.metrics | controls(trained.model, test, trained.test)
     return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
 
 
@@ -152,9 +153,8 @@ def shuffled(data: Dataset, seed: int = 0) -> Dataset:
     return data.with_column("video", video[rows, order])
 
 
-def controls(model: Classifier, config: Config, straight: Predictions) -> dict[str, dict]:
+def controls(model: Classifier, data: Dataset, straight: Predictions) -> dict[str, dict]:
     """The three measures of `run` that look at order; `straight` is what the model said first."""
-    data = clips(config, "test")
     reverse, mixed = (
         predict(model, loader(changed, 256)) for changed in (backwards(data), shuffled(data))
     )
