@@ -94,11 +94,12 @@ def triplet(
     score = pairwise_logits(image, text, 1.0)
     negative = ~positives(score, relevant)
     return (
-        _hinge(score, negative, margin, hardest) + _hinge(score.T, negative.T, margin, hardest)
+        hinge(score, negative, margin, hardest) + hinge(score.T, negative.T, margin, hardest)
     ) / 2
 
 
-def _hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tensor:
+def hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tensor:
+    """Cost of the rows of (B, B) scores whose diagonal does not lead the negatives by `margin`."""
     cost = (margin + score - score.diagonal()[:, None]).clamp(min=0)  # [B, B]
     cost = cost.masked_fill(~negative, 0)
     if hardest:

@@ -137,6 +137,7 @@ def landscape(
         relief.plot_surface(_array(x), _array(y), _array(z), cmap="viridis", linewidth=0)
         relief.set(xlabel=names[0], ylabel=names[1], zlabel="loss")
         relief.view_init(elev=35, azim=-60)
+        relief.set_box_aspect(None, zoom=0.85)  # room for the label of the upright axis
     plan = figure.add_subplot(1, 2, 2) if solid else figure.add_subplot()
     _contours(plan, x, y, z)
     for number, (name, path) in enumerate((paths or {}).items()):
