@@ -98,3 +98,15 @@ def test_what_is_wrong_is_named(change, message):
         image_classification.run(replace(TINY, **change), progress=False)
     with pytest.raises(ValueError, match="unknown preset 'huge': expected one of tiny, cpu"):
         Config.preset("huge")
+
+
+def test_a_shifted_picture_is_the_old_one_moved_by_at_most_the_reach():
+    image = torch.zeros(50, 3, 28, 28, dtype=torch.uint8)
+    image[:, :, 10, 20] = 9  # one bright pixel
+    data = image_classification.test_set(replace(TINY, test=50)).with_column("image", image)
+    moved = image_classification.shifted(data, 3).column("image")
+    assert (moved.sum(dim=(1, 2, 3)) == 27).all()
+    places = moved[:, 0].nonzero()[:, 1:] - torch.tensor([10, 20])
+    assert places.abs().max() == 3
+    assert len(places.unique(dim=0)) > 20
+    assert image_classification.shifted(data, 0) is data
