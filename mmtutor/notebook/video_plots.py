@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmtutor.notebook.plots import image_grid
@@ -98,14 +99,14 @@ def flow_grid(
 ) -> Figure:
     """Flows (2, H, W) in colours side by side, and the colour wheel last."""
     longest = max(float(flow.norm(dim=0).max()) for flow in flows) if longest is None else longest
-    pictures = [flow_colours(flow, longest) for flow in flows]
+    pictures = [_framed(flow_colours(flow, longest)) for flow in flows]
     return image_grid([*pictures, colour_wheel()], [*titles, "colour wheel"], 6, size)
 
 
 def flow_arrows(
     pictures: Sequence[Tensor], flows: Sequence[Tensor], titles: Sequence[str], step: int = 4
 ) -> Figure:
-    """Pictures (3, H, W) or (H, W) with an arrow, twice the flow, at every `step`-th pixel."""
+    """Pictures (3, H, W) or (H, W) with an arrow, 4 times the flow, at every `step`-th pixel."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -116,7 +117,7 @@ def flow_arrows(
         x = torch.arange(step // 2, flow.shape[2], step)
         u, v = flow[:, y[:, None], x].detach().cpu().numpy()
         axis.imshow(_array(picture), cmap="gray", vmin=0, vmax=1)
-        axis.quiver(x, y, u, v, color="C3", angles="xy", scale_units="xy", scale=0.5, width=0.006)
+        axis.quiver(x, y, u, v, color="C3", angles="xy", scale_units="xy", scale=0.25, width=0.008)
         axis.set_title(title, fontsize=9)
         _bare(axis)
     plt.close(figure)
@@ -170,6 +171,11 @@ def heat_over(picture: Tensor, maps: Tensor, titles: Sequence[str], columns: int
         axis.set_title(title, fontsize=7)
     plt.close(figure)
     return figure
+
+
+def _framed(picture: Tensor) -> Tensor:
+    """(3, H, W) with a grey line around it, so that white has an end."""
+    return F.pad(picture, (1, 1, 1, 1), value=0.6)
 
 
 def _bare(axis) -> None:
