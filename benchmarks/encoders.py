@@ -14,14 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import Comparison
-from mmtutor.encoders import EfficientNetLite0, SmallCNN, SmallTransformer
-from mmtutor.encoders.audio import AudioCNN, AudioTransformer
-from mmtutor.encoders.recurrent import RecurrentEncoder
+from mmtutor.encoders import (
+    AudioCNN,
+    AudioTransformer,
+    EfficientNetLite0,
+    RecurrentEncoder,
+    SmallCNN,
+    SmallTransformer,
+    VideoCNN,
+    VisionTransformer,
+)
 from mmtutor.encoders.spectrogram import LogMel
-from mmtutor.encoders.vision_transformer import VisionTransformer
 
 SIZES_WITHIN = 1.25  # "the same size": parameters differ by at most this factor
 LENGTH = 64
+WIDE = {"3d": 224, "2+1d": 320}  # tokens of the video encoders
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ def pairs(batch: int) -> Iterator[Pair]:
     yield from _image(batch)
     yield from _text(batch)
     yield from _audio(batch)
+    yield from _video(max(batch // 8, 2))
 
 
 def _image(batch: int) -> Iterator[Pair]:
@@ -145,6 +153,26 @@ def _audio(batch: int, dim: int = 256) -> Iterator[Pair]:
         _OnLogMel(spectrogram, WhisperEncoder(config), as_picture=False),
         lambda peer, inputs: peer(*inputs).last_hidden_state,
     )
+
+
+def _video(batch: int) -> Iterator[Pair]:
+    from torchvision.models.video import resnet
+
+    clip = torch.rand(batch, 8, 3, 64, 64)
+    kinds = {"3d": resnet.Conv3DSimple, "2+1d": resnet.Conv2Plus1D}
+    for kind, convolution in kinds.items():
+        peer = resnet.VideoResNet(
+            resnet.BasicBlock, [convolution] * 4, [1, 1, 1, 1], resnet.BasicStem
+        )
+        peer.layer3 = peer.layer4 = peer.fc = nn.Identity()  # two stages: about our size
+        yield Pair(
+            f"VideoCNN {kind}, 8 frames of 64 x 64",
+            VideoCNN(dim=WIDE[kind], width=64, kind=kind),
+            (clip,),
+            f"torchvision VideoResNet of {convolution.__name__}, two stages",
+            peer,
+            lambda peer, inputs: peer(inputs[0].transpose(1, 2)),
+        )
 
 
 class _OnLogMel(nn.Module):

@@ -58,6 +58,8 @@ class Config:
         return choose(PRESETS, name)
 
 
+UNTOUCHED = 1_000  # added to the seed of test clips
+
 PRESETS = {
     "tiny": Config(train=256, test=64, frames=4, see=4, dim=16, width=4, epochs=2),
     "cpu": Config(),
@@ -123,15 +125,20 @@ def build(config: Config) -> nn.Module:
 
 
 def clips(config: Config, split: str) -> Dataset:
-    """The clips of `split` that `config` trains or tests on: `video` and `label`."""
-    n = config.train if split == "train" else config.test
+    """The clips of `split` that `config` trains or tests on: `video` and `label`.
+
+    All but the training clips come from seeds of their own (`UNTOUCHED`), which no setting of the
+    presets was chosen on.
+    """
+    train = split == "train"
+    n, seed = (config.train, config.seed) if train else (config.test, UNTOUCHED + config.seed)
     data = load(
         "moving-shapes",
         split,
         n=n,
         frames=config.frames,
         size=config.size,
-        seed=config.seed,
+        seed=seed,
         motions=config.motions,
     )
     video, label = data.column("video")[:, : config.see], data.column("label")

@@ -27,6 +27,7 @@ WORDS = torch.tensor([[3, 4, 5, 6]])
 SOUND = 0.3 * torch.randn(1, 4_000, generator=torch.Generator().manual_seed(0))
 PICTURE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 PHOTO = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+CLIP = torch.rand(1, 6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 CASES = {
     "AudioCNN": Case(lambda: encoders.AudioCNN(8, width=4), SOUND, True),
     "AudioTransformer": Case(lambda: encoders.AudioTransformer(8, depth=1, heads=2), SOUND, True),
@@ -36,6 +37,10 @@ CASES = {
     "RecurrentEncoder": Case(lambda: encoders.RecurrentEncoder(9, 8), WORDS, True),
     "SmallCNN": Case(lambda: encoders.SmallCNN(8, width=4), PICTURE),
     "SmallTransformer": Case(lambda: encoders.SmallTransformer(9, 8, heads=2), WORDS, True),
+    "VideoCNN": Case(lambda: encoders.VideoCNN(8, width=4), CLIP, True),
+    "VideoTransformer": Case(
+        lambda: encoders.VideoTransformer(8, width=4, depth=1, heads=2), CLIP, True
+    ),
     "VisionTransformer": Case(
         lambda: encoders.VisionTransformer(8, image_size=32, patch=8, heads=2), PICTURE
     ),
