@@ -54,6 +54,6 @@ def least_squares(x: Tensor, y: Tensor, ridge: float = 0.0) -> tuple[Tensor, Ten
         )
     centre = x.mean(dim=0)
     X, t = x - centre, y - y.mean()
-    gram = X.T @ X / len(x) + ridge * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    gram = X.T @ X / len(x) + ridge * torch.eye(x.shape[1]).to(X)
     weight = torch.linalg.solve(gram, X.T @ t / len(x))
     return weight, y.mean() - centre @ weight

@@ -28,16 +28,16 @@ def adam_direction(
 ) -> Tensor:
     """Running mean of g over the root of that of g^2 (Kingma and Ba 2015, alg. 1).
 
-    Both means start at 0 and are therefore divided by the sum of their weights, 1 - beta^t.
+    Both means start at 0, so they are divided by the sum of their weights, 1 - beta^t.
     """
-    first, second = betas
+    beta1, beta2 = betas
     zero = torch.zeros_like(gradient)
-    state["step"] = state.get("step", torch.zeros(())) + 1
-    state["exp_avg"] = first * state.get("exp_avg", zero) + (1 - first) * gradient
-    state["exp_avg_sq"] = second * state.get("exp_avg_sq", zero) + (1 - second) * gradient.square()
-    t = int(state["step"])
-    mean, square = state["exp_avg"] / (1 - first**t), state["exp_avg_sq"] / (1 - second**t)
-    return mean / (square.sqrt() + eps)
+    t = int(state.get("step", 0)) + 1
+    m = beta1 * state.get("exp_avg", zero) + (1 - beta1) * gradient
+    s = beta2 * state.get("exp_avg_sq", zero) + (1 - beta2) * gradient.square()
+    state.update(step=torch.tensor(float(t)), exp_avg=m, exp_avg_sq=s)
+    m, s = m / (1 - beta1**t), s / (1 - beta2**t)
+    return m / (s.sqrt() + eps)
 
 
 class _PerParameter(torch.optim.Optimizer):
@@ -112,7 +112,8 @@ class Adam(_PerParameter):
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
         gradient = gradient + group["weight_decay"] * parameter
-        parameter -= group["lr"] * adam_direction(gradient, state, group["betas"], group["eps"])
+        direction = adam_direction(gradient, state, group["betas"], group["eps"])
+        parameter -= group["lr"] * direction
 
 
 class AdamW(Adam):
@@ -133,7 +134,8 @@ class AdamW(Adam):
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
         parameter *= 1 - group["lr"] * group["weight_decay"]
-        parameter -= group["lr"] * adam_direction(gradient, state, group["betas"], group["eps"])
+        direction = adam_direction(gradient, state, group["betas"], group["eps"])
+        parameter -= group["lr"] * direction
 
 
 def descend(
