@@ -19,7 +19,7 @@ from mmtutor.data.groups import fold_of
 from mmtutor.data.shapes import scenes, sounds
 from mmtutor.data.sounds import first_words, spoken, tags, with_audio
 from mmtutor.encoders import AudioCNN, AudioTransformer
-from mmtutor.recipes.classifying import Trained, train_classifier
+from mmtutor.recipes.classifying import Trained, settings, train_classifier
 from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 
@@ -100,13 +100,7 @@ def fit(config: Config, train: Dataset, test: Dataset, progress: bool = False) -
         train,
         test,
         classes(config),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        dropout=config.dropout,
-        precision=config.precision,
-        seed=config.seed,
+        **settings(config),
         progress=progress,
     )
 

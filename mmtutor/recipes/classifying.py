@@ -69,6 +69,12 @@ def train_classifier(
     return Trained(model, history, predict(model, loader(test, 256)))
 
 
+def settings(config: Any) -> dict[str, Any]:
+    """What a recipe's `Config` says of the options of `train_classifier`, by name."""
+    names = ("epochs", "batch_size", "lr", "weight_decay", "dropout", "precision", "seed")
+    return {name: getattr(config, name) for name in names if hasattr(config, name)}
+
+
 def parameters(module: nn.Module) -> int:
     """How many numbers training may change."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

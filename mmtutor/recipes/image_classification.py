@@ -16,7 +16,7 @@ from mmtutor.data.fashion_mnist import CLASSES, SIDE
 from mmtutor.data.transforms import ColourJitter, Compose, RandomCrop, RandomFlip
 from mmtutor.encoders import SmallCNN, VisionTransformer
 from mmtutor.encoders.vision_transformer import rearrange_patches
-from mmtutor.recipes.classifying import train_classifier
+from mmtutor.recipes.classifying import settings, train_classifier
 from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 
@@ -90,12 +90,7 @@ def run(config: Config, progress: bool = True) -> Result:
         training_set(config),
         test_set(config),
         classes=len(CLASSES),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-        seed=config.seed,
+        **settings(config),
         progress=progress,
     )
     return Result(trained.metrics, trained.history, trained.model, config)

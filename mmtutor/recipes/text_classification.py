@@ -16,7 +16,7 @@ from mmtutor.data.shapes_scene import COLOURS
 from mmtutor.data.text_tasks import LANGUAGES, language_of, leading_colour
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
 from mmtutor.encoders import BagOfWords, RecurrentEncoder, SmallTransformer
-from mmtutor.recipes.classifying import Trained, train_classifier
+from mmtutor.recipes.classifying import Trained, settings, train_classifier
 from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 
@@ -103,13 +103,7 @@ def train(config: Config, progress: bool = False) -> Trained:
         prepared(data, tokenizer, config.max_length),
         prepared(held_out, tokenizer, config.max_length),
         classes=len(classes(config)),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        dropout=config.dropout,
-        precision=config.precision,
-        seed=config.seed,
+        **settings(config),
         progress=progress,
     )
 

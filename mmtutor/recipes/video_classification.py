@@ -17,7 +17,7 @@ from mmtutor.encoders import VideoCNN, VideoTransformer
 from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.classification import Predictions
 from mmtutor.models import Classifier
-from mmtutor.recipes.classifying import train_classifier
+from mmtutor.recipes.classifying import settings, train_classifier
 from mmtutor.recipes.presets import choose
 from mmtutor.recipes.results import Result
 
@@ -105,12 +105,7 @@ def run(config: Config, progress: bool = True) -> Result:
         clips(config, "train"),
         test,
         config.motions,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-        seed=config.seed,
+        **settings(config),
         progress=progress,
     )
     metrics = trained.metrics | controls(trained.model, test, trained.test)
