@@ -1,0 +1,82 @@
+"""Objectives that keep one modality from starving another.
+
+Knows the scores of a model's branches; knows nothing of encoders or of what the modalities are.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.losses.classification import cross_entropy
+
+
+class BranchLosses(nn.Module):
+    """Cross-entropy of the joint scores, and of every branch's scores by themselves.
+
+    A branch that must answer alone cannot lean on another (Wang, Tran and Feiszli 2020, section 3,
+    where the weights of the branches are chosen by how they overfit).
+
+    Args:
+        weight: of each branch's own loss; the joint loss has weight 1.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
+        """A scalar; `output` as `BranchesOutput`, `batch["label"]` (B,) int64."""
+        own = [F.cross_entropy(x.float(), batch["label"]) for x in output.branches.values()]
+        return cross_entropy(output, batch) + self.weight * torch.stack(own).sum()
+
+
+class GradientModulation(nn.Module):
+    """Cross-entropy that holds back the encoder which is ahead (Peng et al. 2022, eq. 8 to 10).
+
+    A branch's confidence is the probability that its scores give to the true class, summed over the
+    batch; its ratio rho is that over the mean of the other branches. An encoder with rho > 1 gets
+    its gradient times 1 - tanh(alpha * rho). The paper's added noise is left out.
+
+    Args:
+        alpha: how hard; 0 changes nothing.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
+        """A scalar; `output` as `BranchesOutput`, `batch["label"]` (B,) int64."""
+        loss = cross_entropy(output, batch)
+        factors = modulation(output.branches, batch["label"], self.alpha)
+        for code, factor in zip(output.codes.values(), factors, strict=True):
+            if code.requires_grad:
+                code.register_hook(lambda gradient, factor=factor: gradient * factor)
+        return loss
+
+
+def modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> Tensor:
+    """Factor in (0, 1] on each encoder's gradient: scores (B, C) by modality -> (M,).
+
+    Raises ValueError for fewer than two modalities.
+    """
+    if len(branches) < 2:
+        raise ValueError(f"there is nothing to balance in {len(branches)} modality")
+    with torch.no_grad():
+        scores = torch.stack([x.float() for x in branches.values()])  # [M, B, C]
+        sure = scores.softmax(dim=2)[:, torch.arange(len(label)), label].sum(dim=1)  # [M]
+        ratio = sure * (len(sure) - 1) / (sure.sum() - sure).clamp(min=1e-12)
+        return torch.where(ratio > 1, 1 - (alpha * ratio).tanh(), 1.0)
+
+
+def code_gradients(loss: Tensor, codes: Mapping[str, Tensor]) -> dict[str, float]:
+    """How hard a mean loss over B examples pulls at each modality's codes (B, D), by modality.
+
+    It is the mean over the examples of the length of the gradient of their own loss: all that the
+    encoder before the code hears of the task. The graph is kept.
+    """
+    pulls = torch.autograd.grad(loss, list(codes.values()), retain_graph=True)
+    return {name: pull.norm(dim=1).sum().item() for name, pull in zip(codes, pulls, strict=True)}
