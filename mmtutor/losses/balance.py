@@ -34,11 +34,12 @@ class BranchLosses(nn.Module):
 
 
 class GradientModulation(nn.Module):
-    """Cross-entropy that holds back the encoder which is ahead (Peng et al. 2022, eq. 8 to 10).
+    """Cross-entropy that holds back the encoder which is ahead (Peng et al. 2022, section 3).
 
     A branch's confidence is the probability that its scores give to the true class, summed over the
     batch; its ratio rho is that over the mean of the other branches. An encoder with rho > 1 gets
-    its gradient times 1 - tanh(alpha * rho). The paper's added noise is left out.
+    its gradient times 1 - tanh(alpha * rho). The paper's
+    added noise is left out, and its half of the bias in each branch's scores.
 
     Args:
         alpha: how hard; 0 changes nothing.

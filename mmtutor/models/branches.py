@@ -31,7 +31,7 @@ class Branches(nn.Module):
     """An encoder for each modality, concatenation, and one linear layer, written as a sum.
 
     A linear layer on concatenated codes is a sum of one linear layer for each code and one bias
-    (Peng et al. 2022, eq. 3), so what each modality contributes to a score can be read off.
+    (Peng et al. 2022, section 3), so what each modality contributes to a score can be read off.
 
     Args:
         encoders: each of another `modality`; they are kept in the sorted order of their names.

@@ -36,6 +36,7 @@ def score_dots(scores: Scores, chance: Mapping[str, float] | None = None) -> Fig
             axis.axvline(chance[name], color="0.5", linestyle=":")
         axis.set(title=name, xlabel="accuracy", xlim=(-0.03, 1.03))
         axis.set_yticks(range(len(ways)), ways)
+        axis.set_ylim(-0.5, len(ways) - 0.5)
     plt.close(figure)
     return figure
 
@@ -105,6 +106,6 @@ def arrows(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
                 arrowprops={"arrowstyle": "-|>", "color": f"C{k}", "lw": 2},
             )
             axis.text(*(1.12 * vector).tolist(), name, color=f"C{k}", ha="center", va="center")
-        axis.set(title=title, xlim=(-1.8, 2.6), ylim=(-0.6, 2.2), aspect="equal")
+        axis.set(title=title, xlim=(-1.8, 2.6), ylim=(-0.6, 2.6), aspect="equal")
     plt.close(figure)
     return figure

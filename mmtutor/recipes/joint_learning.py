@@ -63,7 +63,7 @@ class Config:
 
     data: str = "shapes"
     train: int = 1_000
-    test: int = 1_000
+    test: int = 600
     dim: int = 32
     channels: int = 16
     patch: int = 8
@@ -143,7 +143,7 @@ def train(
     torch.manual_seed(seed)
     tasks = tasks or list(tasks_of(config))
     model = build(config, way, tasks)
-    probe = next(iter(loader(train_data, 256)))
+    probe = next(iter(loader(train_data, 128)))
     history = fit(
         model,
         objective(config, way, model),

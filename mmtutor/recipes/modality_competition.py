@@ -29,6 +29,7 @@ WAYS = {
     "joint": "both, one loss",
     "dropout": "both, one of them missing half the time",
     "modulation": "both, the leader's gradient held back",
+    "frozen words": "both, the word encoder held back altogether",
     "own losses": "both, and each must answer alone",
     "own shuffled": "the same, but each alone is given wrong answers",
     "useless words": "both, words shuffled among the scenes",
@@ -49,7 +50,7 @@ class Config:
     """
 
     train: int = 1_000
-    test: int = 1_000
+    test: int = 600
     dim: int = 32
     channels: int = 8
     patch: int = 8
@@ -115,7 +116,7 @@ def train(
     """One model, by one of WAYS; `data` holds the splits train and test."""
     torch.manual_seed(seed)
     model = build(config, way)
-    probe = next(iter(loader(data["train"], 256)))
+    probe = next(iter(loader(data["train"], 128)))
     training = data["train"] if way != "useless words" else shuffled_words(data["train"])
     history = fit(
         model,
@@ -135,6 +136,8 @@ def build(config: Config, way: str) -> Branches:
     image = SmallCNN(config.dim, config.channels, config.patch)
     words = BagOfWords(2 + len(COLOURS), config.dim)
     nn.init.normal_(words.embedding.weight, std=config.word_scale)
+    if way == "frozen words":
+        words.requires_grad_(False)
     encoders = [image] if way == "image" else [image, words]
     return Branches(encoders, len(COLOURS), drop=0.5 if way == "dropout" else 0.0)
 
