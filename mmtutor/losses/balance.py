@@ -77,7 +77,9 @@ def code_gradients(loss: Tensor, codes: Mapping[str, Tensor]) -> dict[str, float
     """How hard a mean loss over B examples pulls at each modality's codes (B, D), by modality.
 
     It is the mean over the examples of the length of the gradient of their own loss: all that the
-    encoder before the code hears of the task. The graph is kept.
+    encoder before the code hears of the task; a frozen one hears 0. The graph is kept.
     """
-    pulls = torch.autograd.grad(loss, list(codes.values()), retain_graph=True)
-    return {name: pull.norm(dim=1).sum().item() for name, pull in zip(codes, pulls, strict=True)}
+    heard = {name: code for name, code in codes.items() if code.requires_grad}
+    pulls = torch.autograd.grad(loss, list(heard.values()), retain_graph=True)
+    lengths = [pull.norm(dim=1).sum().item() for pull in pulls]
+    return dict.fromkeys(codes, 0.0) | dict(zip(heard, lengths, strict=True))

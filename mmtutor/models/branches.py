@@ -58,7 +58,8 @@ class Branches(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> BranchesOutput:
         """A batch with every encoder's modality -> scores.
 
-        `batch["present"]` (B, M) bool, if there, says which modalities to use, in sorted order. Raises KeyError without a modality, ValueError if `present` has another shape.
+        `batch["present"]` (B, M) bool, if there, says which modalities to use, in sorted order.
+        Raises KeyError without a modality, ValueError if `present` has another shape.
         """
         codes = {name: encode(part, batch).pooled() for name, part in self.encoders.items()}
         present = self._present(batch, next(iter(codes.values())))

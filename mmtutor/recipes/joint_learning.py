@@ -63,7 +63,7 @@ class Config:
 
     data: str = "shapes"
     train: int = 1_000
-    test: int = 600
+    test: int = 400
     dim: int = 32
     channels: int = 16
     patch: int = 8

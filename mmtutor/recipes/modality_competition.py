@@ -1,4 +1,4 @@
-"""Modality competition: quick words and a slow picture answer one question, and the picture starves.
+"""Modality competition: quick words and a slow picture answer one question, and one starves.
 
 Knows `shapes` scenes with one word each, which names the colour most of the time, and the cures.
 Several tasks for one modality are `joint_learning`.
@@ -50,7 +50,7 @@ class Config:
     """
 
     train: int = 1_000
-    test: int = 600
+    test: int = 400
     dim: int = 32
     channels: int = 8
     patch: int = 8

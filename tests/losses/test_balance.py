@@ -72,3 +72,11 @@ def test_the_pull_at_a_code_is_the_residual_seen_through_its_scores():
     for name, score in model.scores.items():
         expected = (residual @ score.weight).norm(dim=1).mean().item()
         assert found[name] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_frozen_encoder_hears_nothing():
+    model, data = problem()
+    data["token_features"] = data["token_features"].detach()
+    output = model(data)
+    found = code_gradients(cross_entropy(output, data), output.codes)
+    assert found["token_features"] == 0 < found["image_features"]

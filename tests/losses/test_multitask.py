@@ -187,10 +187,14 @@ def test_gradnorm_moves_weight_to_the_task_that_pulls_less():
     objective = GradNorm(2, model.shared)
     value = objective(model(data), data)
     torch.testing.assert_close(value, task_losses(model(data), data).sum())
-    norms = task_gradients(task_losses(model(data), data), model.shared).norm(dim=1)
+    losses = task_losses(model(data), data)
+    norms = task_gradients(losses, model.shared).norm(dim=1)
     assert norms[0] < norms[1]
     (slope,) = torch.autograd.grad(value, objective.parameter)
     assert slope[0] < 0 < slope[1]  # descent raises the first weight and lowers the second
+    objective.parameter.data = torch.tensor([0.0, math.log(3)])  # weights 1/2 and 3/2
+    weighted = objective(model(data), data)
+    torch.testing.assert_close(weighted, 0.5 * losses[0] + 1.5 * losses[1])
 
 
 def test_gradnorm_in_fit_comes_to_rest_at_equal_norms():
