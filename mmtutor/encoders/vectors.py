@@ -45,6 +45,7 @@ class TokenMLP(nn.Module):
         if x.shape[1] > len(self.position):
             longest = len(self.position)
             raise ValueError(f"{self.modality}: {x.shape[1]} vectors; max_length is {longest}")
-        mask = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask
         tokens = self.second((self.first(x) + self.position[: x.shape[1]]).relu())
+        if mask is None:
+            return Encoded(tokens, torch.ones_like(x[..., 0], dtype=torch.bool))
         return Encoded(tokens.masked_fill(~mask.unsqueeze(-1), 0), mask)

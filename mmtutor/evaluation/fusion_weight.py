@@ -1,0 +1,54 @@
+"""The weight of a weighted average, chosen by cross-validation.
+
+Knows two models' scores for the same examples. Does not know the models.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class WeightChoice(NamedTuple):
+    """What cross-validation found.
+
+    Attributes:
+        accuracy: (A,) float64, of every weight on all examples: the curve, not the result.
+        chosen: (folds,) the weight that was best on the other folds.
+        held_out: (folds,) float64, its accuracy on the fold that had no say: the result.
+    """
+
+    accuracy: Tensor
+    chosen: Tensor
+    held_out: Tensor
+
+
+def choose_weight(
+    one: Tensor, other: Tensor, label: Tensor, weights: Tensor, folds: int = 5
+) -> WeightChoice:
+    """Choose alpha in alpha * one + (1 - alpha) * other, once for each fold.
+
+    Example i is in fold i mod `folds`, so the examples should come in no particular order. Of equal
+    weights the first wins.
+
+    Args:
+        one, other: (N, C) scores.
+        label: (N,) int64, the right classes.
+        weights: (A,) the values of alpha to try.
+
+    Raises:
+        ValueError: the shapes do not fit, or there are fewer than two folds or more than examples.
+    """
+    if one.shape != other.shape or label.shape != one.shape[:1]:
+        shapes = f"{tuple(one.shape)}, {tuple(other.shape)} and {tuple(label.shape)}"
+        raise ValueError(f"expected scores (N, C) twice and labels (N,), got {shapes}")
+    if not 2 <= folds <= len(label):
+        raise ValueError(f"folds is {folds}: expected 2 to {len(label)}")
+    scores = torch.stack([alpha * one + (1 - alpha) * other for alpha in weights.tolist()])
+    right = (scores.argmax(dim=-1) == label).double()  # [A, N]
+    fold = torch.arange(len(label)) % folds
+    best = [int(right[:, fold != f].mean(dim=1).argmax()) for f in range(folds)]
+    held_out = torch.stack([right[b, fold == f].mean() for f, b in enumerate(best)])
+    return WeightChoice(right.mean(dim=1), weights[best], held_out)
