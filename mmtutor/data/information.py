@@ -51,8 +51,8 @@ def load(
     """N = n examples of `split`, every world equally often (as far as n is a multiple of 32).
 
     A bit is shown as a token: a direction of its own, plus where it is 1 and minus where it is 0,
-    with noise. Directions and order are the same everywhere, so that every 32 examples in a row hold
-    every world; the noise depends on split and seed.
+    with noise. Directions and order are the same everywhere, so that every 32 examples in a row
+    hold every world; the noise depends on split and seed.
 
     Columns: a, b (N, 3, 8) float32, the tokens of the bits in the order of SHOWN; label (N,) int64,
     the answer to `task`.

@@ -28,7 +28,7 @@ from mmtutor.losses.multitask import (
     task_losses,
 )
 from mmtutor.models.multitask import MultiTask
-from mmtutor.recipes.presets import choose
+from mmtutor.recipes.presets import UNTOUCHED, choose
 from mmtutor.recipes.results import Result
 from mmtutor.training import History, fit
 
@@ -218,8 +218,11 @@ def examples(config: Config, split: str) -> Dataset:
     """Pictures and the targets of both tasks."""
     n = config.train if split == "train" else config.test
     if config.data == "fashion-mnist":
-        return turned(load("fashion-mnist", split, n=n))
-    data = load("shapes", split, n=n, size=4 * config.patch, max_objects=1)
+        clothes = load("fashion-mnist", split)
+        first = 0 if split == "train" else len(clothes) - n  # no setting was chosen on the last
+        return turned(clothes.subset(range(first, first + n)))
+    seed = 0 if split == "train" else UNTOUCHED
+    data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
     columns = {task: data.column(task)[:, 0] for task in tasks_of(config)}
     return Dataset({"image": data.column("image"), **columns}, name=data.name)
 

@@ -19,7 +19,7 @@ from mmtutor.evaluation.classification import predict
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
 from mmtutor.models.branches import Branches
-from mmtutor.recipes.presets import choose
+from mmtutor.recipes.presets import UNTOUCHED, choose
 from mmtutor.recipes.results import Result
 from mmtutor.training import History, fit
 
@@ -187,7 +187,8 @@ def accuracy(model: nn.Module, data: Dataset) -> float:
 def examples(config: Config, split: str) -> Dataset:
     """Pictures of one shape, a word as `tokens`, and the colour as `label`."""
     n = config.train if split == "train" else config.test
-    data = load("shapes", split, n=n, size=4 * config.patch, max_objects=1)
+    seed = 0 if split == "train" else UNTOUCHED
+    data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
     label = data.column("colour")[:, 0]
     generator = torch.Generator().manual_seed(n)
     true = torch.rand(n, generator=generator) < config.right

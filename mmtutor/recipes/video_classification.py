@@ -18,7 +18,7 @@ from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.classification import Predictions
 from mmtutor.models import Classifier
 from mmtutor.recipes.classifying import settings, train_classifier
-from mmtutor.recipes.presets import choose
+from mmtutor.recipes.presets import UNTOUCHED, choose
 from mmtutor.recipes.results import Result
 
 
@@ -57,8 +57,6 @@ class Config:
         """The configuration called `name`; raises ValueError naming the presets there are."""
         return choose(PRESETS, name)
 
-
-UNTOUCHED = 1_000  # added to the seed of test clips
 
 PRESETS = {
     "tiny": Config(train=256, test=64, frames=4, see=4, dim=16, width=4, epochs=2),

@@ -32,7 +32,7 @@ kernelspec:
 
 Prose, and {{cite:p}}`radford2021learning`.
 """
-CONFIG = ("_config.yml", "references.bib", "_static", "appendix")
+CONFIG = ("_config.yml", "references.bib", "_static", "appendix/references.md")
 TOC = "format: jb-book\nroot: intro\nchapters:\n" + "".join(
     f"  - file: {page}\n" for page in ("labs/tiny", "appendix/build", "appendix/references")
 )
@@ -44,6 +44,7 @@ def tiny_book(root: Path, *cells: str) -> Book:
     (book.source / "labs").mkdir(parents=True)
     for name in CONFIG:
         source = Book().source / name
+        (book.source / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, book.source / name)
     (book.source / "_toc.yml").write_text(TOC)
     (book.source / "intro.md").write_text("# Intro\n\nSee {ref}`tiny`.\n")
