@@ -25,6 +25,7 @@ from book.tools.layout import Book, digest, write_atomically
 from book.tools.sync import notebook, to_json
 
 CELL_TIMEOUT = 1800  # seconds
+CODE = {".js", ".json", ".py"}
 PRESET = "cpu"
 # Tags that change what a run does; the others only change how the page looks.
 RUN_TAGS = {"raises-exception", "skip-execution"}
@@ -109,7 +110,7 @@ def key(book: Book, chapter: Path) -> str:
 
 def package_source(book: Book) -> list[bytes]:
     """Names and contents of the files that a notebook's results depend on."""
-    files = [path for path in (book.root / "mmtutor").rglob("*") if path.suffix in {".py", ".json"}]
+    files = [path for path in (book.root / "mmtutor").rglob("*") if path.suffix in CODE]
     files = [path for path in sorted(files) if path != book.root / TIMINGS]
     files += [path for path in [book.root / "constraints.txt"] if path.exists()]
     named = [(path.relative_to(book.root).as_posix().encode(), path.read_bytes()) for path in files]
