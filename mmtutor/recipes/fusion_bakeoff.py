@@ -46,7 +46,7 @@ class Config:
     tasks: tuple[str, ...] = tuple(information.QUESTIONS)[:6]
     entrants: tuple[str, ...] = tuple(ENTRANTS)[:15]
     seeds: int = 5
-    train: int = 2048
+    train: int = 1792
     test: int = 1024
     noise: float = 0.2
     parameters: int = 4200
@@ -54,7 +54,7 @@ class Config:
     out_dim: int = 8
     epochs: int = 4
     batch_size: int = 32
-    lr: float = 1e-2
+    lr: float = 0.012
     seed: int = 0
 
     @classmethod
@@ -64,7 +64,9 @@ class Config:
 
 
 PRESETS = {
-    "tiny": Config(tasks=("copy", "xor"), entrants=("sum", "gated"), seeds=2, epochs=3, test=256),
+    "tiny": Config(
+        tasks=("copy", "xor"), entrants=("sum", "bilinear"), seeds=2, train=1024, test=256, lr=0.02
+    ),
     "cpu": Config(),
     "t4": Config(seeds=20, epochs=20),
     "h100": Config(seeds=50, epochs=20, train=8192, parameters=20_000, dim=16, out_dim=16),

@@ -59,9 +59,9 @@ class Config:
     parameters: int = 5000
     dim: int = 12
     out_dim: int = 8
-    epochs: int = 3
+    epochs: int = 2
     batch_size: int = 50
-    lr: float = 1e-2
+    lr: float = 0.015
     seed: int = 0
 
     @classmethod

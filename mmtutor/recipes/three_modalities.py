@@ -39,7 +39,7 @@ class Config:
     """What one run does; `preset` gives the ones the book uses. `fusion` is a name in `FUSIONS`."""
 
     fusion: str = "attention"
-    train: int = 3_000
+    train: int = 2_400
     test: int = 800
     size: int = 32
     dim: int = 32
