@@ -201,10 +201,10 @@ def _rows(pair: Pair, device: str, rounds: int) -> Iterator[Comparison]:
         sizes = [sum(p.numel() for p in model.parameters()) for model in (encoder, peer)]
         assert max(sizes) <= SIZES_WITHIN * min(sizes), (pair.name, sizes)
 
-    precision = "bf16" if device == "cuda" else "fp32"
+    arithmetic = f"fp32, threads: {torch.get_num_threads()}" if device == "cpu" else "bf16"
     for backward in (False, True):
         yield Comparison(
-            what=f"{pair.name}, {'forward and backward' if backward else 'forward'}, {precision}",
+            what=f"{pair.name}, {'forward and backward' if backward else 'forward'}, {arithmetic}",
             peer=pair.peer_name,
             ours=lambda backward=backward: ours(backward),
             theirs=lambda backward=backward: theirs(backward),
