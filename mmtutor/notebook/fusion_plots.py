@@ -29,7 +29,7 @@ def arithmetic(*parts: Part) -> Figure:
     import matplotlib.pyplot as plt
 
     grids = [part if isinstance(part, str) else (part[0], _upright(part[1])) for part in parts]
-    widths = [0.5 if isinstance(grid, str) else grid[1].shape[1] + 0.3 for grid in grids]
+    widths = [_width(grid) for grid in grids]
     height = max(len(grid[1]) for grid in grids if not isinstance(grid, str))
     peak = max(grid[1].abs().max().item() for grid in grids if not isinstance(grid, str))
     size = (0.62 * sum(widths), 0.5 * height + 0.5)
@@ -96,6 +96,11 @@ def curves(
 def _upright(values: Tensor) -> Tensor:
     values = values.detach().float()
     return values.unsqueeze(1) if values.ndim == 1 else values
+
+
+def _width(grid: Part) -> float:
+    """In cells."""
+    return 0.35 + 0.2 * len(grid) if isinstance(grid, str) else grid[1].shape[1] + 0.3
 
 
 def _cells(axis: Axes, name: str, values: Tensor, peak: float) -> None:

@@ -46,13 +46,13 @@ class Config:
     tasks: tuple[str, ...] = tuple(information.QUESTIONS)[:6]
     entrants: tuple[str, ...] = tuple(ENTRANTS)[:15]
     seeds: int = 5
-    train: int = 1792
+    train: int = 2048
     test: int = 1024
     noise: float = 0.2
-    parameters: int = 4200
+    parameters: int = 5600
     dim: int = 8
-    out_dim: int = 8
-    epochs: int = 4
+    out_dim: int = 16
+    epochs: int = 2
     batch_size: int = 32
     lr: float = 0.012
     seed: int = 0
@@ -109,7 +109,7 @@ def train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, 
         [build(name, inputs, sizes, run.seed) for run in runs(config)],
         examples("train", config),
         objective(config),
-        epochs=config.epochs,
+        epochs=config.epochs * ENTRANTS[name].patience,
         batch_size=config.batch_size,
         lr=config.lr,
         progress=progress,

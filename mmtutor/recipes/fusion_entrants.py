@@ -30,7 +30,9 @@ class Entrant:
     """A fusion with its options and the head behind it.
 
     Attributes:
+        out_dim: size of what the fusion gives; None takes that of `Sizes`.
         hidden: size of the head's middle layer; None makes it linear. Late fusion needs no head.
+        patience: it is trained for so many times more epochs. Attention among tokens learns slowly.
         kind: what a proof says of its scores. "sum": they are sums over modalities, which cannot be
             an exclusive or. "sign": the sign of a difference of scores is that of such a sum, so
             that three of the four cases can be right at most. "any": there is no such limit.
@@ -38,7 +40,9 @@ class Entrant:
 
     fusion: str
     options: dict[str, int] = field(default_factory=dict)
+    out_dim: int | None = None
     hidden: int | None = None
+    patience: int = 1
     kind: Literal["sum", "sign", "any"] = "any"
 
 
@@ -50,16 +54,16 @@ ENTRANTS = {
     "mean": Entrant("mean", kind="sum"),
     "weighted": Entrant("weighted", kind="sum"),
     "attention, one head": Entrant("attention", {"heads": 1}, kind="sign"),
-    "max": Entrant("max"),
+    "max": Entrant("max", out_dim=32),
     "convolution": Entrant("convolution"),
     "gated": Entrant("gated"),
     "bilinear": Entrant("bilinear"),
     "low-rank tensor": Entrant("low_rank_tensor"),
     "attention": Entrant("attention"),
-    "cross-attention": Entrant("cross_attention", {"heads": 2}),
-    "bottleneck": Entrant("bottleneck", TINY),
+    "cross-attention": Entrant("cross_attention", out_dim=8, patience=2),
+    "bottleneck": Entrant("bottleneck", TINY, out_dim=8, patience=2),
     "concat, MLP head": Entrant("concat", hidden=32),
-    "bottleneck, one layer": Entrant("bottleneck", TINY | {"depth": 1}, kind="sum"),
+    "bottleneck, one layer": Entrant("bottleneck", TINY | {"depth": 1}, out_dim=8, kind="sum"),
 }
 
 
@@ -78,7 +82,8 @@ class Sizes(NamedTuple):
     Attributes:
         parameters: how many numbers it may learn; what fusion and head leave over goes to the
             encoders.
-        dim, out_dim: size of an encoder's tokens, and of what the fusion gives.
+        dim, out_dim: size of an encoder's tokens, and of what the fusion gives, unless the entrant
+            says otherwise.
     """
 
     parameters: int
@@ -98,7 +103,7 @@ def build(
         for modality in inputs.modalities
     }
     late = entrant.fusion == "late"
-    out_dim = inputs.classes if late else sizes.out_dim
+    out_dim = inputs.classes if late else entrant.out_dim or sizes.out_dim
     dims = dict.fromkeys(encoders, sizes.dim)
     fusion = FUSIONS[entrant.fusion](dims, out_dim, **entrant.options)
     head = nn.Identity() if late else ProjectionHead(out_dim, inputs.classes, entrant.hidden)

@@ -58,7 +58,7 @@ class Config:
     missing: float = 0.0
     parameters: int = 5000
     dim: int = 12
-    out_dim: int = 8
+    out_dim: int = 12
     epochs: int = 2
     batch_size: int = 50
     lr: float = 0.015
@@ -109,7 +109,7 @@ def train(
         [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)],
         data,
         objective(config),
-        epochs=config.epochs,
+        epochs=config.epochs * ENTRANTS[name].patience,
         batch_size=config.batch_size,
         lr=config.lr,
         progress=progress,
