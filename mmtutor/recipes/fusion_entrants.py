@@ -46,7 +46,7 @@ class Entrant:
     kind: Literal["sum", "sign", "any"] = "any"
 
 
-TINY = {"heads": 2, "bottlenecks": 2}
+FEW = {"bottlenecks": 2}
 ENTRANTS = {
     "late": Entrant("late", kind="sum"),
     "concat": Entrant("concat", kind="sum"),
@@ -61,9 +61,9 @@ ENTRANTS = {
     "low-rank tensor": Entrant("low_rank_tensor"),
     "attention": Entrant("attention"),
     "cross-attention": Entrant("cross_attention", out_dim=8, patience=2),
-    "bottleneck": Entrant("bottleneck", TINY, out_dim=8, patience=2),
+    "bottleneck": Entrant("bottleneck", FEW, out_dim=8, patience=2),
     "concat, MLP head": Entrant("concat", hidden=32),
-    "bottleneck, one layer": Entrant("bottleneck", TINY | {"depth": 1}, out_dim=8, kind="sum"),
+    "bottleneck, one layer": Entrant("bottleneck", FEW | {"depth": 1}, out_dim=8, kind="sum"),
 }
 
 
@@ -221,8 +221,8 @@ def over_seeds(values: Sequence[float] | Tensor) -> Interval:
 
 
 def joined(histories: Sequence[History]) -> History:
-    """One history of several: the mean loss at each step, all seconds and all examples."""
-    loss = [sum(step) / len(step) for step in zip(*(h.loss for h in histories), strict=True)]
+    """One history of several: the mean loss of each step that all took, and all their work."""
+    loss = [sum(step) / len(step) for step in zip(*(h.loss for h in histories), strict=False)]
     seconds, examples = (sum(getattr(h, k) for h in histories) for k in ("seconds", "examples"))
     last = histories[-1]
     return History(loss, last.learning_rate, last.epochs, seconds, examples)

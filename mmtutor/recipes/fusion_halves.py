@@ -109,7 +109,7 @@ def train(
         [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)],
         data,
         objective(config),
-        epochs=config.epochs * ENTRANTS[name].patience,
+        epochs=config.epochs,
         batch_size=config.batch_size,
         lr=config.lr,
         progress=progress,
