@@ -133,7 +133,8 @@ def examples(split: str, config: Config) -> Dataset:
         generator = torch.Generator().manual_seed(config.seed)
         rows = torch.randperm(len(data), generator=generator)[: config.train * config.seeds]
         rows = rows.view(config.train, config.seeds)
-    pictures = small(data.column("image")[:, 0])[rows]  # [N, R, 14, 14]
+    grey = data.column("image")[rows.flatten(), 0]
+    pictures = small(grey).unflatten(0, rows.shape)  # [N, R, 14, 14]
     upper, lower = pictures.split(INPUTS.length, dim=2)
     return Dataset({"lower": lower, "upper": upper, "label": data.column("label")[rows]})
 
