@@ -40,12 +40,14 @@ STYLE = {
 }
 
 
-def setup(chapter: str, seed: int = 0) -> None:
+def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     """Seed the generators, set the plot style and print what this chapter will run on.
 
     Args:
         chapter: its path in the book, such as "5-labs/retrieval".
         seed: for `random`, NumPy's old global generator and torch.
+        threads: how many torch may use on a CPU; None leaves it as it is. Small models are quicker
+            with one: two that share so little work mostly wait for each other.
     """
     import numpy as np
     import torch
@@ -53,6 +55,8 @@ def setup(chapter: str, seed: int = 0) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries that a chapter calls may still use it
     torch.manual_seed(seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
     set_plot_style()
     print(f"{device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}")
     print(expected_time(chapter))
@@ -81,7 +85,8 @@ def device_in_words() -> str:
 
     if torch.cuda.is_available():
         return f"GPU {torch.cuda.get_device_name()}"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def expected_time(chapter: str) -> str:

@@ -51,3 +51,15 @@ def test_the_expected_time_is_the_packaged_one_or_none(monkeypatch):
 
 def test_durations():
     assert [duration(s) for s in (3.4, 89, 120)] == ["3 s", "89 s", "2 min"]
+
+
+def test_threads_are_set_when_asked_for(capsys):
+    before = torch.get_num_threads()
+    try:
+        setup("5-labs/retrieval", threads=1)
+        assert torch.get_num_threads() == 1
+        setup("5-labs/retrieval")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert "CPU, 1 thread, " in capsys.readouterr().out
