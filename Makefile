@@ -9,7 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := book,hub,pretrained,test
+EXTRAS := book,compare,hub,pretrained,test
 SPELLED := README.md CONTRIBUTING.md book mmtutor tests benchmarks data_scripts
 TESTED := _build/.tested
 SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.yml *.md *.cff \
