@@ -5,6 +5,7 @@
 #   make check   lint, format, layers, sync, spelling   make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
 #   make constraints   note the installed versions
+# A chapter runs on each core; JOBS=1 runs one at a time, with all cores.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ book: notebooks
 	@$(BIN)/python -m book.tools.links
 
 test: data sync $(TESTED)
-	@$(BIN)/python -m book.tools.execute
+	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS))
 
 # Like a chapter, the unit tests run again only when something they read has changed.
 $(TESTED): $(READY) $(SOURCES) | data sync
@@ -32,7 +33,7 @@ $(TESTED): $(READY) $(SOURCES) | data sync
 	@mkdir -p $(@D) && touch $@
 
 notebooks: data sync
-	@$(BIN)/python -m book.tools.execute
+	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS))
 
 data: $(READY)
 	@$(BIN)/python -m data_scripts.stamps

@@ -1,6 +1,6 @@
 """Execute every chapter that changed, once, and keep the executed copies.
 
-    python -m book.tools.execute            # run what is stale under nbmake
+    python -m book.tools.execute            # run what is stale under nbmake, one chapter a core
     python -m book.tools.execute --timings  # also copy the seconds into the package
 
 A chapter is stale when its code cells, the package's source, the pinned versions or the preset
@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,10 @@ import nbformat
 
 from book.tools.layout import Book, digest, write_atomically
 from book.tools.sync import notebook, to_json
+from mmtutor.machine import cores
 
 CELL_TIMEOUT = 1800  # seconds
+MAX_JOBS = 4  # chapters at once; each may need 2 GB
 CODE = {".js", ".json", ".py"}
 PRESET = "cpu"
 # Tags that change what a run does; the others only change how the page looks.
@@ -47,10 +50,11 @@ class Timing:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="execute", description=__doc__)
     parser.add_argument("--timings", action="store_true", help=f"refresh {TIMINGS}")
+    parser.add_argument("--jobs", type=int, default=default_jobs(), help="chapters at once")
     parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     book = Book(options.root)
-    code = execute(book)
+    code = execute(book, options.jobs)
     done = timings(book)
     write_atomically(book.build / "timings.json", as_json(done))
     if options.timings and not code:
@@ -61,8 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def execute(book: Book) -> int:
-    """Run the stale chapters; 0 when every chapter then has a fresh executed copy."""
+def default_jobs() -> int:
+    """One chapter a core; one in all where there is a GPU, whose memory they would share."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else min(cores(), MAX_JOBS)
+
+
+def execute(book: Book, jobs: int = 1) -> int:
+    """Run the stale chapters, `jobs` at once; 0 when each then has a fresh executed copy."""
     forget_removed(book)
     stale = [chapter for chapter in book.chapters() if not is_fresh(book, chapter)]
     kept = len(book.chapters()) - len(stale)
@@ -71,8 +82,19 @@ def execute(book: Book) -> int:
         return 0
     run = book.build / "run"
     shutil.rmtree(run, ignore_errors=True)
-    paths = [prepare(book, chapter, run) for chapter in stale]
-    return run_nbmake(book, paths)
+    paths = [prepare(book, chapter, run) for chapter in slowest_first(book, stale)]
+    jobs = max(1, min(jobs, len(paths)))
+    with ThreadPoolExecutor(jobs) as pool:
+        codes = pool.map(lambda path: run_nbmake(book, path, max(1, cores() // jobs)), paths)
+        return max(codes)
+
+
+def slowest_first(book: Book, chapters: list[Path]) -> list[Path]:
+    """By the run times that the package keeps, new ones first: none long is left for the end."""
+    path = book.root / TIMINGS
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    seconds = {name: timing["seconds"] for name, timing in kept.items()}
+    return sorted(chapters, key=lambda c: -seconds.get(book.name(c), float("inf")))
 
 
 def prepare(book: Book, chapter: Path, run: Path) -> Path:
@@ -85,17 +107,18 @@ def prepare(book: Book, chapter: Path, run: Path) -> Path:
     return path
 
 
-def run_nbmake(book: Book, paths: list[Path]) -> int:
-    """One pytest for all of them; `book.tools.runner` shows progress and files what passed."""
+def run_nbmake(book: Book, path: Path, threads: int) -> int:
+    """One pytest for one notebook; `book.tools.runner` shows progress and files what passed."""
     environment = os.environ | {
         "MMTUTOR_PRESET": preset(),
+        "OMP_NUM_THREADS": str(threads),
         "PYTHONPATH": os.pathsep.join([str(Book.root), *sys.path[1:]]),
         "TQDM_DISABLE": "1",  # a page has no use for progress bars, and stderr is an error there
     }
     pytest = [sys.executable, "-m", "pytest", "-p", "book.tools.runner", "-p", "no:cacheprovider"]
     quiet = ["--capture=no", "--no-header", "--no-summary", "--tb=no", "-q", "-c", os.devnull]
     nbmake = ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}"]
-    command = [*pytest, *quiet, *nbmake, f"--rootdir={book.root}", *map(str, paths)]
+    command = [*pytest, *quiet, *nbmake, f"--rootdir={book.root}", str(path)]
     return subprocess.run(command, env=environment, cwd=Book.root).returncode
 
 

@@ -1,13 +1,15 @@
-"""A pytest plugin around nbmake: collects the copies below `_build`, shows which cell is running,
-reports a failing cell in full, and files each notebook that passed as soon as it has.
+"""A pytest plugin around nbmake: collects the copy below `_build`, shows which cell is running,
+reports a failing cell in full, and files a notebook that passed.
 
-Knows one run of pytest; which notebooks are stale is decided by `book.tools.execute`.
+Knows one run of pytest. Which notebooks are stale, and how many run at once, is decided by
+`book.tools.execute`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import sys
 import time
 from pathlib import Path
@@ -125,7 +127,7 @@ def file(executed: nbformat.NotebookNode, path: Path, seconds: float) -> None:
 
 
 def machine() -> str:
-    """The hardware in words: processor, usable cores, GPU if there is one."""
+    """The hardware in words: processor, how many cores the notebook had, GPU if there is one."""
     found = hardware()
-    words = f"{found['cpu']}, {found['cores']} cores"
+    words = f"{found['cpu']}, {os.environ['OMP_NUM_THREADS']} of {found['cores']} cores"
     return f"{words}, {found['gpu']}" if "gpu" in found else words

@@ -6,6 +6,7 @@ import nbmake.nb_run
 import pytest
 
 from book.tools import execute
+from mmtutor.machine import cores
 from tests.book.tiny import tiny_book, write_chapter
 
 
@@ -78,6 +79,26 @@ def test_a_chapter_runs_once_and_a_failing_cell_harms_nothing(book, capfd):
     assert copy.read_bytes() == kept
     with pytest.raises(FileNotFoundError, match="labs/tiny has not been executed since"):
         execute.read_executed(book, chapter)
+
+
+def test_two_chapters_share_the_cores_and_a_failing_one_does_not_stop_the_other(book, capfd):
+    chapter = write_chapter(book, "import os\nprint(os.environ['OMP_NUM_THREADS'])")
+    other = chapter.with_name("other.md")
+    other.write_text(chapter.read_text().replace("print(", "raise SystemError("))
+    assert execute.execute(book, jobs=2) != 0
+    assert "FAILED  book/labs/other.md, cell 4 of 4" in capfd.readouterr().out
+    page = execute.read_executed(book, chapter)
+    assert page.cells[-1].outputs[0].text == f"{max(1, cores() // 2)}\n"
+    assert not execute.executed_copy(book, other).exists()
+
+
+def test_the_slowest_chapters_come_first_and_new_ones_before_them(book):
+    chapter = book.chapters()[0]
+    short, long = chapter.with_name("short.md"), chapter.with_name("long.md")
+    (book.root / execute.TIMINGS).parent.mkdir(parents=True)
+    kept = {"labs/short": {"seconds": 3}, "labs/long": {"seconds": 30}}
+    (book.root / execute.TIMINGS).write_text(json.dumps(kept))
+    assert execute.slowest_first(book, [short, long, chapter]) == [chapter, long, short]
 
 
 def test_the_copy_of_a_removed_chapter_goes(book):
