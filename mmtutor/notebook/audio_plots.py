@@ -120,22 +120,6 @@ def spectrogram_plot(
     return figure
 
 
-def curves(
-    x: Tensor, lines: Mapping[str, Tensor], xlabel: str, ylabel: str, legend: bool = True
-) -> Figure:
-    """Several lines over one axis: label -> (len(x),)."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(layout="constrained")
-    for name, values in lines.items():
-        axis.plot(x, values, label=name, linewidth=1.2)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    if legend:
-        axis.legend()
-    plt.close(figure)
-    return figure
-
-
 def _label(axis: Axes, title: str, label: str) -> None:
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("seconds", fontsize=8)

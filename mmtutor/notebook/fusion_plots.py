@@ -5,7 +5,7 @@ Knows finished numbers; computes none. Matplotlib is imported where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -72,23 +72,6 @@ def score_grid(
     axis.set_yticks(range(len(rows)), rows)
     axis.xaxis.tick_top()
     axis.grid(False)
-    plt.close(figure)
-    return figure
-
-
-def curves(
-    x: Sequence[float], lines: Mapping[str, Sequence[Interval]], xlabel: str, ylabel: str
-) -> Figure:
-    """Lines with their intervals as bands, over common x."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for number, (name, points) in enumerate(lines.items()):
-        style = "-" if number < 10 else "--"
-        axis.plot(x, [p.estimate for p in points], style, marker=".", label=name)
-        axis.fill_between(x, [p.low for p in points], [p.high for p in points], alpha=0.15)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(figure)
     return figure
 

@@ -79,21 +79,6 @@ def number_squares(grids: Mapping[str, Tensor], size: float = 1.7) -> Figure:
     return figure
 
 
-def curves(
-    series: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, log: bool = False
-) -> Figure:
-    """One line for each sequence of numbers, counted from 1; `log` is about the vertical axis."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(layout="constrained")
-    for name, values in series.items():
-        axis.plot(range(1, len(values) + 1), values, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
-    axis.legend()
-    plt.close(figure)
-    return figure
-
-
 def data_need(scores: Mapping[str, Mapping[int, Sequence[float]]], chance: float) -> Figure:
     """Accuracy against the number of training pictures: a dot a seed, a line through the means."""
     import matplotlib.pyplot as plt

@@ -21,34 +21,6 @@ GRID = 60  # points along each side of a landscape
 MARKERS = ("o", "s", "^", "D", "v")
 
 
-def curves(
-    x: Tensor,
-    named: Mapping[str, Tensor],
-    xlabel: str,
-    ylabel: str,
-    scales: tuple[str, str] = ("linear", "linear"),
-    dashed: Sequence[str] = (),
-) -> Figure:
-    """Several curves over one axis.
-
-    Args:
-        x: (N,) positions.
-        named: (N,) values by the curve's name in the legend.
-        scales: of the two axes, "linear" or "log".
-        dashed: names of curves that are a reference: thin, dashed and grey.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(layout="constrained")
-    for name, values in named.items():
-        reference = {"color": "0.4", "ls": "--", "lw": 1.2} if name in dashed else {}
-        axis.plot(_array(x), _array(values), label=name, **reference)
-    axis.set(xlabel=xlabel, ylabel=ylabel, xscale=scales[0], yscale=scales[1])
-    axis.legend(fontsize="small")
-    plt.close(figure)
-    return figure
-
-
 def panels(named: Mapping[str, Sequence[float]], ylabel: str = "training loss") -> Figure:
     """One small curve a panel, each with its own scale: for shapes that are to be compared."""
     import matplotlib.pyplot as plt

@@ -9,13 +9,18 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, uint8
+
+from mmtutor.evaluation.intervals import Interval
+from mmtutor.notebook.setup import COLOURS
 
 if TYPE_CHECKING:
     from IPython.display import HTML
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from mmtutor.training import History
@@ -88,6 +93,45 @@ def learning_curve(history: History, smooth: float = 0.9) -> Figure:
     return figure
 
 
+def curves(
+    x: Sequence[float] | Tensor,
+    lines: Mapping[Any, Sequence[float] | Sequence[Interval] | Tensor],
+    xlabel: str,
+    ylabel: str,
+    log: str = "",
+    dashed: Collection[str] = (),
+    marker: str = "",
+    legend: bool = True,
+) -> Figure:
+    """Several lines over one axis.
+
+    Args:
+        x: (N,) positions.
+        lines: by the name in the legend, N values; of `Interval`s, the estimates in a band.
+        log: the axes with a logarithmic scale: "", "x", "y" or "xy".
+        dashed: names of lines that are a reference: thin, dashed and grey.
+        marker: Matplotlib's sign for the points themselves, where they are few.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(layout="constrained")
+    x = torch.as_tensor(x)
+    for number, (name, values) in enumerate(lines.items()):
+        drawn, *band = _bounds(values)
+        style = {"color": "0.4", "ls": "--", "lw": 1.2} if name in dashed else {}
+        if number >= len(COLOURS):
+            style = {"ls": "--"} | style
+        axis.plot(x, drawn, marker=marker, label=name, **style)
+        if band:
+            axis.fill_between(x, *band, alpha=0.15)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set(**{f"{letter}scale": "log" for letter in log})
+    if legend:
+        _legend(axis, len(lines))
+    plt.close(figure)
+    return figure
+
+
 def similarity_heatmap(
     similarity: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), label: str = "cosine"
 ) -> Figure:
@@ -104,6 +148,19 @@ def similarity_heatmap(
     figure.colorbar(drawn, label=label)
     plt.close(figure)
     return figure
+
+
+def _bounds(values: Sequence[float] | Sequence[Interval] | Tensor) -> list[Tensor]:
+    """The values (N,), or the estimates, lower and upper bounds of intervals, (N,) each."""
+    if isinstance(values[0], Interval):
+        return list(torch.tensor(values).T)
+    return [torch.as_tensor(values).detach().float()]
+
+
+def _legend(axis: Axes, lines: int) -> None:
+    """Inside where it is small, beside the axis where it is not."""
+    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if lines > 5 else {}
+    axis.legend(fontsize="small", **beside)
 
 
 def _require_titles(images: Sequence[Tensor], titles: Sequence[str]) -> None:

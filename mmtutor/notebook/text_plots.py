@@ -72,28 +72,5 @@ def position_map(positions: Tensor) -> Figure:
     return figure
 
 
-def curves(
-    x: Sequence[float],
-    series: Mapping[str, Sequence[float]],
-    xlabel: str,
-    ylabel: str,
-    log: str = "",
-) -> Figure:
-    """One line for each entry of `series` over x; `log` names axes with a logarithmic scale."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(layout="constrained")
-    for (name, values), marker in zip(series.items(), "osD^vPX*" * 4, strict=False):
-        axis.plot(x, values, marker=marker, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    if "x" in log:
-        axis.set_xscale("log")
-    if "y" in log:
-        axis.set_yscale("log")
-    axis.legend()
-    plt.close(figure)
-    return figure
-
-
 def _visible(piece: str) -> str:
     return html.escape(piece).replace(" ", "␣") or "∅"

@@ -8,7 +8,6 @@ import torch
 
 from mmtutor.notebook.audio_plots import (
     aliasing_plot,
-    curves,
     loss_curves,
     player,
     players,
@@ -62,11 +61,6 @@ def test_the_alias_passes_through_every_sample():
 
 def test_lines_are_the_numbers_given():
     x = torch.arange(4.0)
-    figure = curves(x, {"a": x, "b": 2 * x}, "x", "y")
-    assert [line.get_ydata().tolist() for line in figure.axes[0].get_lines()] == [
-        [0, 1, 2, 3],
-        [0, 2, 4, 6],
-    ]
     loss = loss_curves({"one": [4.0, 2.0, 0.0], "short": [1.0]}, window=2).axes[0].get_lines()
     assert loss[0].get_ydata().tolist() == [3.0, 1.0]
     assert len(waveform_plot({"a": x, "b": x}).axes) == 2

@@ -1,7 +1,7 @@
 import torch
 
 from mmtutor.evaluation.intervals import Interval
-from mmtutor.notebook.fusion_plots import arithmetic, curves, score_grid
+from mmtutor.notebook.fusion_plots import arithmetic, score_grid
 
 HALF = Interval(0.5, 0.4, 0.6)
 
@@ -18,9 +18,3 @@ def test_the_grid_has_a_row_for_each_entrant_and_one_for_guessing():
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.texts] == ["50", "50", "25"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["sum", "max", "guessing"]
-
-
-def test_curves_have_a_line_and_a_band_each():
-    figure = curves([0, 1], {"sum": [HALF, HALF], "max": [HALF, HALF]}, "x", "y")
-    (axis,) = figure.axes
-    assert len(axis.lines) == len(axis.collections) == 2

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mmtutor.notebook.image_plots import (
-    curves,
     data_need,
     feature_maps,
     filter_grid,
@@ -44,13 +43,6 @@ def test_heat_maps_have_titles_and_boxes_around_their_middle():
 def test_number_squares_write_every_number():
     figure = number_squares({"x": torch.tensor([[1.0, 0.25]])})
     assert [text.get_text() for text in figure.axes[0].texts] == ["1", "0.25"]
-
-
-def test_curves_are_named_and_counted_from_one():
-    axis = curves({"a": [3.0, 1.0]}, "block", "norm", log=True).axes[0]
-    assert axis.lines[0].get_xydata().tolist() == [[1, 3], [2, 1]]
-    assert axis.get_yscale() == "log"
-    assert axis.get_legend().get_texts()[0].get_text() == "a"
 
 
 def test_data_need_draws_means_and_every_seed():

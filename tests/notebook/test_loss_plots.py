@@ -4,21 +4,13 @@ import pytest
 import torch
 
 from mmtutor.notebook import loss_plots
-from mmtutor.notebook.loss_plots import bars, curves, dots, fitted_lines, landscape, panels
+from mmtutor.notebook.loss_plots import bars, dots, fitted_lines, landscape, panels
 
 X = torch.tensor([0.0, 1.0, 2.0])
 
 
 def bowl(point):
     return point[0] ** 2 + 3 * point[1] ** 2
-
-
-def test_curves_are_named_and_references_are_dashed():
-    axis = curves(X, {"a": X, "b": 2 * X}, "x", "y", ("linear", "log"), dashed=["b"]).axes[0]
-    assert [line.get_label() for line in axis.lines] == ["a", "b"]
-    assert [line.get_linestyle() for line in axis.lines] == ["-", "--"]
-    assert list(axis.lines[1].get_ydata()) == [0, 2, 4]
-    assert axis.get_yscale() == "log"
 
 
 def test_every_panel_has_a_curve_and_a_scale_of_its_own():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mmtutor.notebook import gallery, image_grid, learning_curve, similarity_heatmap
+from mmtutor.evaluation.intervals import Interval
+from mmtutor.notebook import curves, gallery, image_grid, learning_curve, similarity_heatmap
 from mmtutor.training import History
 
 
@@ -20,6 +21,29 @@ def test_the_gallery_escapes_its_captions_and_keeps_chinese():
     assert shown.count("<img") == 2
     assert "&lt;b&gt;" in shown
     assert "红色的圆" in shown
+
+
+def test_curves_are_named_references_dashed_and_axes_scaled():
+    x = torch.tensor([0.0, 1.0, 2.0])
+    axis = curves(x, {"a": x, "b": (2 * x).tolist()}, "x", "y", "y", dashed=["b"], marker="o").axes[
+        0
+    ]
+    assert [line.get_label() for line in axis.lines] == ["a", "b"]
+    assert [line.get_linestyle() for line in axis.lines] == ["-", "--"]
+    assert list(axis.lines[1].get_ydata()) == [0, 2, 4]
+    assert list(axis.lines[0].get_xdata()) == [0, 1, 2]
+    assert axis.lines[0].get_marker() == "o"
+    assert (axis.get_xscale(), axis.get_yscale()) == ("linear", "log")
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_intervals_are_drawn_as_bands():
+    half = Interval(0.5, 0.4, 0.6)
+    axis = curves([0, 1], {"sum": [half, half], 2: [half, half]}, "x", "y", legend=False).axes[0]
+    assert len(axis.lines) == len(axis.collections) == 2
+    assert axis.lines[0].get_ydata().tolist() == pytest.approx([0.5, 0.5])
+    assert axis.collections[0].get_datalim(axis.transData).intervaly == pytest.approx([0.4, 0.6])
+    assert axis.get_legend() is None
 
 
 @pytest.mark.parametrize("plot", [image_grid, gallery])

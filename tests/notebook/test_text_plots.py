@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmtutor.notebook.text_plots import attention_map, curves, pieces_in_boxes, position_map
+from mmtutor.notebook.text_plots import attention_map, pieces_in_boxes, position_map
 
 
 def test_every_piece_gets_a_box_and_any_script_is_kept():
@@ -24,10 +24,6 @@ def test_attention_has_a_square_for_each_head_with_named_rows():
         attention_map(weights, ["a", "b"])
 
 
-def test_positions_and_curves_draw_what_they_are_given():
+def test_positions_draw_what_they_are_given():
     table = torch.arange(6.0).view(2, 3)
     assert position_map(table).axes[0].images[0].get_array().tolist() == table.tolist()
-    axis = curves([1, 2], {"a": [3, 4], "b": [5, 6]}, "x", "y", log="y").axes[0]
-    assert [list(line.get_ydata()) for line in axis.lines] == [[3, 4], [5, 6]]
-    assert axis.get_yscale() == "log"
-    assert axis.get_xscale() == "linear"
