@@ -15,6 +15,7 @@ from mmtutor.data.dataset import Dataset
 __all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "require"]
 
 SOURCES = {
+    "easy-vqa": "mmtutor.data.easy_vqa",
     "fashion-mnist": "mmtutor.data.fashion_mnist",
     "moving-shapes": "mmtutor.data.shapes_motion",
     "shapes": "mmtutor.data.shapes",
