@@ -6,17 +6,18 @@ Knows nothing of what a recipe does.
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,6 +39,9 @@ def run(
         str | None, typer.Option(help="Size of the run; default: as this machine allows.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the preset's seed.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as NAME=VALUE.")
+    ] = None,
 ) -> None:
     """Run one experiment and write its metrics, model and training curve."""
     from mmtutor.notebook.plots import learning_curve
@@ -49,6 +53,7 @@ def run(
     try:
         config = module.Config.preset(preset)
         config = config if seed is None else replace(config, seed=seed)
+        config = replace(config, **_settings(config, options or []))
     except ValueError as error:
         _stop(str(error), code=2)
     try:
@@ -62,6 +67,7 @@ def run(
     typer.echo("\n".join(_lines(plain(result.metrics))))
     command = ["mmtutor", "run", recipe, "--preset", preset, "--out", str(out)]
     command += [] if seed is None else ["--seed", str(seed)]
+    command += [part for option in options or [] for part in ("--set", option)]
     try:
         write_result(result, out, shlex.join(command), preset, learning_curve(result.history))
     except OSError as error:
@@ -108,6 +114,25 @@ def _module_names() -> list[str]:
 
 def _is_recipe(module: ModuleType) -> bool:
     return hasattr(module, "Config") and hasattr(module, "run")
+
+
+def _settings(config: Any, options: list[str]) -> dict[str, Any]:
+    """NAME=VALUE each, as keyword arguments for `replace`, each of the type that it replaces.
+
+    Raises ValueError for a name that `config` lacks or a value of another type.
+    """
+    settings = {}
+    for option in options:
+        name, sign, value = option.partition("=")
+        if not sign or not hasattr(config, name):
+            known = ", ".join(field.name for field in fields(config))
+            raise ValueError(f"--set {option}: expected NAME=VALUE, NAME one of {known}")
+        kind = type(getattr(config, name))
+        try:
+            settings[name] = kind(value) if kind in (int, float, str) else json.loads(value)
+        except ValueError:
+            raise ValueError(f"--set {option}: expected a value of type {kind.__name__}") from None
+    return settings
 
 
 def _stop(message: str, code: int) -> NoReturn:

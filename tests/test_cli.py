@@ -72,6 +72,28 @@ def one_sentence(text: str) -> bool:
 
 
 @pytest.mark.usefixtures("fake_recipe")
+def test_any_setting_can_be_set_and_stands_in_the_command(tmp_path):
+    done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path, "--set", "size=3")
+    assert done.exit_code == 0, done.output
+    assert calls()[-1].size == 3
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert record["command"] == f"mmtutor run fake --preset tiny --out {tmp_path} --set size=3"
+
+
+@pytest.mark.usefixtures("fake_recipe")
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [("siez=3", "NAME one of size, seed"), ("size", "NAME=VALUE"), ("size=x", "of type int")],
+)
+def test_a_wrong_setting_is_named(tmp_path, option, wrong):
+    done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path, "--set", option)
+    assert done.exit_code == 2
+    assert one_sentence(done.output)
+    assert wrong in done.output
+    assert option in done.output
+
+
+@pytest.mark.usefixtures("fake_recipe")
 def test_run_writes_metrics_model_and_curve(tmp_path):
     out = tmp_path / "new" / "out"
     done = invoke("run", "fake", "--preset", "tiny", "--out", out, "--seed", "5")
