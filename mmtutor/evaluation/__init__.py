@@ -2,18 +2,24 @@
 
 from mmtutor.evaluation.classification import Predictions, predict
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.modality_use import ablate, must_look, permuted
 from mmtutor.evaluation.retrieval import (
     evaluate_retrieval,
     recall_at_k,
     retrieval_report,
 )
+from mmtutor.evaluation.vqa import vqa_accuracy
 
 __all__ = [
     "Interval",
     "Predictions",
+    "ablate",
     "bootstrap_interval",
     "evaluate_retrieval",
+    "must_look",
+    "permuted",
     "predict",
     "recall_at_k",
     "retrieval_report",
+    "vqa_accuracy",
 ]
