@@ -6,24 +6,19 @@ Does not know what is compared.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
 from pathlib import Path
 from statistics import median, quantiles
-from time import perf_counter
 from typing import Any
 
-import torch
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from mmtutor.data.cache import atomic_file
+from mmtutor.evaluation.efficiency import once, parameters, peak_bytes
 from mmtutor.machine import GIB, hardware, versions
 
 PEERS = ("faiss-cpu", "torchmetrics", "pillow", "torchvision", "transformers")
@@ -72,7 +67,7 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for round_ in range(row.rounds):
         for way in ("ours", "theirs") if round_ % 2 == 0 else ("theirs", "ours"):
-            times[way].append(seconds(getattr(row, way)))
+            times[way].append(once(getattr(row, way)))
     times["theirs"] = [time / row.share for time in times["theirs"]]
     ratios = [a / b for a, b in zip(times["ours"], times["theirs"], strict=True)]
     low, middle, high = quantiles(ratios, n=4, method="inclusive")
@@ -99,47 +94,11 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
 
 def _sizes(row: Comparison) -> dict[str, Any]:
     """What both models weigh, what they allocate, and the peer's rate."""
-    ours, theirs = (sum(p.numel() for p in model.parameters()) for model in row.models)
+    ours, theirs = (parameters(model) for model in row.models)
     return {
         "parameters": [ours, theirs],
-        "peak_mib": [traced_peak(row.ours) / 2**20, traced_peak(row.theirs) / 2**20],
+        "peak_mib": [peak_bytes(row.ours) / 2**20, peak_bytes(row.theirs) / 2**20],
     }
-
-
-def traced_peak(job: Callable[[], Any]) -> int:
-    """The most bytes that `job` held at once of what it allocated in torch.
-
-    On a GPU the allocator keeps count. On a CPU every allocation and release is traced and summed,
-    which is exact where the memory of the process is not: the system's allocator keeps for later
-    what it is given back.
-    """
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        job()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
-        job()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.json"
-        trace.export_chrome_trace(str(path))
-        events = json.loads(path.read_text())["traceEvents"]
-    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
-    return max(accumulate((size for _, size in changes), initial=0))
-
-
-def seconds(job: Callable[[], Any]) -> float:
-    """Wall-clock time of one call, without garbage collection or freeing its result."""
-    gc.disable()
-    try:
-        started = perf_counter()
-        result = job()
-        taken = perf_counter() - started
-    finally:
-        gc.enable()
-    del result
-    return taken
 
 
 def with_peak_memory(job: Callable[[], Any]) -> tuple[Any, float | None]:

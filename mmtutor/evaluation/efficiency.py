@@ -1,16 +1,162 @@
-"""What a computation costs: the memory that its backward pass needs, and its time.
+"""What a computation costs: parameters, operations, time, memory and, where it can be read, energy.
 
-Knows calls; does not know what they compute.
+Knows models, batches and calls; does not know what they compute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmtutor.evaluation.intervals import Interval, bootstrap_interval
+
+Batch = dict[str, Tensor]
+RAPL = Path("/sys/class/powercap/intel-rapl:0")  # the first processor's energy counter on Linux
+
+
+class Cost(NamedTuple):
+    """What one model costs at prediction, on the device that it is on.
+
+    Attributes:
+        parameters: numbers that training may change.
+        flops: floating-point operations for one example, a multiplication and an addition counted
+            as two; of matrix products, convolutions and attention only, which are nearly all.
+        latency: seconds for a batch of one: the median and its interval.
+        throughput: examples a second at the best of the batch sizes tried.
+        best_batch: that batch size.
+        peak_bytes: most memory held at once at that batch size, parameters not counted.
+        joules: energy for one example at that batch size; None where no counter can be read.
+    """
+
+    parameters: int
+    flops: int
+    latency: Interval
+    throughput: float
+    best_batch: int
+    peak_bytes: int
+    joules: float | None
+
+
+def cost(
+    model: nn.Module, batch: Batch, sizes: Sequence[int] = (1, 4, 16, 64), repeats: int = 9
+) -> Cost:
+    """Measure `model` on the first rows of `batch`, in evaluation mode and without gradients.
+
+    Args:
+        batch: at least as many examples as the largest of `sizes`, on the model's device.
+        sizes: the batch sizes to try; the best of them has the highest throughput.
+        repeats: timed calls for each size, after one that does not count.
+
+    Raises ValueError for a batch that is too small.
+    """
+    rows = min(len(column) for column in batch.values())
+    if rows < max(sizes):
+        raise ValueError(f"a batch of {rows} examples cannot be cut to {max(sizes)}")
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            calls = {size: _call(model, batch, size) for size in {1, *sizes}}
+            times = {size: _times(call, repeats) for size, call in calls.items()}
+            rates = {size: size / median(times[size]) for size in sizes}
+            best = max(rates, key=rates.__getitem__)
+            energy = joules(calls[best])
+            return Cost(
+                parameters(model),
+                flops(calls[1]),
+                bootstrap_interval(torch.tensor(times[1]), "median"),
+                rates[best],
+                best,
+                peak_bytes(calls[best]),
+                None if energy is None else energy / best,
+            )
+    finally:
+        model.train(training)
+
+
+def parameters(module: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of a call, as PyTorch counts them; see `Cost.flops`."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def seconds(call: Callable[[], object], repeats: int = 5) -> float:
+    """Median wall-clock time of a call, after one that does not count."""
+    return median(_times(call, repeats))
+
+
+def once(call: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call, without garbage collection or freeing its result."""
+    gc.disable()
+    try:
+        _wait()
+        started = perf_counter()
+        result = call()
+        _wait()
+        taken = perf_counter() - started
+    finally:
+        gc.enable()
+    del result
+    return taken
+
+
+def joules(call: Callable[[], object], atleast: float = 0.5) -> float | None:
+    """Energy of one call, its mean over `atleast` seconds of calls; None without a counter.
+
+    NVIDIA's driver counts for a GPU, and Linux for the processor where its counter may be read.
+    Everything else that runs at the same time is counted too.
+    """
+    read = _energy_counter()
+    if read is None:
+        return None
+    calls, started, before = 0, perf_counter(), read()
+    while perf_counter() - started < atleast:
+        call()
+        _wait()
+        calls += 1
+    return (read() - before) / calls
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """The most bytes that `call` held at once of what it allocated in torch.
+
+    On a GPU the allocator keeps count. On a CPU every allocation and release is traced and summed,
+    which is exact where the memory of the process is not: the system's allocator keeps for later
+    what it is given back.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        call()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        trace.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())["traceEvents"]
+    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
+    return max(accumulate((size for _, size in changes), initial=0))
 
 
 def saved_bytes(forward: Callable[[], Tensor]) -> int:
@@ -31,12 +177,37 @@ def saved_bytes(forward: Callable[[], Tensor]) -> int:
     return sum(sizes.values())
 
 
-def seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Median wall-clock time of a call on a CPU, after one that does not count."""
+def _call(model: nn.Module, batch: Batch, size: int) -> Callable[[], Any]:
+    rows = {key: column[:size] for key, column in batch.items()}
+    return lambda: model(rows)
+
+
+def _times(call: Callable[[], object], repeats: int) -> list[float]:
     call()
-    times = []
-    for _ in range(repeats):
-        started = perf_counter()
-        call()
-        times.append(perf_counter() - started)
-    return median(times)
+    return [once(call) for _ in range(repeats)]
+
+
+def _wait() -> None:
+    """A GPU works behind the program's back."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _energy_counter() -> Callable[[], float] | None:
+    """A function that reads joules so far, or None."""
+    if torch.cuda.is_available():
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            device = pynvml.nvmlDeviceGetHandleByIndex(torch.cuda.current_device())
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(device)
+        except Exception:  # not installed, or a card without a counter
+            return None
+        return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3
+    counter = RAPL / "energy_uj"
+    try:
+        counter.read_text()
+    except OSError:
+        return None
+    return lambda: int(counter.read_text()) / 1e6

@@ -12,6 +12,7 @@ from torch import nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.evaluation.classification import Predictions, predict
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.losses import cross_entropy
 from mmtutor.models import Classifier
 from mmtutor.training import History, fit
@@ -73,8 +74,3 @@ def settings(config: Any) -> dict[str, Any]:
     """What a recipe's `Config` says of the options of `train_classifier`, by name."""
     names = ("epochs", "batch_size", "lr", "weight_decay", "dropout", "precision", "seed")
     return {name: getattr(config, name) for name in names if hasattr(config, name)}
-
-
-def parameters(module: nn.Module) -> int:
-    """How many numbers training may change."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

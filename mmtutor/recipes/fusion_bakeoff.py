@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data import Dataset, information
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.models import Ensemble
-from mmtutor.recipes.classifying import parameters
 from mmtutor.recipes.fusion_entrants import (
     ENTRANTS,
     Inputs,

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.encoders.vectors import TokenMLP
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
-from mmtutor.recipes.classifying import parameters
 from mmtutor.training import History, fit
 
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.data import Dataset, fashion_mnist
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.models import Ensemble
-from mmtutor.recipes.classifying import parameters
 from mmtutor.recipes.fusion_entrants import (
     Inputs,
     Sizes,

@@ -1,6 +1,37 @@
-import torch
+"""Costs: counted where they can be counted, and measured without harm to the model."""
 
-from mmtutor.evaluation.efficiency import saved_bytes, seconds
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from mmtutor.evaluation import efficiency
+from mmtutor.evaluation.efficiency import (
+    cost,
+    flops,
+    joules,
+    parameters,
+    peak_bytes,
+    saved_bytes,
+    seconds,
+)
+
+
+class Squares(nn.Module):
+    """(B, 10) -> (B, 20); notes the batch sizes it was called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(10, 20, bias=False)
+        self.drop = nn.Dropout(0.5)
+        self.sizes = []
+
+    def forward(self, batch):
+        self.sizes.append(len(batch["x"]))
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        return self.drop(self.linear(batch["x"]))
 
 
 def test_saved_bytes_counts_each_tensor_once():
@@ -14,3 +45,51 @@ def test_seconds_calls_once_more_than_it_counts():
     calls = []
     assert seconds(lambda: calls.append(1), repeats=3) >= 0
     assert len(calls) == 4
+
+
+def test_operations_and_parameters_by_hand():
+    x, layer = torch.randn(3, 10), nn.Linear(10, 20)
+    assert flops(lambda: layer(x)) == 2 * 3 * 10 * 20
+    assert parameters(layer) == 220
+    layer.bias.requires_grad_(False)
+    assert parameters(layer) == 200
+
+
+def test_the_peak_is_the_most_held_at_once():
+    def job():
+        one = torch.ones(2**20)  # 4 MiB
+        del one
+        two = torch.ones(2**21)  # 8 MiB
+        return two + 1  # and 8 more
+
+    assert 16 * 2**20 <= peak_bytes(job) < 17 * 2**20
+
+
+def test_the_cost_of_a_model():
+    model = Squares().train()
+    found = cost(model, {"x": torch.randn(8, 10)}, sizes=(2, 8), repeats=3)
+    assert (found.parameters, found.flops) == (200, 2 * 200)
+    assert set(model.sizes) == {1, 2, 8}
+    assert found.best_batch in (2, 8)
+    assert found.peak_bytes == found.best_batch * 20 * 4
+    assert 0 < found.latency.low <= found.latency.estimate <= found.latency.high
+    assert math.isfinite(found.throughput)
+    assert found.throughput > 0
+    assert model.training
+
+
+def test_a_batch_too_small_is_refused():
+    with pytest.raises(ValueError, match="a batch of 8 examples cannot be cut to 64"):
+        cost(Squares(), {"x": torch.randn(8, 10)})
+
+
+def test_energy_is_read_from_the_counter_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficiency, "RAPL", tmp_path)
+    assert joules(lambda: None) is None
+    counter = tmp_path / "energy_uj"
+    counter.write_text("5000000\n")
+
+    def burn():
+        counter.write_text(f"{int(counter.read_text()) + 3_000_000}\n")
+
+    assert joules(burn, atleast=0.01) == pytest.approx(3.0)

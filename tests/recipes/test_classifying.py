@@ -2,7 +2,8 @@ import torch
 
 from mmtutor.data import Dataset
 from mmtutor.encoders import FeatureEncoder
-from mmtutor.recipes.classifying import parameters, train_classifier
+from mmtutor.evaluation.efficiency import parameters
+from mmtutor.recipes.classifying import train_classifier
 
 
 def two_heaps(n: int, seed: int) -> Dataset:

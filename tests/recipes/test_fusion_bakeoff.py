@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, information
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.recipes import fusion_bakeoff, fusion_entrants, fusion_halves
-from mmtutor.recipes.classifying import parameters
 from mmtutor.recipes.fusion_bakeoff import Config
 from mmtutor.recipes.fusion_entrants import ENTRANTS, Scores, SummedCrossEntropy, with_missing
 
