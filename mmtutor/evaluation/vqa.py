@@ -231,9 +231,8 @@ def _table(rows: list[list[int]]) -> Tensor:
     empty = [i for i, row in enumerate(rows) if not row]
     if empty:
         raise ValueError(f"question {empty[0]} has no annotator")
-    return torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor(row) for row in rows], batch_first=True, padding_value=-1
-    )
+    longest = max(map(len, rows))
+    return torch.tensor([row + [-1] * (longest - len(row)) for row in rows])
 
 
 def _numbered(names: Sequence[str]) -> tuple[Tensor, list[str]]:

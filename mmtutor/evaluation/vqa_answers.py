@@ -78,6 +78,7 @@ def _unmarked(answer: str, quirks: bool) -> str:
         answer = BETWEEN_DIGITS.sub("", answer)
         return PERIOD.sub("", answer.translate(dict.fromkeys(map(ord, PUNCTUATION), " ")))
     number = BETWEEN_DIGITS.search(answer)
-    vanishes = {p: number or f"{p} " in answer or f" {p}" in answer for p in PUNCTUATION}
-    without = answer.translate({ord(p): "" if gone else " " for p, gone in vanishes.items()})
+    marks = [p for p in PUNCTUATION if p in answer]
+    vanishing = {p for p in marks if number or f"{p} " in answer or f" {p}" in answer}
+    without = answer.translate({ord(p): "" if p in vanishing else " " for p in marks})
     return PERIOD.sub("", without, count=PERIODS)
