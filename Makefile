@@ -54,7 +54,7 @@ serve: book
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 bench: data
-	KINETO_LOG_LEVEL=5 $(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks
 
 timings: notebooks
 	@$(BIN)/python -m book.tools.execute --timings

@@ -6,10 +6,8 @@ Knows models, batches and calls; does not know what they compute.
 from __future__ import annotations
 
 import gc
-import json
-import tempfile
+import weakref
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -18,7 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
@@ -137,11 +136,11 @@ def joules(call: Callable[[], object], atleast: float = 0.5) -> float | None:
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """The most bytes that `call` held at once of what it allocated in torch.
+    """The most bytes that `call` held at once of the tensors that it made.
 
-    On a GPU the allocator keeps count. On a CPU every allocation and release is traced and summed,
-    which is exact where the memory of the process is not: the system's allocator keeps for later
-    what it is given back.
+    On a GPU the allocator keeps count, and counts what operations need inside as well. On a CPU
+    every tensor is counted from its making to its end, which is exact where the memory of the
+    process is not: the system's allocator keeps for later what it is given back.
     """
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -149,14 +148,37 @@ def peak_bytes(call: Callable[[], object]) -> int:
         torch.cuda.reset_peak_memory_stats()
         call()
         return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+    with _Held() as held:
         call()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.json"
-        trace.export_chrome_trace(str(path))
-        events = json.loads(path.read_text())["traceEvents"]
-    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
-    return max(accumulate((size for _, size in changes), initial=0))
+    return held.peak
+
+
+class _Held(TorchDispatchMode):
+    """Sees every operation below autograd, and counts the storages that come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: set[int] = set()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None):
+        given = set(map(id, _storages((args, kwargs))))
+        result = operation(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            if id(storage) not in given | self.known:
+                self.known.add(id(storage))
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self._gone, id(storage), storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return result
+
+    def _gone(self, storage: int, size: int) -> None:
+        self.known.discard(storage)
+        self.now -= size
+
+
+def _storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def saved_bytes(forward: Callable[[], Tensor]) -> int:

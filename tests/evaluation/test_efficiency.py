@@ -62,7 +62,20 @@ def test_the_peak_is_the_most_held_at_once():
         two = torch.ones(2**21)  # 8 MiB
         return two + 1  # and 8 more
 
-    assert 16 * 2**20 <= peak_bytes(job) < 17 * 2**20
+    assert peak_bytes(job) == 16 * 2**20
+
+
+def test_the_peak_counts_views_and_changes_in_place_once_and_arguments_not_at_all():
+    given = torch.ones(1000)
+
+    def job():
+        made = given.exp()
+        made.view(10, 100).t().mul_(2)
+        return given.view(10, 100), made
+
+    assert peak_bytes(job) == 4000
+    layers = nn.Sequential(nn.Linear(10, 100), nn.ReLU(), nn.Linear(100, 1)).requires_grad_(False)
+    assert peak_bytes(lambda: layers(torch.ones(5, 10))) == 4 * (5 * 10 + 2 * 5 * 100)
 
 
 def test_the_cost_of_a_model():
