@@ -1,0 +1,246 @@
+"""Attacks: the smallest change of the input that a model gets wrong, within a budget.
+
+Knows classifiers (`model(batch).logits`, `batch["label"]`) and inputs that are floating point, such
+as pictures in [0, 1]. Gradients are taken of the input alone: no parameter's `.grad` is touched,
+and every module is left in the mode it came in. Words are in `word_attacks.py`; whether an attack
+failed because its gradients did is in `gradient_masking.py`.
+
+An attack gives a batch, so an attacked loader is `(attack(model, batch) for batch in loader)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.data.batch import Batch, require
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, C), label (B,) -> (B,)
+NORMS = ("linf", "l2")
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """(B,) in nats. Where the right class has all of the probability, its gradient is 0."""
+    return F.cross_entropy(logits.float(), label, reduction="none")
+
+
+def margin(logits: Tensor, label: Tensor) -> Tensor:
+    """(B,) the best wrong logit less the right one: above 0 where the model errs.
+
+    As a loss it never saturates (Carlini and Wagner 2017, f_6 of section V).
+    """
+    own = F.one_hot(label, logits.shape[1]).bool()
+    return logits.masked_fill(own, -torch.inf).amax(dim=1) - logits.gather(1, label[:, None])[:, 0]
+
+
+def fgsm(
+    model: nn.Module,
+    batch: Batch,
+    radius: float,
+    *,
+    norm: str = "linf",
+    key: str = "image",
+    bounds: tuple[float, float] = (0.0, 1.0),
+    loss: Loss = cross_entropy,
+) -> Batch:
+    """The fast gradient sign method: one step of length `radius` uphill (Goodfellow et al. 2015).
+
+    In norm "l2" the step goes along the gradient itself. For a linear model and no bounds it is the
+    worst change there is. Arguments as in `pgd`.
+    """
+    _check(batch, radius, norm, key)
+    with evaluating(model):
+        batch = on_device_of(model, batch)
+        gradient, _ = input_gradient(model, batch, key, loss)
+        step = radius * uphill(gradient, norm)
+        return {**batch, key: (batch[key] + step).clamp(*bounds)}
+
+
+def pgd(
+    model: nn.Module,
+    batch: Batch,
+    radius: float,
+    *,
+    steps: int = 10,
+    step: float | None = None,
+    norm: str = "linf",
+    restarts: int = 1,
+    key: str = "image",
+    bounds: tuple[float, float] = (0.0, 1.0),
+    loss: Loss = cross_entropy,
+    surrogate: nn.Module | None = None,
+    generator: torch.Generator | None = None,
+) -> Batch:
+    """Projected gradient descent on the loss's negative (Madry et al. 2018, section 2.1).
+
+    Each restart begins at a random point of the ball around the clean input, walks uphill and is
+    put back into ball and bounds after every step. Of all points visited, the clean one included,
+    each example keeps the one with the largest `margin`: the result is never weaker than nothing.
+
+    Args:
+        batch: has `label` (B,) and the input `key` (B, ...), floating point in `bounds`.
+        radius: of the ball, in the unit of the input: 8 / 255 are eight grey levels.
+        steps: of each restart.
+        step: length of one; None is 2.5 * radius / steps, which can reach the ball's other side.
+        norm: "linf" bounds every number's change, "l2" the length of the whole change.
+        loss: what is made large, from logits and labels to (B,).
+        surrogate: take the gradients of this model instead: a transferred attack.
+        generator: of the random starts, on the CPU; None starts one with seed 0.
+
+    Returns:
+        the batch on the model's device, with the input replaced.
+
+    Raises:
+        KeyError: the batch lacks the input or `label`.
+        ValueError: a negative radius, an unknown norm, no step, or an input that is not floating.
+    """
+    _check(batch, radius, norm, key)
+    if steps < 1 or restarts < 1:
+        raise ValueError(f"steps and restarts must be at least 1, got {steps} and {restarts}")
+    generator = generator or torch.Generator().manual_seed(0)
+    length = 2.5 * radius / steps if step is None else step
+    source = model if surrogate is None else surrogate
+    with evaluating(model), evaluating(source):
+        batch = on_device_of(model, batch)
+        clean = batch[key]
+        best, height = clean, margins(model, batch)
+        for _ in range(restarts):
+            x = _into(clean + _in_ball(clean, radius, norm, generator), clean, radius, norm, bounds)
+            for _ in range(steps):
+                gradient, logits = input_gradient(source, {**batch, key: x}, key, loss)
+                known = margin(logits, batch["label"]) if source is model else None
+                best, height = keep_worse(model, batch, key, x, best, height, known)
+                x = _into(x + length * uphill(gradient, norm), clean, radius, norm, bounds)
+            best, height = keep_worse(model, batch, key, x, best, height)
+    return {**batch, key: best}
+
+
+def random_noise(
+    model: nn.Module,
+    batch: Batch,
+    radius: float,
+    *,
+    tries: int = 10,
+    norm: str = "linf",
+    key: str = "image",
+    bounds: tuple[float, float] = (0.0, 1.0),
+    generator: torch.Generator | None = None,
+) -> Batch:
+    """The worst of `tries` random changes: an attack that needs no gradient.
+
+    In norm "linf" every number moves by the whole radius, up or down; in "l2" the change lies on
+    the sphere. Arguments as in `pgd`.
+    """
+    _check(batch, radius, norm, key)
+    generator = generator or torch.Generator().manual_seed(0)
+    with evaluating(model):
+        batch = on_device_of(model, batch)
+        clean = batch[key]
+        best, height = clean, margins(model, batch)
+        for _ in range(tries):
+            noise = torch.randn(clean.shape, generator=generator).to(clean)
+            x = (clean + radius * uphill(noise, norm)).clamp(*bounds)
+            best, height = keep_worse(model, batch, key, x, best, height)
+    return {**batch, key: best}
+
+
+def input_gradient(
+    model: nn.Module, batch: Batch, key: str = "image", loss: Loss = cross_entropy
+) -> tuple[Tensor, Tensor]:
+    """Gradient of each example's loss by its own input, like `batch[key]`, and the logits (B, C).
+
+    In evaluation mode examples do not meet, so one backward pass gives all B gradients. It is zeros
+    where the model cuts the path from input to output.
+    """
+    x = batch[key].detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model({**batch, key: x}).logits
+        total = loss(logits, batch["label"]).sum()
+        if not total.requires_grad:  # frozen weights behind a cut path
+            return torch.zeros_like(x), logits
+        (gradient,) = torch.autograd.grad(total, [x], allow_unused=True, materialize_grads=True)
+    return gradient, logits.detach()
+
+
+def uphill(gradient: Tensor, norm: str) -> Tensor:
+    """The step of length 1 in `norm` along which a linear loss rises most; zeros stay zeros."""
+    if norm == "linf":
+        return gradient.sign()
+    return gradient / _lengths(gradient).clamp(min=1e-30)
+
+
+@torch.no_grad()
+def margins(model: nn.Module, batch: Batch) -> Tensor:
+    """`margin` (B,) of each example."""
+    return margin(model(batch).logits, batch["label"])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every submodule is in the mode it came in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def on_device_of(model: nn.Module, batch: Batch) -> Batch:
+    """The batch where the model's parameters are."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return {name: value.to(device) for name, value in batch.items()}
+
+
+def keep_worse(
+    model: nn.Module,
+    batch: Batch,
+    key: str,
+    x: Tensor,
+    best: Tensor,
+    height: Tensor,
+    new: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The better attack of x and `best`, example by example, with its margin (B,)."""
+    new = margins(model, {**batch, key: x}) if new is None else new
+    better = (new > height).view(-1, *[1] * (x.ndim - 1))
+    return torch.where(better, x, best), torch.maximum(new, height)
+
+
+def _into(
+    x: Tensor, clean: Tensor, radius: float, norm: str, bounds: tuple[float, float]
+) -> Tensor:
+    """x put back into the ball around `clean`, and into the bounds (which keeps it in the ball)."""
+    change = x - clean
+    if norm == "linf":
+        change = change.clamp(-radius, radius)
+    else:
+        change = change * (radius / _lengths(change).clamp(min=1e-30)).clamp(max=1)
+    return (clean + change).clamp(*bounds)
+
+
+def _in_ball(clean: Tensor, radius: float, norm: str, generator: torch.Generator) -> Tensor:
+    """Uniform in the ball, of the shape of `clean` (B, ...)."""
+    if norm == "linf":
+        return radius * (2 * torch.rand(clean.shape, generator=generator) - 1).to(clean)
+    direction = uphill(torch.randn(clean.shape, generator=generator), norm)
+    share = torch.rand(len(clean), generator=generator) ** (1 / clean[0].numel())
+    return radius * (direction * share.view(-1, *[1] * (clean.ndim - 1))).to(clean)
+
+
+def _lengths(x: Tensor) -> Tensor:
+    """Euclidean length of each example, (B, ...) -> (B, 1, ..., 1)."""
+    return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
+
+
+def _check(batch: Batch, radius: float, norm: str, key: str) -> None:
+    require(batch, key, "label")
+    if not batch[key].is_floating_point():
+        raise ValueError(f"{key!r} is {batch[key].dtype}: an attack needs floating point")
+    if norm not in NORMS or not radius >= 0:
+        raise ValueError(f"got radius={radius}, norm={norm!r}: expected radius >= 0, linf or l2")
