@@ -19,6 +19,7 @@ SOURCES = {
     "fashion-mnist": "mmtutor.data.fashion_mnist",
     "moving-shapes": "mmtutor.data.shapes_motion",
     "shapes": "mmtutor.data.shapes",
+    "shapes-questions": "mmtutor.data.shapes_questions",
     "stamps": "mmtutor.data.stamps",
 }
 
