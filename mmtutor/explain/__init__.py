@@ -1,0 +1,42 @@
+"""Explanations: where a model looked, and what each part of its input was worth."""
+
+from mmtutor.explain.attention_maps import attention, image_attention, image_rollout, rollout
+from mmtutor.explain.features import activations, grad_cam
+from mmtutor.explain.games import Game, game, modality_game, paint
+from mmtutor.explain.perturbation import Lime, lime, occlusion
+from mmtutor.explain.randomise import cascade, randomised
+from mmtutor.explain.saliency import (
+    gradient,
+    guided_backpropagation,
+    input_x_gradient,
+    integrated_gradients,
+    smooth_grad,
+)
+from mmtutor.explain.shapley import modality_shares
+from mmtutor.explain.targets import Probability, pair_score
+
+__all__ = [
+    "Game",
+    "Lime",
+    "Probability",
+    "activations",
+    "attention",
+    "cascade",
+    "game",
+    "grad_cam",
+    "gradient",
+    "guided_backpropagation",
+    "image_attention",
+    "image_rollout",
+    "input_x_gradient",
+    "integrated_gradients",
+    "lime",
+    "modality_game",
+    "modality_shares",
+    "occlusion",
+    "paint",
+    "pair_score",
+    "randomised",
+    "rollout",
+    "smooth_grad",
+]

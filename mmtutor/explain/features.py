@@ -1,0 +1,100 @@
+"""What happens inside: activations of layers, and Grad-CAM, which weighs them.
+
+Knows layers whose output is a map (B, C, h, w) or `Encoded` tokens that lie row by row on a grid.
+Knows nothing of what a map is good for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.explain.targets import Batch, Target, encoder_of, evaluating, scores
+
+
+@contextmanager
+def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Any]]]:
+    """Within the block, keep every output of each layer, in the order of the calls, by name."""
+    kept: dict[str, list[Any]] = {name: [] for name in layers}
+
+    def keep(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: Any) -> None:
+            kept[name].append(output)
+
+        return hook
+
+    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def activations(model: nn.Module, batch: Batch, layers: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """What each layer gave in its last call on `batch`, by name, without gradients.
+
+    Raises:
+        ValueError: a layer was not called.
+    """
+    with evaluating(model), torch.no_grad(), recording(layers) as kept:
+        model(batch)
+    return {name: _last(name, calls) for name, calls in kept.items()}
+
+
+def grad_cam(
+    model: nn.Module, batch: Batch, target: Target, layer: nn.Module | None = None
+) -> Tensor:
+    """Which places of a layer's map speak for the score: (B, H, W), at least 0.
+
+    The channels are weighed by their mean slope over all places, added up, cut at 0 and enlarged
+    to the picture bilinearly (Selvaraju et al. 2017, eq. 1 and 2).
+
+    Args:
+        layer: gives (B, C, h, w), or `Encoded` tokens (B, N, D) on a grid; by default the encoder
+            of pictures.
+
+    Raises:
+        ValueError: the layer was not called, or its tokens do not form a grid.
+    """
+    layer = encoder_of(model, "image") if layer is None else layer
+    with evaluating(model), recording({"layer": layer}) as kept, torch.enable_grad():
+        picture = batch["image"].detach().requires_grad_()  # or frozen layers would give no slope
+        score = scores(model, {**batch, "image": picture}, target)
+        output = _last("layer", kept["layer"])
+        tokens = getattr(output, "tokens", output)
+        (slope,) = torch.autograd.grad(score.sum(), tokens)
+    size = batch["image"].shape[-2:]
+    maps, slope = as_grid(tokens.detach(), size), as_grid(slope, size)
+    cam = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()
+    return enlarge(cam.squeeze(1), size)
+
+
+def as_grid(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Tokens (B, N, D), row by row over a picture of `size` (H, W), as a map (B, D, h, w).
+
+    A map comes back as it is. Raises ValueError if N places cannot have the picture's proportions.
+    """
+    if x.ndim == 4:
+        return x
+    rows = round((x.shape[1] * size[0] / size[1]) ** 0.5)
+    if not rows or x.shape[1] % rows:
+        raise ValueError(f"{x.shape[1]} tokens form no grid over a picture of {tuple(size)}")
+    return x.transpose(1, 2).unflatten(2, (rows, -1))
+
+
+def enlarge(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """(B, h, w) -> (B, H, W), bilinearly."""
+    maps = F.interpolate(maps.unsqueeze(1), tuple(size), mode="bilinear", align_corners=False)
+    return maps.squeeze(1)
+
+
+def _last(name: str, calls: list[Any]) -> Any:
+    if not calls:
+        raise ValueError(f"layer {name!r} was not called: the model does not use it")
+    return calls[-1]

@@ -1,0 +1,115 @@
+"""Explanations by trying out: cover a part, and see what the score does.
+
+Knows occlusion, and LIME's local linear model. They need the model's scores alone, no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.explain.games import Game, filler
+from mmtutor.explain.targets import Batch, Target, evaluating, scores
+
+
+def occlusion(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    patch: int = 8,
+    stride: int | None = None,
+    fill: Tensor | float | None = None,
+) -> Tensor:
+    """How much the score drops when a square is covered: (B, H, W), with a sign.
+
+    Zeiler and Fergus (2014). A pixel gets the mean drop over the squares that cover
+    it, 0 if none does.
+
+    Args:
+        patch: side of the square in pixels.
+        stride: step between squares; half a patch if not given.
+        fill: see `games.filler`.
+    """
+    images = batch["image"]
+    height, width = images.shape[-2:]
+    if not 0 < patch <= min(height, width):
+        raise ValueError(f"a patch of {patch} does not fit into pictures of {height} x {width}")
+    stride = stride or max(1, patch // 2)
+    ground = filler(images, fill).expand_as(images)
+    drops, times = images.new_zeros(len(images), height, width), images.new_zeros(height, width)
+    with evaluating(model), torch.no_grad():
+        whole = scores(model, batch, target)
+        for top in _places(height, patch, stride):
+            for left in _places(width, patch, stride):
+                square = (slice(top, top + patch), slice(left, left + patch))
+                covered = images.clone()
+                covered[:, :, *square] = ground[:, :, *square]
+                drop = whole - scores(model, {**batch, "image": covered}, target)
+                drops[:, *square] += drop[:, None, None]
+                times[square] += 1
+    return drops / times.clamp(min=1)
+
+
+def _places(size: int, patch: int, stride: int) -> list[int]:
+    """Where squares start; the last one ends at the border."""
+    starts = list(range(0, size - patch + 1, stride))
+    return starts if starts[-1] == size - patch else [*starts, size - patch]
+
+
+class Lime(NamedTuple):
+    """A linear model of the score near one example.
+
+    Attributes:
+        weights: (B, n) what each player adds; 0 for padding.
+        intercept: (B,) the linear model's score of nothing.
+        fidelity: (B,) the weighted share of the score's variance that the linear model explains;
+            at most 1. Weights of a poor fit explain nothing.
+    """
+
+    weights: Tensor
+    intercept: Tensor
+    fidelity: Tensor
+
+
+def lime(
+    played: Game, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0
+) -> Lime:
+    """Ridge regression of the score on who is present (Ribeiro et al. 2016, section 3.3 and 3.4).
+
+    Coalitions are drawn by a fair coin for each player, and weigh exp(-d^2 / width^2), d = 1 - cos
+    the cosine distance from everybody: near neighbours count most.
+
+    Args:
+        samples: K coalitions; everybody is always one of them.
+        width: of the kernel.
+        ridge: penalty on the weights, not on the intercept.
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    if samples < 2:
+        raise ValueError(f"lime needs at least 2 samples, got {samples}")
+    generator = torch.Generator().manual_seed(seed)
+    present = torch.randint(2, (samples, played.players), generator=generator).bool()
+    present[0] = True
+    value = played.values(present).double().cpu()  # [K, B]
+    x = present.double()
+    cosine = (x.sum(dim=1) / played.players).sqrt()  # of 0/1 rows with the row of ones
+    weight = (-((1 - cosine) ** 2) / width**2).exp()
+    fitted = _ridge(x, value, weight, ridge)
+    residual = value - fitted[0] - x @ fitted[1:]
+    centred = value - (weight @ value) / weight.sum()
+    spread = (weight @ centred**2).clamp(min=torch.finfo(value.dtype).tiny)
+    weights = fitted[1:].T.masked_fill(~played.real.cpu(), 0)
+    return Lime(weights.float(), fitted[0].float(), (1 - weight @ residual**2 / spread).float())
+
+
+def _ridge(x: Tensor, y: Tensor, weight: Tensor, ridge: float) -> Tensor:
+    """Weighted, with the intercept as first row: (K, n), (K, B), (K,) -> (1 + n, B)."""
+    x = torch.cat([x.new_ones(len(x), 1), x], dim=1)
+    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    penalty[0, 0] = 0
+    weighted = x * weight[:, None]
+    return torch.linalg.solve(weighted.T @ x + penalty, weighted.T @ y)

@@ -1,0 +1,60 @@
+"""The same network with nothing learned: what an explanation must be able to tell apart.
+
+Knows how weights are drawn anew. The comparison is `evaluation.explanations.sanity_check`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of `model` with every weight drawn anew (Adebayo et al. 2018, section 3).
+
+    Layers are drawn as PyTorch draws them, statistics of normalisations forgotten too; parameters
+    that belong to no such layer have their entries shuffled. The model itself is not touched, nor
+    is the global state of random numbers.
+    """
+    copied = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for part in copied.modules():
+            redraw(part)
+    return copied
+
+
+def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
+    """Copies with more and more layers drawn anew, from the last layer to the first.
+
+    Adebayo et al. (2018), section 3.1. The order is that in which layers were registered,
+    backwards. Gives the name of the layer that was drawn last, and the copy.
+    """
+    copied = copy.deepcopy(model)
+    names = [name for name, part in copied.named_modules() if _own(part)]
+    for number, name in enumerate(reversed(names)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + number)
+            redraw(copied.get_submodule(name))
+        yield name, copy.deepcopy(copied)
+
+
+def redraw(part: nn.Module) -> None:
+    """Draw the weights that `part` itself owns anew, in place; its children are left alone."""
+    if not _own(part):
+        return
+    if hasattr(part, "reset_parameters"):
+        part.reset_parameters()
+        return
+    with torch.no_grad():
+        for parameter in part.parameters(recurse=False):
+            order = torch.randperm(parameter.numel()).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def _own(part: nn.Module) -> bool:
+    """Whether `part` has parameters that belong to no child of it."""
+    return next(part.parameters(recurse=False), None) is not None

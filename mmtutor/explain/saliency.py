@@ -1,0 +1,142 @@
+"""Explanations by gradients: which inputs move the score, and which carry it.
+
+All take `(model, batch, target)` and give one number a pixel, (B, H, W), or a word, (B, L); padding
+gets 0. Knows nothing of how good an explanation is: that is `evaluation.explanations`. The model is
+run in evaluation mode and keeps its own; no gradient of a parameter is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.explain.targets import Batch, Target, continuous, evaluating, slope
+
+
+def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "image") -> Tensor:
+    """How fast the score changes with each pixel: the largest |slope| over the channels.
+
+    Simonyan et al. (2014), section 3.1. For words it is the length of the slope by their vector.
+    """
+    return _largest(raw_gradient(model, batch, target, modality), modality, batch)
+
+
+def raw_gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "image") -> Tensor:
+    """The slope itself, of the shape of the input: (B, 3, H, W), or (B, L, D) for words."""
+    with evaluating(model):
+        x, score = continuous(model, batch, target, modality)
+        return slope(score, x)
+
+
+def input_x_gradient(
+    model: nn.Module, batch: Batch, target: Target, modality: str = "image"
+) -> Tensor:
+    """Slope times input, summed over channels: with a sign (Shrikumar et al. 2016).
+
+    Of a linear model without a bias it is each pixel's part of the score.
+    """
+    with evaluating(model):
+        x, score = continuous(model, batch, target, modality)
+        return _sum(x * slope(score, x), modality, batch)
+
+
+def smooth_grad(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    modality: str = "image",
+    samples: int = 16,
+    noise: float = 0.1,
+    seed: int = 0,
+) -> Tensor:
+    """`gradient` of the mean slope around the input (Smilkov et al. 2017).
+
+    Args:
+        samples: how many noisy copies.
+        noise: standard deviation of the noise, as a share of the input's own range.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with evaluating(model):
+        x, score = continuous(model, batch, target, modality)
+        spread = noise * (x.amax() - x.amin())
+        total = torch.zeros_like(x)
+        for _ in range(samples):
+            step = torch.randn(x.shape, generator=generator).to(x)
+            total += slope(score, x + spread * step)
+    return _largest(total / samples, modality, batch)
+
+
+def integrated_gradients(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    modality: str = "image",
+    baseline: Tensor | float = 0.0,
+    steps: int = 32,
+) -> Tensor:
+    """Input minus baseline, times the mean slope on the straight way between them, with a sign.
+
+    Sundararajan et al. (2017), eq. 1, by the midpoint rule. Completeness: a row of the result sums
+    to score(input) - score(baseline), up to the error of the rule. Where the input equals the
+    baseline the result is 0, whatever the model thinks of the place.
+
+    Args:
+        baseline: what stands for "nothing": a number, or a tensor that broadcasts against the input
+            (B, 3, H, W), or (B, L, D) for words.
+    """
+    with evaluating(model):
+        x, score = continuous(model, batch, target, modality)
+        start = torch.as_tensor(baseline).to(x).expand_as(x)
+        total = torch.zeros_like(x)
+        for step in range(steps):
+            total += slope(score, start + (step + 0.5) / steps * (x - start))
+        return _sum((x - start) * total / steps, modality, batch)
+
+
+def guided_backpropagation(
+    model: nn.Module, batch: Batch, target: Target, modality: str = "image"
+) -> Tensor:
+    """`gradient`, but every ReLU lets only positive slopes pass (Springenberg et al. 2015).
+
+    Its pictures are crisp, and nearly the same for a network with random weights (Adebayo et al.
+    2018; Nie et al. 2018). It stands here to be seen failing; do not use it. Only `nn.ReLU` modules
+    are changed.
+
+    Raises:
+        ValueError: the model has no `nn.ReLU`.
+    """
+    layers = [part for part in model.modules() if isinstance(part, nn.ReLU)]
+    if not layers:
+        raise ValueError("guided backpropagation needs an nn.ReLU in the model; there is none")
+    handles = [layer.register_forward_hook(_positive_slopes) for layer in layers]
+    try:
+        return gradient(model, batch, target, modality)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _positive_slopes(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+    if output.requires_grad:
+        output.register_hook(lambda slope: slope.clamp(min=0))
+
+
+def _largest(x: Tensor, modality: str, batch: Batch) -> Tensor:
+    return _reduce(x, modality, batch, lambda x, dim: x.norm(dim=dim), lambda x, d: x.abs().amax(d))
+
+
+def _sum(x: Tensor, modality: str, batch: Batch) -> Tensor:
+    return _reduce(x, modality, batch, torch.sum, torch.sum)
+
+
+def _reduce(x: Tensor, modality: str, batch: Batch, words: Callable, pixels: Callable) -> Tensor:
+    """(B, L, D) -> (B, L) by `words`, with 0 at padding; (B, 3, H, W) -> (B, H, W) by `pixels`."""
+    if x.ndim == 3:
+        mask = batch.get(f"{modality}_mask")
+        out = words(x, -1)
+        return out if mask is None else out.masked_fill(~mask, 0)
+    if x.ndim == 4:
+        return pixels(x, 1)
+    return x

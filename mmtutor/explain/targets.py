@@ -1,0 +1,127 @@
+"""What is explained: one number for each example, and the input it is explained by.
+
+Knows how a score is read off a model's output and how words become something one can differentiate.
+Knows no method of explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data.batch import require
+
+Batch = dict[str, Tensor]
+Score = Callable[[nn.Module, Batch], Tensor]
+Target = Tensor | Score
+
+
+def scores(model: nn.Module, batch: Batch, target: Target) -> Tensor:
+    """The number (B,) to explain.
+
+    Args:
+        target: class indices (B,) int64, whose logits are taken; or a function of the model and the
+            batch that gives (B,), row i from example i alone, such as `pair_score`. One that holds
+            a tensor of B rows needs a method `repeat(times)`, as `Probability` has.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    if not isinstance(target, Tensor):
+        value = target(model, batch)
+        if value.ndim != 1:
+            raise ValueError(f"a score must have shape (B,), got {tuple(value.shape)}")
+        return value
+    logits = model(batch).logits
+    if target.shape != logits.shape[:1]:
+        raise ValueError(f"target is {tuple(target.shape)}: expected {tuple(logits.shape[:1])}")
+    return logits.gather(1, target[:, None]).squeeze(1)
+
+
+def pair_score(model: nn.Module, batch: Batch) -> Tensor:
+    """Cosine of each picture and its own text (B,): what a dual encoder says of a pair."""
+    output = model(batch)
+    return (output.image * output.text).sum(dim=1)
+
+
+class Probability(NamedTuple):
+    """A target: the softmax probability of class `label` (B,), flat where the model is sure."""
+
+    label: Tensor
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return model(batch).logits.softmax(dim=1).gather(1, self.label[:, None]).squeeze(1)
+
+    def repeat(self, times: int) -> Probability:
+        return Probability(self.label.repeat(times))
+
+
+def repeat(target: Target, times: int) -> Target:
+    """`target` for a batch that stands `times` times in a row."""
+    return target.repeat(times) if hasattr(target, "repeat") else target
+
+
+def encoder_of(model: nn.Module, modality: str) -> nn.Module:
+    """The encoder in `model` that reads `modality`; ValueError naming the modalities there are."""
+    found = [part for part in model.modules() if hasattr(part, "modality")]
+    for part in found:
+        if part.modality == modality:
+            return part
+    known = ", ".join(sorted({part.modality for part in found})) or "none"
+    raise ValueError(f"the model has no encoder of {modality!r}; it has {known}")
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """`model` in evaluation mode, then every part of it as it was."""
+    before = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in before:
+            part.training = mode
+
+
+def continuous(
+    model: nn.Module, batch: Batch, target: Target, modality: str
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The input x of one modality, and the score (B,) as a function of it.
+
+    A picture is its own x. Words are not numbers one can move a little, so for `tokens` x is what
+    the encoder's first `nn.Embedding` gives, (B, L, D).
+    """
+    require(batch, modality)
+    if batch[modality].is_floating_point():
+        x = batch[modality].detach()
+        return x, lambda value: scores(model, {**batch, modality: value}, target)
+    layer = _embedding(model, modality)
+    x = layer(batch[modality]).detach()
+
+    def score(value: Tensor) -> Tensor:
+        handle = layer.register_forward_hook(lambda *_: value)
+        try:
+            return scores(model, batch, target)
+        finally:
+            handle.remove()
+
+    return x, score
+
+
+def _embedding(model: nn.Module, modality: str) -> nn.Embedding:
+    for part in encoder_of(model, modality).modules():
+        if isinstance(part, nn.Embedding):
+            return part
+    raise ValueError(f"the encoder of {modality!r} has no nn.Embedding to differentiate by")
+
+
+def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Gradient of the scores by x, of the shape of x; examples do not meet in evaluation mode."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(score(x).sum(), x)
+    return gradient

@@ -1,0 +1,177 @@
+"""Gradients against their definition, against captum, and where they must be 0."""
+
+from functools import partial
+
+import captum.attr
+import pytest
+import torch
+from torch import nn
+
+from mmtutor.encoders import SmallCNN
+from mmtutor.explain import saliency
+from mmtutor.explain.targets import Probability, continuous, pair_score, scores
+from mmtutor.models import Classifier
+from mmtutor.models.classifier import ClassifierOutput
+
+METHODS = (
+    saliency.gradient,
+    saliency.input_x_gradient,
+    saliency.smooth_grad,
+    saliency.integrated_gradients,
+    saliency.guided_backpropagation,
+)
+
+
+class Linear(nn.Module):
+    """A linear score of all pixels, for each class its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 8, 8))
+
+    def forward(self, batch):
+        return ClassifierOutput(torch.einsum("bchw,kchw->bk", batch["image"], self.weight))
+
+
+@pytest.fixture
+def linear():
+    torch.manual_seed(0)
+    return Linear()
+
+
+def test_of_a_linear_model_all_is_known(linear):
+    batch, target = {"image": torch.rand(2, 3, 8, 8)}, torch.tensor([1, 3])
+    weight = linear.weight[target].detach()
+    part = (weight * batch["image"]).sum(1)
+    assert saliency.gradient(linear, batch, target).equal(weight.abs().amax(1))
+    torch.testing.assert_close(saliency.input_x_gradient(linear, batch, target), part)
+    torch.testing.assert_close(saliency.integrated_gradients(linear, batch, target), part)
+    torch.testing.assert_close(saliency.smooth_grad(linear, batch, target), weight.abs().amax(1))
+
+
+@pytest.mark.parametrize("modality", ["image", "tokens"])
+@pytest.mark.parametrize("method", METHODS)
+def test_shapes_padding_and_the_model_left_as_it_was(model, batch, target, method, modality):
+    model.train()
+    model.encoders["image"].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = method(model, batch, target, modality)
+    assert found.shape == (batch["image"][:, 0].shape if modality == "image" else (3, 4))
+    assert found.isfinite().all()
+    assert found.any()
+    if modality == "tokens":
+        assert not found[~batch["tokens_mask"]].any()
+    assert model.training
+    assert not model.encoders["image"].training
+    assert all(p.grad is None for p in model.parameters())
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert not batch["image"].requires_grad
+    assert not any(part._forward_hooks for part in model.modules())
+
+
+@pytest.mark.parametrize("modality", ["image", "tokens"])
+def test_integrated_gradients_are_complete(model, batch, target, modality):
+    model.double()
+    batch["image"] = batch["image"].double()
+    x, score = continuous(model, batch, target, modality)
+    with torch.no_grad():
+        change = score(x) - score(torch.zeros_like(x))
+    rule = partial(saliency.integrated_gradients, model, batch, target, modality)
+    coarse, fine = (rule(steps=steps).flatten(1).sum(1) for steps in (4, 128))
+    assert (fine - change).norm() < 0.01 * change.norm()
+    assert (fine - change).norm() < (coarse - change).norm()
+
+
+def _many(batch, times):
+    return {name: value.repeat(times, *[1] * (value.ndim - 1)) for name, value in batch.items()}
+
+
+def test_equal_to_captum(model, batch, target):
+    def forward(image):
+        return model({**_many(batch, len(image) // 3), "image": image}).logits
+
+    image, baseline = batch["image"].clone().requires_grad_(), torch.rand(1, 3, 32, 32)
+    theirs = captum.attr.Saliency(forward).attribute(image, target).amax(1)
+    torch.testing.assert_close(saliency.gradient(model, batch, target), theirs)
+    theirs = captum.attr.InputXGradient(forward).attribute(image, target).sum(1)
+    torch.testing.assert_close(saliency.input_x_gradient(model, batch, target), theirs.detach())
+    theirs = captum.attr.IntegratedGradients(forward).attribute(
+        image, baseline.expand_as(image), target, n_steps=9, method="riemann_middle"
+    )
+    ours = saliency.integrated_gradients(model, batch, target, baseline=baseline, steps=9)
+    torch.testing.assert_close(ours, theirs.sum(1).float().detach(), atol=1e-6, rtol=1e-4)
+
+
+def test_words_equal_to_captum(model, batch, target):
+    def forward(tokens):
+        return model({**_many(batch, len(tokens) // 3), "tokens": tokens}).logits
+
+    layer = model.encoders["tokens"].embedding
+    their = captum.attr.LayerIntegratedGradients(forward, layer)
+    padding = torch.zeros_like(batch["tokens"])
+    theirs = their.attribute(batch["tokens"], padding, target, n_steps=9, method="riemann_middle")
+    theirs = theirs.sum(-1).masked_fill(~batch["tokens_mask"], 0).float().detach()
+    nothing = layer(padding[:1, :1]).detach()
+    ours = saliency.integrated_gradients(model, batch, target, "tokens", nothing, steps=9)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_guided_backpropagation_equal_to_captum():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)
+    )
+
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, batch):
+            return ClassifierOutput(self.net(batch["image"]))
+
+    image, target = torch.rand(2, 3, 8, 8), torch.tensor([1, 2])
+    ours = saliency.guided_backpropagation(Wrapped(), {"image": image}, target)
+    with pytest.warns(UserWarning, match="Setting"):
+        theirs = captum.attr.GuidedBackprop(net).attribute(image.clone().requires_grad_(), target)
+    torch.testing.assert_close(ours, theirs.abs().amax(1).detach())
+    assert not ours.equal(saliency.gradient(Wrapped(), {"image": image}, target))
+
+
+def test_a_pair_can_be_the_target(dual, batch):
+    image = batch["image"].clone().requires_grad_()
+    (expected,) = torch.autograd.grad(pair_score(dual, {**batch, "image": image}).sum(), image)
+    found = saliency.gradient(dual, batch, pair_score)
+    torch.testing.assert_close(found, expected.abs().amax(1))
+    assert saliency.gradient(dual, batch, pair_score, "tokens").shape == (3, 4)
+
+
+def test_each_example_is_explained_on_its_own(model, batch, target):
+    together = saliency.gradient(model, batch, target)
+    alone = {name: value[1:2] for name, value in batch.items()}
+    torch.testing.assert_close(
+        saliency.gradient(model, alone, target[1:2]), together[1:2], atol=1e-6, rtol=1e-4
+    )
+
+
+def test_probability_saturates_where_the_logit_does_not():
+    torch.manual_seed(0)
+    model = Classifier(SmallCNN(8, 8), 3)
+    model.head[1].weight.data *= 1e4
+    batch = {"image": torch.rand(2, 3, 32, 32)}
+    sure = model.eval()(batch).logits.argmax(1)
+    assert saliency.gradient(model, batch, sure).amax() > 1
+    assert saliency.gradient(model, batch, Probability(sure)).amax() < 1e-6
+
+
+def test_errors_say_what_is_wrong(linear, model, batch, target):
+    with pytest.raises(ValueError, match=r"no nn\.ReLU|needs an nn\.ReLU"):
+        saliency.guided_backpropagation(linear, {"image": torch.rand(1, 3, 8, 8)}, target[:1])
+    with pytest.raises(ValueError, match=r"target is \(2,\): expected \(3,\)"):
+        saliency.gradient(model, batch, target[:2])
+    with pytest.raises(KeyError, match="the batch lacks image"):
+        saliency.gradient(model, {"tokens": batch["tokens"]}, target)
+    with pytest.raises(ValueError, match="no encoder of 'tokens'; it has none"):
+        saliency.gradient(linear, batch, target, "tokens")
+    with pytest.raises(ValueError, match="a score must have shape"):
+        scores(model, batch, lambda model, batch: model(batch).logits)
