@@ -168,7 +168,7 @@ def perceptual_score(
     Raises:
         ValueError: "task" without a `majority` in [0, 1), or a model that is never right.
     """
-    before, after = scores
+    before, after = (values.double() for values in scores)
     if normalise == "task" and (majority is None or not 0 <= majority < 1):
         raise ValueError(f"'task' needs the majority's score in [0, 1), got {majority}")
     if normalise == "model" and not before.any():

@@ -27,6 +27,9 @@ NOISE = [*vqa_rules.MARKS, ".", ". ", "'", ":", " ", "\n", "\t", "\u00a0", "…"
 
 def decorated(text, draw):
     """The same answer as another person might have typed it."""
+    if draw.random() < 0.5:
+        other = {**vqa_rules.MENDED, **vqa_rules.DIGITS}
+        text = " ".join(other.get(word, word) for word in text.split())
     for _ in range(draw.randrange(3)):
         place = draw.randrange(len(text) + 1)
         text = text[:place] + draw.choice(NOISE) + text[place:]
