@@ -98,15 +98,16 @@ def bert_score(
 
 
 def idf(ids: Tensor, mask: Tensor, references: Tensor, references_mask: Tensor) -> Tensor:
-    """Weights (B, L) of tokens `ids` (B, L): log((M + 1) / (d + 1)), d of M references have it.
+    """Weights (B, L) float64 of tokens `ids` (B, L): log((M + 1) / (d + 1)).
 
-    `references` (M, R) ids. Zhang et al. (2020), section 3, with the smoothing of their program.
+    d of the M references, `references` (M, R) ids, have the token. Zhang et al. (2020), section 3,
+    with the smoothing of their program.
     """
     size = int(max(ids.max(), references.max())) + 1
     row = torch.arange(len(references)).unsqueeze(1).expand_as(references)
     pairs = (row * size + references)[references_mask].unique()
     having = torch.bincount(pairs % size, minlength=size)
-    weight = ((len(references) + 1) / (having + 1.0)).log()
+    weight = ((len(references) + 1) / (having.double() + 1)).log()
     return weight[ids].masked_fill(~mask, 0)
 
 

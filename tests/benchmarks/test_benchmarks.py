@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks import (
     encoders,
     fit_overhead,
+    generation,
     harness,
     recall,
     shapes_generation,
@@ -24,6 +25,7 @@ from mmtutor.evaluation import efficiency
 SMALL = {
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
+    "generation": lambda: generation.comparisons(images=60),
     "recall": lambda: recall.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
     "top_k": lambda: top_k.comparisons(20, 500, 8),
