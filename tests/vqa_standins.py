@@ -197,13 +197,11 @@ def save_vqav2(folder: Path, columns: dict[str, list], split: str = "validation"
     features = {name: datasets.Value("string") for name in columns}
     for name in features.keys() & {"image_id", "question_id"}:
         features[name] = datasets.Value("int64")
-    if "answers" in columns and isinstance(columns["answers"][0], list):
-        one = columns["answers"][0][0]
-        text = {"answer": datasets.Value("string"), "answer_confidence": datasets.Value("string")}
-        cell = datasets.Value("string") if isinstance(one, str) else text
-        if isinstance(one, dict) and "answer_id" in one:
-            cell = {**text, "answer_id": datasets.Value("int64")}
-        features["answers"] = datasets.List(cell)
+    if "answers" in columns:
+        text = datasets.Value("string")
+        record = {"answer": text, "answer_confidence": text, "answer_id": datasets.Value("int64")}
+        plain = any(isinstance(one, str) for said in columns["answers"] for one in said)
+        features["answers"] = datasets.List(text if plain else record)
     if "image" in columns:
         features["image"] = datasets.Image()
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))

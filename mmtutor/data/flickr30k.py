@@ -125,6 +125,23 @@ def read_picture(data: bytes) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # [3, H, W]
 
 
+def open_folder(folder: str | Path) -> dict[str, datasets.Dataset]:
+    """The parts, by name, of a table in a folder of parquet files or saved by `datasets`.
+
+    A table without parts is one part called "all". Raises FileNotFoundError if there is no table.
+    """
+    import datasets
+
+    folder = Path(folder).expanduser()
+    if any((folder / mark).exists() for mark in ("state.json", "dataset_dict.json")):
+        parts = datasets.load_from_disk(str(folder))
+    elif any(folder.rglob("*.parquet")):
+        parts = datasets.load_dataset(str(folder))
+    else:
+        raise FileNotFoundError(f"{folder} holds no parquet file and no saved dataset")
+    return parts if isinstance(parts, dict) else {"all": parts}
+
+
 def _open(source: str | Path, revision: str | None) -> dict[str, datasets.Dataset]:
     """The parts of a table by name."""
     need_hub_extra()
@@ -132,14 +149,7 @@ def _open(source: str | Path, revision: str | None) -> dict[str, datasets.Datase
     from huggingface_hub import constants
 
     if is_folder(source):
-        folder = Path(source).expanduser()
-        if any((folder / mark).exists() for mark in ("state.json", "dataset_dict.json")):
-            parts = datasets.load_from_disk(str(folder))
-        elif any(folder.rglob("*.parquet")):
-            parts = datasets.load_dataset(str(folder))
-        else:
-            raise FileNotFoundError(f"{folder} holds no parquet file and no saved dataset")
-        return parts if isinstance(parts, dict) else {"all": parts}
+        return open_folder(source)
     if not constants.HF_HUB_OFFLINE and not hub_reachable():
         raise HubUnreachableError(source)  # at once: `datasets` would try again and again
     try:

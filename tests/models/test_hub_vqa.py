@@ -15,8 +15,8 @@ from tests.vqa_standins import ANSWERS, QUESTIONS, save_idefics3, save_vilt
 
 KINDS = ["vilt", "blip", "idefics3", "qwen3_vl"]
 PROMPTED = ["idefics3", "qwen3_vl"]
-IMAGES = [read_picture(picture(row)) for row in range(10)]
-ASKED = [QUESTIONS[3 * row % len(QUESTIONS)] for row in range(10)]
+IMAGES = [read_picture(picture(row)) for row in range(7)]
+ASKED = [QUESTIONS[3 * row % len(QUESTIONS)] for row in range(7)]
 
 
 @pytest.fixture(scope="module")
