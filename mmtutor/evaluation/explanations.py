@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
+from mmtutor.explain.games import filler
 from mmtutor.explain.randomise import randomised
-from mmtutor.explain.targets import Batch, Target
+from mmtutor.explain.targets import Batch, Probability, Target, evaluating, scores
 
 Method = Callable[[nn.Module, Batch, Target], Tensor]
 
@@ -78,6 +79,59 @@ def edge_maps(images: Tensor) -> Tensor:
     kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).to(images)  # Sobel's
     both = F.conv2d(grey, torch.stack([kernel, kernel.T]).unsqueeze(1))
     return both.norm(dim=1)
+
+
+class Curves(NamedTuple):
+    """The score while pixels leave, and while they come back, the most important first.
+
+    Attributes:
+        deletion, insertion: (B, steps + 1), from the first pixel to the last.
+        deletion_area, insertion_area: (B,) mean heights. A map that knows what the score needs has
+            a small one and a large one.
+    """
+
+    deletion: Tensor
+    insertion: Tensor
+    deletion_area: Tensor
+    insertion_area: Tensor
+
+
+def deletion_insertion(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    maps: Tensor,
+    steps: int = 16,
+    fill: Tensor | float | None = None,
+) -> Curves:
+    """Take pixels away in the order of the map, and put them into an empty picture in that order.
+
+    Petsiuk et al. (2018), algorithm 1. Class indices as target are scored by their probability.
+    Equal pixels go in reading order.
+
+    Args:
+        maps: (B, H, W); higher = sooner.
+        steps: into so many parts the pixels are cut.
+        fill: what a pixel becomes when it is away, see `explain.games.filler`.
+    """
+    target = Probability(target) if isinstance(target, Tensor) else target
+    images = batch["image"]
+    if maps.shape != images[:, 0].shape:
+        raise ValueError(f"maps are {tuple(maps.shape)}: expected {tuple(images[:, 0].shape)}")
+    ground = filler(images, fill)
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    order = order.view_as(maps).unsqueeze(1)  # 0 = the most important pixel
+    curves = []
+    with evaluating(model), torch.no_grad():
+        for first, then in ((ground, images), (images, ground)):
+            points = []
+            for step in range(steps + 1):
+                changed = order < step * maps[0].numel() / steps
+                mixed = torch.where(changed, first, then)
+                points.append(scores(model, {**batch, "image": mixed}, target))
+            curves.append(torch.stack(points, dim=1))
+    areas = [torch.trapezoid(curve, dim=1) / steps for curve in curves]
+    return Curves(*curves, *areas)
 
 
 class SanityCheck(NamedTuple):

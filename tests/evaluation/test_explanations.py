@@ -3,15 +3,20 @@
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch import nn
 
 from mmtutor.evaluation.explanations import (
     centre_maps,
+    deletion_insertion,
     edge_maps,
     energy_inside,
     pointing_game,
     random_maps,
     rank_correlation,
+    sanity_check,
 )
+from mmtutor.explain import gradient
+from mmtutor.models.classifier import ClassifierOutput
 
 
 def masks(*boxes, size=8):
@@ -79,6 +84,56 @@ def test_rank_correlation_equals_scipys_ties_included():
     assert rank_correlation(x, torch.ones_like(x)).tolist() == [0] * 40
 
 
+class Sum(nn.Module):
+    """The score of class 0 is the weighted sum of all pixels; class 1 scores 0."""
+
+    def __init__(self, size=8):
+        super().__init__()
+        self.head = nn.Linear(3 * size**2, 1, bias=False)
+
+    def forward(self, batch):
+        score = self.head(batch["image"].flatten(1))
+        return ClassifierOutput(torch.cat([score, torch.zeros_like(score)], dim=1))
+
+
+def test_curves_of_a_sum_by_hand():
+    """One pixel in four counts; a perfect map takes these first, its opposite last."""
+    model, target = Sum(4), torch.tensor([0])
+    weight = torch.zeros(3, 4, 4)
+    weight[:, 0] = 1
+    model.head.weight.data = weight.view(1, -1)
+    batch = {"image": torch.ones(1, 3, 4, 4)}
+
+    def logit(model, batch):
+        return model(batch).logits[:, 0]
+
+    found = deletion_insertion(model, batch, logit, weight[:1], steps=4, fill=0.0)
+    assert found.deletion.tolist() == [[12, 0, 0, 0, 0]]
+    assert found.insertion.tolist() == [[0, 12, 12, 12, 12]]
+    assert (found.deletion_area.item(), found.insertion_area.item()) == (1.5, 10.5)
+    worst = deletion_insertion(model, batch, logit, -weight[:1], steps=4, fill=0.0)
+    assert worst.deletion.tolist() == [[12, 12, 12, 12, 0]]
+    by_class = deletion_insertion(model, batch, target, weight[:1], steps=4, fill=0.0)
+    torch.testing.assert_close(by_class.deletion, found.deletion.sigmoid())
+
+
+def test_the_sanity_check_tells_maps_of_the_model_from_maps_of_the_picture():
+    torch.manual_seed(0)
+    model, target = Sum(), torch.zeros(6, dtype=torch.int64)
+    batch = {"image": torch.rand(6, 3, 8, 8)}
+    about_model = sanity_check(gradient, model, batch, target, seeds=range(10))
+    assert about_model.passes
+    assert about_model.similarity.high < 0.3
+    about_picture = sanity_check(lambda m, b, t: edge_maps(b["image"]), model, batch, target)
+    assert not about_picture.passes
+    assert about_picture.similarity.estimate == pytest.approx(1)
+    assert about_picture.per_example.shape == (6,)
+    flipped = sanity_check(
+        lambda m, b, t: edge_maps(b["image"]) * m.head.weight.mean().sign(), model, batch, target
+    )
+    assert not flipped.passes  # sizes alone count, unless one says otherwise
+
+
 def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match="mask of example 1 is empty"):
         pointing_game(torch.rand(2, 8, 8), masks((0, 0, 2), (0, 0, 0)))
@@ -86,5 +141,7 @@ def test_errors_name_what_is_wrong():
         energy_inside(torch.rand(2, 8, 8), masks((0, 0, 2)))
     with pytest.raises(ValueError, match="not finite"):
         pointing_game(torch.full((1, 8, 8), torch.nan), masks((0, 0, 2)))
+    with pytest.raises(ValueError, match="maps are"):
+        deletion_insertion(Sum(), {"image": torch.rand(2, 3, 8, 8)}, None, torch.rand(2, 4, 4))
     with pytest.raises(ValueError, match="maps differ in shape"):
         rank_correlation(torch.rand(2, 3), torch.rand(2, 4))
