@@ -59,16 +59,7 @@ def load(
     scene = scenes(split, n, seed, max_objects)
     if size < MIN_PICTURE:
         raise ValueError(f"size is {size}: shapes are legible from {MIN_PICTURE} pixels up")
-    foils = np.where(scene.count > 1, english(exchange_colours(scene)), "").tolist()
-    columns: dict[str, Tensor | list] = {
-        "image": torch.from_numpy(render(scene, size)),
-        "caption": english(scene),
-        "caption_zh": chinese(scene),
-        "foil": foils,
-        "scene": torch.from_numpy(meaning(scene)),
-    }
-    for key in ("count", "background", "shape", "colour", "size", "position", "relation"):
-        columns[key] = torch.from_numpy(getattr(scene, key))
+    columns = _columns(scene, size)
     if with_masks:
         columns["masks"] = torch.from_numpy(masks(scene, size))
     if with_sound:
@@ -92,3 +83,18 @@ def scenes(split: str = "train", n: int = 10_000, seed: int = 0, max_objects: in
             f"expected n >= 1, seed >= 0, 1 <= max_objects <= {MAX_OBJECTS}"
         )
     return sample(n, (seed, SPLITS.index(split)), max_objects, unseen=split == "unseen")
+
+
+def _columns(scene: Scene, size: int) -> dict[str, Tensor | list]:
+    """The columns that `load` always gives."""
+    foils = np.where(scene.count > 1, english(exchange_colours(scene)), "").tolist()
+    columns: dict[str, Tensor | list] = {
+        "image": torch.from_numpy(render(scene, size)),
+        "caption": english(scene),
+        "caption_zh": chinese(scene),
+        "foil": foils,
+        "scene": torch.from_numpy(meaning(scene)),
+    }
+    for key in ("count", "background", "shape", "colour", "size", "position", "relation"):
+        columns[key] = torch.from_numpy(getattr(scene, key))
+    return columns

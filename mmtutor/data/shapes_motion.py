@@ -85,14 +85,8 @@ def load(
     Raises:
         ValueError: for an unknown split or an option out of range.
     """
-    if split not in SPLITS:
-        raise ValueError(f"moving-shapes has no split {split!r}: expected {', '.join(SPLITS)}")
+    _check(split, size, frames, motions)
     scene = scenes(split, n, seed, max_objects)
-    if size < MIN_PICTURE or frames < 2 or not 1 <= motions <= len(MOTIONS):
-        raise ValueError(
-            f"moving-shapes got size={size}, frames={frames}, motions={motions}: expected "
-            f"size >= {MIN_PICTURE}, frames >= 2, 1 <= motions <= {len(MOTIONS)}"
-        )
     stream = (seed, SPLITS.index(split), STREAM)
     motion, speed, start, phase = _sample(scene, stream, size, motions)
     centre = paths(motion, speed, start, phase, frames, size)  # [N, F, K, 2]
@@ -169,6 +163,16 @@ def flow(covered: np.ndarray, centre: IntArray, size: int) -> np.ndarray:
     """
     step = (np.diff(centre, axis=1) + size // 2) % size - size // 2  # [N, F - 1, K, 2]
     return np.einsum("nfkyx,nfkc->nfcyx", covered[:, :-1], step.astype(np.int8))
+
+
+def _check(split: str, size: int, frames: int, motions: int) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"moving-shapes has no split {split!r}: expected {', '.join(SPLITS)}")
+    if size < MIN_PICTURE or frames < 2 or not 1 <= motions <= len(MOTIONS):
+        raise ValueError(
+            f"moving-shapes got size={size}, frames={frames}, motions={motions}: expected "
+            f"size >= {MIN_PICTURE}, frames >= 2, 1 <= motions <= {len(MOTIONS)}"
+        )
 
 
 def _sample(scene: Scene, stream: tuple[int, ...], size: int, motions: int) -> tuple[IntArray, ...]:

@@ -3,6 +3,18 @@
 Knows splits and columns. Questions come from `shapes_questions_sample.py`, their answers from
 `shapes_questions_forms.py`, words from `shapes_questions_words.py`, pixels from
 `shapes_render.py`. Nothing is downloaded or stored: one seed gives the same bytes everywhere.
+
+Prior "balanced". The answer is drawn when only the question is known, evenly among all possible
+answers; the scene is then made to fit. Therefore nobody who sees the question alone can be right
+more often than: exist, compare, relate 1/2; count 1/(max_objects + 1); query 1/2 for size, 1/5 for
+shape, 1/6 or 1/7 for colour, as a shape comes in six or seven of the eight colours.
+
+Prior "biased". Each question has a favourite answer, decided by the first shape that it names (if
+it names none, colour; else size): of the possible answers in the order of ANSWERS, the one whose
+number is that of the shape in SHAPES (colour in COLOURS, ...), counting round. So "is there a
+circle?" is mostly yes, "is there a square?" mostly no. The favourite has probability 0.85, and the
+rest share 0.15 evenly. In split "adversarial" the next possible answer has the 0.85: the other one,
+where there are two.
 """
 
 from __future__ import annotations
@@ -50,19 +62,7 @@ def load(
 
     train, val and test are drawn alike from streams of their own. In "unseen" every scene has an
     object whose colour and shape never stand together in the other splits, and questions that name
-    colour and shape name such a pair.
-
-    The answer is drawn when only the question is known, evenly among all possible answers; the
-    scene is made to fit. Therefore nobody who sees the question alone can be right more often than:
-    exist, compare, relate 1/2; count 1/(max_objects + 1); query 1/2 for size, 1/5 for shape, 1/6 or
-    1/7 for colour, as a shape comes in six or seven of the eight colours (all eight in "unseen").
-
-    With prior "biased" each question has a favourite answer, decided by the first shape it names
-    (if it names none, colour; else size): of the possible answers in the order of ANSWERS, the one
-    whose number is that of the shape in SHAPES (colour in COLOURS, ...), counting round. In the
-    same way "is there a circle?" is mostly yes, "is there a square?" mostly no. The favourite has
-    probability 0.85 and the rest share 0.15 evenly. In split "adversarial", which only this prior
-    has, the next possible answer has the 0.85: the other one, where there are two.
+    colour and shape name such a pair. "adversarial" is for prior "biased" alone.
 
     Columns, K = max_objects and S = size; int64 and -1 where an object is absent, unless said
     otherwise:
@@ -72,8 +72,8 @@ def load(
         label: (N,) the answer, an index into ANSWERS and ANSWERS_ZH.
         type, form: N strings, of TYPES and FORMS; a form is a finer type.
         program: N strings, what is asked in whatever words, such as
-            "query(colour, unique(filter(small, circle)))"; the word `filter` means "those of the
-            scene that are". "left_of" compares columns and "above" rows of the 3 x 3 grid.
+            "query(colour, unique(filter(small, circle)))". `filter`: those of the scene that are
+            so; `left_of` compares columns and `above` rows of the 3 x 3 grid.
         scene: (N,) equal exactly where the same objects stand in the same cells.
         image_id: (N,) the number of the picture, 0..N-1.
         count: (N,) number of objects, 2..K (3..K in "unseen").
@@ -86,6 +86,7 @@ def load(
     Args:
         types: which types of question, in equal shares.
         language: "en" or "zh", of `question` and `answer`.
+        prior: "balanced" or "biased"; the module says what they are.
 
     Raises:
         ValueError: for an unknown split or an option out of range.

@@ -1,12 +1,13 @@
 """What is in a `shapes` example: vocabulary, the `Scene` struct, sampling, relations and meaning.
 
 Knows the attributes and the rules of composition. Does not know pixels (`shapes_render.py`) or
-words in a sentence (`shapes_captions.py`); questions, sound or video would be made from the same
+words in a sentence (`shapes_captions.py`). Questions, sound and video are made from the same
 `Scene`.
 
-A scene holds 1 to 3 objects in the cells of a 3 x 3 grid. Object k + 1 stands in the same row or
-the same column as object k, and object k + 2 does not share a line with object k, so that "left of"
-(same row), "above" (same column) and their inverses hold for exactly one way of saying the scene.
+A scene of `sample` holds 1 to 3 objects in the cells of a 3 x 3 grid. Object k + 1 stands in the
+same row or the same column as object k, and object k + 2 does not share a line with object k, so
+that "left of" (same row), "above" (same column) and their inverses hold for exactly one way of
+saying the scene.
 """
 
 from __future__ import annotations
