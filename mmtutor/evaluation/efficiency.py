@@ -34,7 +34,7 @@ class Cost(NamedTuple):
         flops: floating-point operations for one example, a multiplication and an addition counted
             as two; of matrix products, convolutions and attention only, which are nearly all.
         latency: seconds for a batch of one: the median and its interval.
-        throughput: examples a second at the best of the batch sizes tried.
+        throughput: examples a second at the best of the batch sizes tried: from the median time.
         best_batch: that batch size.
         peak_bytes: most memory held at once at that batch size, parameters not counted.
         joules: energy for one example at that batch size; None where no counter can be read.
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
     parameters: int
     flops: int
     latency: Interval
-    throughput: float
+    throughput: Interval
     best_batch: int
     peak_bytes: int
     joules: float | None
@@ -70,14 +70,14 @@ def cost(
         with torch.no_grad():
             calls = {size: _call(model, batch, size) for size in {1, *sizes}}
             times = {size: _times(call, repeats) for size, call in calls.items()}
-            rates = {size: size / median(times[size]) for size in sizes}
-            best = max(rates, key=rates.__getitem__)
+            best = max(sizes, key=lambda size: size / median(times[size]))
+            took = bootstrap_interval(torch.tensor(times[best]), "median")
             energy = joules(calls[best])
             return Cost(
                 parameters(model),
                 flops(calls[1]),
                 bootstrap_interval(torch.tensor(times[1]), "median"),
-                rates[best],
+                Interval(best / took.estimate, best / took.high, best / took.low),
                 best,
                 peak_bytes(calls[best]),
                 None if energy is None else energy / best,

@@ -86,8 +86,8 @@ def test_the_cost_of_a_model():
     assert found.best_batch in (2, 8)
     assert found.peak_bytes == found.best_batch * 20 * 4
     assert 0 < found.latency.low <= found.latency.estimate <= found.latency.high
-    assert math.isfinite(found.throughput)
-    assert found.throughput > 0
+    assert 0 < found.throughput.low <= found.throughput.estimate <= found.throughput.high
+    assert math.isfinite(found.throughput.high)
     assert model.training
 
 

@@ -1,0 +1,138 @@
+"""The scorecard: seven standards, an interval on every cell, and never a sum.
+
+Knows measures, how they are resampled and how models are ranked by one of them. Does not know what
+is measured: that is `standards.py`.
+
+Every statistic is computed from the weights of the examples: all 1 for the estimate, and how often
+each example was drawn for a bootstrap resample. Models that sat the same exam are resampled alike,
+so that their differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmtutor.evaluation.intervals import Interval
+
+RESAMPLES = 1_000
+TAILS = torch.tensor([0.025, 0.975], dtype=torch.float64)
+STANDARDS = (
+    "accuracy",
+    "diversity",
+    "consistency",
+    "efficiency",
+    "interpretability",
+    "robustness",
+    "fairness",
+)
+
+Better = Literal["high", "low"]
+Statistic = Callable[[Tensor], Tensor]  # weights (R, N) float64 -> (R,)
+
+
+class Measure(NamedTuple):
+    """One cell of a scorecard.
+
+    Attributes:
+        interval: the estimate with its 95 % interval; a count has no doubt, and bounds like itself.
+        better: whether "high" or "low" is good.
+        unit: what it is counted in; "share" is a number in [0, 1].
+        draws: (R,) float64, the statistic of resample r of the examples, which are the same for
+            every model that sat the exam; None for what is no statistic of examples.
+    """
+
+    interval: Interval
+    better: Better
+    unit: str
+    draws: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """What one model scored: `measures[standard][name]`, in the order of STANDARDS."""
+
+    model: str
+    measures: Mapping[str, Mapping[str, Measure]]
+
+    def __getitem__(self, name: tuple[str, str]) -> Measure:
+        """The measure (standard, name)."""
+        standard, measure = name
+        return self.measures[standard][measure]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: estimate, low, high, better and unit of each measure."""
+        return {
+            "model": self.model,
+            "standards": {
+                standard: {name: _plain(measure) for name, measure in measures.items()}
+                for standard, measures in self.measures.items()
+            },
+        }
+
+
+def measure(
+    statistic: Statistic,
+    n: int,
+    better: Better = "high",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Measure:
+    """A measure of n examples, from a function of their weights (R, n)."""
+    found = statistic(torch.cat([torch.ones(1, n, dtype=torch.float64), drawn(n, resamples, seed)]))
+    interval = Interval(found[0].item(), *found[1:].nanquantile(TAILS).tolist())
+    return Measure(interval, better, "share", found[1:])
+
+
+def exact(value: float, better: Better, unit: str) -> Measure:
+    """A measure that has no doubt, such as a number of parameters."""
+    return Measure(Interval(value, value, value), better, unit)
+
+
+def drawn(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
+    """(R, n) float64: how often each of n examples is drawn in each resample of size n."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(n, (resamples, n), generator=generator)
+    return torch.zeros(resamples, n, dtype=torch.float64).scatter_add_(
+        1, rows, torch.ones(resamples, n, dtype=torch.float64)
+    )
+
+
+def surely_better(one: Measure, other: Measure) -> bool:
+    """Whether the 95 % interval of the paired difference lies on `one`'s side of zero.
+
+    Where draws cannot be paired, the two intervals must not overlap.
+    """
+    sign = 1 if one.better == "high" else -1
+    if one.draws is not None and other.draws is not None:
+        return bool((sign * (one.draws - other.draws)).nanquantile(TAILS[0]) > 0)
+    ours, theirs = (sorted(sign * bound for bound in m.interval[1:]) for m in (one, other))
+    return ours[0] > theirs[1]
+
+
+def ranks(cards: Sequence[Scorecard], standard: str, name: str) -> dict[str, int]:
+    """The rank of each model by one measure: 1 + how many others are surely better.
+
+    Models that the exam cannot tell apart share a rank. Ranks of different measures are not added:
+    there is no rate of exchange between, say, accuracy and fairness.
+    """
+    cells = {card.model: card[standard, name] for card in cards}
+    return {
+        model: 1 + sum(surely_better(other, cell) for other in cells.values())
+        for model, cell in cells.items()
+    }
+
+
+def last(cards: Sequence[Scorecard], standard: str, name: str) -> str | None:
+    """The model than which every other is surely better by this measure; None if there is none."""
+    found = ranks(cards, standard, name)
+    worst = [model for model, rank in found.items() if rank == len(cards)]
+    return worst[0] if worst else None
+
+
+def _plain(cell: Measure) -> dict[str, Any]:
+    return cell.interval._asdict() | {"better": cell.better, "unit": cell.unit}
