@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mmtutor.evaluation.agreement import difference, largest_differences, random_case
+from mmtutor.evaluation.differential import difference, largest_differences, random_case
 from mmtutor.evaluation.calibration import (
     HIGHEST,
     LOWEST,
