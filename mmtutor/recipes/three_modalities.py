@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.data.shapes import scenes
@@ -24,6 +24,7 @@ from mmtutor.encoders import RecurrentEncoder, SmallCNN
 from mmtutor.encoders.audio import AudioTransformer
 from mmtutor.evaluation.classification import predict
 from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.modality_use import permuted
 from mmtutor.fusion import FUSIONS
 from mmtutor.losses import cross_entropy
 from mmtutor.models import FusionClassifier, ProjectionHead
@@ -119,16 +120,6 @@ def examples(split: str, config: Config, tokenizer: WordTokenizer) -> Dataset:
         "label": label,
     }
     return Dataset(columns, name=f"three modalities/{split}")
-
-
-def permuted(data: Dataset, *modalities: str, seed: int = 0) -> Dataset:
-    """The same examples with these modalities shuffled among them, each in an order of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    for name in modalities:
-        order, column = torch.randperm(len(data), generator=generator), data.column(name)
-        moved = column[order] if isinstance(column, Tensor) else [column[i] for i in order.tolist()]
-        data = data.with_column(name, moved)
-    return data
 
 
 def accuracy(model: nn.Module, data: Dataset) -> Interval:

@@ -111,12 +111,12 @@ def data():
 
 @pytest.fixture(scope="module")
 def good():
-    return trained(looking, epochs=10)
+    return trained(looking, epochs=8)
 
 
 @pytest.fixture(scope="module")
 def blind_to_the_question():
-    return trained(SequentialCNN, epochs=8)
+    return trained(SequentialCNN, epochs=5)
 
 
 @pytest.fixture(scope="module")
