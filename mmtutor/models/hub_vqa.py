@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PROMPT = "{question}\nAnswer the question using a single word or phrase."  # Liu et al. 2024, LLaVA
 MAX_NEW_TOKENS = 12  # VQAv2's answers have one to three words
+# The branch that holds safetensors, where a hub id's main branch has pickled weights alone.
+BRANCHES = {"dandelin/vilt-b32-finetuned-vqa": "refs/pr/9"}
 
 
 class HubVqa(ABC):
@@ -191,7 +193,7 @@ def load_vqa(
     name = str(Path(source).expanduser()) if local else str(source)
     safely: dict[str, Any] = {"trust_remote_code": False}
     if not local:
-        safely["local_files_only"] = not hub_reachable()
+        safely |= {"local_files_only": not hub_reachable(), "revision": BRANCHES.get(name, "main")}
     try:
         config = AutoConfig.from_pretrained(name, **safely)
         model_class, wrapper = _kind(config, source)

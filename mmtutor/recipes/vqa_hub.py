@@ -42,11 +42,14 @@ class Config:
     Attributes:
         model: hub id or local folder of a ViLT, a BLIP or a prompted model with safetensors.
         data: hub id or local folder of a table like VQAv2; or "easy-vqa" or "shapes-questions".
-        split: of the table. VQAv2's own test splits have no published answers.
+        split: of the table. VQAv2's test splits have no published answers, and ViLT and BLIP were
+            fine-tuned on its validation questions too: their scores there flatter them. No model
+            can have met "shapes-questions".
         questions: how many, the first of the split; None for all.
         batch_size: questions answered at once.
         prompt: for prompted models, with `{question}`.
-        precision: "auto", "fp32", "fp16" or "bf16", of the weights and the arithmetic.
+        precision: "auto", "fp32", "fp16" or "bf16", of the weights and the arithmetic. On GPUs
+            without bf16 "auto" is fp16, in which a prompted model may overflow: then take "fp32".
         seed: of the exchanged pictures.
     """
 

@@ -239,6 +239,24 @@ def test_without_a_network_the_error_is_one_sentence(monkeypatch):
     assert str(caught.value) == f"{expected} network"
 
 
+def test_of_a_checkpoint_the_branch_with_safetensors_is_read(monkeypatch):
+    import transformers
+
+    asked = []
+
+    def nothing_there(name, **options):
+        asked.append((name, options["revision"], options["trust_remote_code"]))
+        raise OSError("nothing there")
+
+    monkeypatch.setattr(hub_vqa, "hub_reachable", lambda: True)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", nothing_there)
+    for name in ("dandelin/vilt-b32-finetuned-vqa", "Salesforce/blip-vqa-base"):
+        with pytest.raises(OSError, match="nothing there"):
+            load_vqa(name)
+    assert [revision for _, revision, _ in asked] == ["refs/pr/9", "main"]
+    assert not any(trusted for *_, trusted in asked)
+
+
 def test_a_wrong_path_is_not_taken_for_a_hub_id():
     with pytest.raises(FileNotFoundError, match="neither a local folder nor a hub id"):
         load_vqa("./no/such/vilt")
