@@ -161,9 +161,8 @@ def perceptual_score(
     a modality gets the most; and for "task" what always giving the most frequent answer leaves to
     be won, 1 - `majority`, so that easy tasks can be compared with hard ones.
 
-    Source: Gat, Schwartz and Schwing 2021, Perceptual Score, section 3, who average over several
-    permutations (`repeats`). Normalising by model and by task is theirs; that the task's Z is
-    1 - majority is our reading.
+    Source: Gat, Schwartz and Schwing 2021, Perceptual Score. They average over permutations
+    (`repeats`) and normalise by model and by task; 1 - `majority` for the task is our reading.
 
     Raises:
         ValueError: "task" without a `majority` in [0, 1), or a model that is never right.

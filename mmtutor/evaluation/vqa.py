@@ -48,8 +48,8 @@ def vqa_accuracy(
 
     As in the reference, answers are normalised (`vqa_answers.normalised`), the people's and the
     prediction alike, **only where the people do not all agree**: where ten said "yes", "Yes" is
-    wrong. Before 2018 it normalised the prediction always and of the people's answers only the
-    punctuation, which is not offered here. With `quirks=False` normalisation is as described, not
+    wrong. (Its first versions normalised every prediction, and of the people's answers only the
+    punctuation; that is not offered here.) With `quirks=False` normalisation is as described, not
     as coded, and is applied to every question.
 
     Args:
@@ -59,7 +59,7 @@ def vqa_accuracy(
     Raises:
         ValueError: no question, a question without annotators, or lengths that differ.
 
-    Source: Antol et al. 2015, section 3, and `vqaEval.py` of the VQA v2 release.
+    Source: Antol et al. 2015, and `vqaEval.py` of the VQA v2 release.
     """
     if not predictions or len(predictions) != len(annotator_answers):
         counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
@@ -211,7 +211,7 @@ def consensus(correct: Tensor, groups: Tensor, k: int) -> Interval:
     Raises:
         ValueError: the lengths differ, k < 1, or no group has k members.
 
-    Source: Shah et al. 2019, Cycle-Consistency for Robust Visual Question Answering, section 4.1.
+    Source: Shah et al. 2019, Cycle-Consistency for Robust Visual Question Answering.
     """
     _same_length(correct, groups)
     group = groups.unique(return_inverse=True)[1]
