@@ -42,7 +42,8 @@ class HubVqa(ABC):
     def answer(self, images: Sequence[Tensor], questions: Sequence[str]) -> list[str]:
         """One short answer a question, in lower case, as VQAv2's people gave theirs.
 
-        An answer depends on its own picture and question alone, not on the rest of the batch.
+        An answer depends on its own picture and question alone, not on the rest of the batch; in
+        half precision rounding may turn a near tie.
 
         Args:
             images: B uint8 (3, H, W), of any sizes.
