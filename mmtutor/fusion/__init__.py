@@ -12,6 +12,7 @@ from mmtutor.fusion.attention import (
 )
 from mmtutor.fusion.base import Fusion
 from mmtutor.fusion.bilinear import Bilinear, Gated, LowRankTensor
+from mmtutor.fusion.conditioning import FiLM, Product
 from mmtutor.fusion.late import Late
 from mmtutor.fusion.pooling import Concat, Convolution, Max, Mean, Sum, Weighted
 
@@ -29,6 +30,8 @@ FUSIONS: dict[str, type[Fusion]] = {
     "attention": Attention,
     "cross_attention": CrossAttention,
     "bottleneck": Bottleneck,
+    "product": Product,
+    "film": FiLM,
 }
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Concat",
     "Convolution",
     "CrossAttention",
+    "FiLM",
     "Fusion",
     "Gated",
     "Late",
@@ -46,6 +50,7 @@ __all__ = [
     "Max",
     "Mean",
     "MultiHeadCrossAttention",
+    "Product",
     "Sum",
     "Weighted",
 ]

@@ -28,10 +28,11 @@ def fusion(request):
     return FUSIONS[request.param](DIMS, OUT).eval()
 
 
-def test_the_registry_has_every_fusion_of_the_chapter():
+def test_the_registry_has_every_fusion_of_the_chapters():
     assert set(FUSIONS) == {
         *("concat", "mean", "sum", "weighted", "max", "gated", "bilinear", "low_rank_tensor"),
         *("attention", "cross_attention", "bottleneck", "convolution", "late"),
+        *("product", "film"),
     }
 
 
