@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from mmtutor.data import Dataset, load
 from mmtutor.data.dataset import Example
 from mmtutor.data.vqav2 import VQAV2, load_vqav2, ten_of_one_mind
+from mmtutor.evaluation.modality_use import permuted
 from mmtutor.evaluation.vqa import by_group, vqa_accuracy
 from mmtutor.models.hub_vqa import PROMPT, HubVqa, load_vqa
 from mmtutor.recipes.presets import choose
@@ -171,29 +172,6 @@ def blank(example: Example) -> Example:
 
 
 def exchange_pictures(questions: Dataset, seed: int = 0) -> Dataset:
-    """The same questions, each with another one's picture; all about one picture get the same.
-
-    Raises ValueError if there is only one picture.
-    """
-    rows = _rows_of_others(questions.column("image_id"), seed)
+    """The same questions, each with another one's picture and never its own; see `permuted`."""
     key = "image" if "image" in questions.columns else "row"  # the picture, or where it lies
-    values = questions.column(key)
-    moved = values[rows] if isinstance(values, Tensor) else [values[row] for row in rows.tolist()]
-    return questions.with_column(key, moved)
-
-
-def _rows_of_others(image_id: Tensor, seed: int) -> Tensor:
-    """For each of N questions the row (N,) of one about another picture.
-
-    The pictures stand in a random circle, and each is replaced by the next: none keeps its own.
-    """
-    names, number = image_id.unique(return_inverse=True)
-    if len(names) < 2:
-        raise ValueError("there is only one picture, so none to exchange it for")
-    first = torch.full((len(names),), len(number)).scatter_reduce_(
-        0, number, torch.arange(len(number)), "amin"
-    )
-    circle = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
-    following = torch.empty_like(circle)
-    following[circle] = circle.roll(1)
-    return first[following[number]]
+    return permuted(questions, key, seed=seed, groups="image_id")

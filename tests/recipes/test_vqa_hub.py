@@ -102,18 +102,15 @@ def test_accuracy_is_that_of_the_challenge(tiny, colours):
     assert metrics["by_answer_type"]["other"]["estimate"] == pytest.approx(0.6)
 
 
-def test_exchanged_pictures_are_never_one_s_own_and_keep_together(tiny):
+def test_exchanged_pictures_are_never_one_s_own(tiny):
     questions = load_vqav2(tiny.data)
     image = questions.column("image_id")
     for seed in range(5):
-        now = image[exchange_pictures(questions, seed).column("row")]
-        assert (now != image).all()
-        assert len({*zip(image.tolist(), now.tolist(), strict=True)}) == 6  # one for each picture
-        assert len(now.unique()) == 6
-    listed = Dataset({"image": list("abc"), "image_id": torch.tensor([5, 5, 9])})
-    assert exchange_pictures(listed).column("image") == ["c", "c", "a"]
-    with pytest.raises(ValueError, match="only one picture"):
-        exchange_pictures(listed.subset([0, 1]))
+        rows = exchange_pictures(questions, seed).column("row")
+        assert (image[rows] != image).all()
+        assert sorted(rows.tolist()) == sorted(questions.column("row").tolist())
+    listed = Dataset({"image": list("abcd"), "image_id": torch.tensor([5, 5, 9, 9])})
+    assert sorted(exchange_pictures(listed).column("image")[:2]) == ["c", "d"]
 
 
 def test_blank_pictures_keep_their_size(colours):
