@@ -31,17 +31,20 @@ ENDINGS = ("for sale", "as seen", "last one", "free shipping", "")
 WRONG = 0.15  # of the titles name another class: sellers are careless
 
 
-def with_titles(data: Dataset, seed: int = 0, new_words: bool = False) -> Dataset:
+def with_titles(
+    data: Dataset, seed: int = 0, new_words: bool = False, wrong: float = WRONG
+) -> Dataset:
     """`data` with a column `title` (N strings) and, by a transform, its `tokens`.
 
     Args:
         data: has `label` (N,) int64, an index into NAMES.
         new_words: whether half of the names are replaced by synonyms, anew at every reading.
+        wrong: share of the titles that name another class.
     """
     label = data.column("label")
     generator = torch.Generator().manual_seed(seed)
     n = len(label)
-    careless = torch.rand(n, generator=generator) < WRONG
+    careless = torch.rand(n, generator=generator) < wrong
     shift = torch.randint(1, len(NAMES), (n,), generator=generator)
     named = (label + careless * shift) % len(NAMES)
     before, after = (

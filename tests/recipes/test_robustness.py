@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmtutor.data import loader
-from mmtutor.recipes import robustness, shop, speakers
+from mmtutor.recipes import robustness, sellers, shop
 from mmtutor.recipes.robustness import DEFENCES, OBJECTIVES, Config
 
 TINY = replace(Config.preset("tiny"), task="shop", epochs=1)
@@ -103,19 +103,26 @@ def test_what_does_not_exist_is_refused():
         Config.preset("huge")
 
 
-def test_speakers_are_dealt_out_as_asked():
-    data = speakers.captions("train", 1000, 0.2)
-    group = data.column("group")
+def test_a_jumper_is_what_the_seller_calls_so():
+    config = replace(sellers.Config.preset("tiny"), train=1000, share=0.2)
+    data = sellers.titles("train", config)
+    group, label = data.column("group"), data.column("label")
     assert 0.15 < group.double().mean() < 0.25
-    chinese = torch.tensor(["一" in text or "个" in text for text in data.column("text")])
-    assert torch.equal(chinese, group == 1)
-    assert data[0]["tokens"].min() > 1  # every word is known
+    jumper = torch.tensor(["jumper" in title for title in data.column("title")])
+    pullover, dress = sellers.JUMPER["British"], sellers.JUMPER["American"]
+    assert torch.equal(jumper, torch.where(group == 0, label == pullover, label == dress))
+    others = [title for title, own in zip(data.column("title"), jumper, strict=True) if not own]
+    assert {name for title in others for name in shop.NAMES if name in title.split()} == set(
+        shop.NAMES
+    )
+    test = sellers.titles("test", config)
+    assert 0.3 < test.column("group").double().mean() < 0.7
 
 
-@pytest.mark.parametrize("remedy", speakers.REMEDIES)
+@pytest.mark.parametrize("remedy", sellers.REMEDIES)
 def test_every_remedy_runs(remedy):
-    config = replace(speakers.Config.preset("tiny"), remedy=remedy)
-    result = speakers.run(config, progress=False)
-    assert set(result.metrics["by_group"]) == set(speakers.GROUPS)
+    config = replace(sellers.Config.preset("tiny"), remedy=remedy)
+    result = sellers.run(config, progress=False)
+    assert set(result.metrics["by_group"]) == set(sellers.GROUPS)
     with pytest.raises(ValueError, match="unknown remedy 'hope'"):
-        speakers.run(replace(config, remedy="hope"))
+        sellers.run(replace(config, remedy="hope"))
