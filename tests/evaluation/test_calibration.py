@@ -10,7 +10,6 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mmtutor.evaluation.differential import difference, largest_differences, random_case
 from mmtutor.evaluation.calibration import (
     HIGHEST,
     LOWEST,
@@ -23,6 +22,7 @@ from mmtutor.evaluation.calibration import (
     temperature,
     top_label,
 )
+from mmtutor.evaluation.differential import difference, largest_differences, random_case
 
 BINS = (1, 2, 5, 10, 15)
 

@@ -1,0 +1,131 @@
+"""Counting right and wrong: accuracy, precision, recall and F1 with their averages; squared error.
+
+Knows predicted and true classes, or predicted and true numbers. Does not know how they were
+predicted; for scores at every threshold see `roc`. Whatever is computed from a table of confusion
+takes any number of tables at once, (..., C, C): that is what makes resampling fast.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Average = Literal["macro", "micro", "weighted"]
+
+
+class PerClass(NamedTuple):
+    """Each (..., C) float64: precision, recall, F1, and how many examples are of the class."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+    support: Tensor
+
+
+class Averages(NamedTuple):
+    """Each (...) float64, in [0, 1]."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+
+
+class Regression(NamedTuple):
+    """Errors of predicted numbers; `r2` is 1 for a perfect and 0 for a constant prediction."""
+
+    mse: float
+    rmse: float
+    mae: float
+    r2: float
+
+
+def confusion(predicted: Tensor, label: Tensor, classes: int | None = None) -> Tensor:
+    """(C, C) int64: how many examples of class i (row) were called class j (column).
+
+    `predicted` and `label` (N,) int64. Without `classes` the largest number that occurs decides.
+    Raises ValueError for unequal shapes, no examples, and numbers outside [0, classes).
+    """
+    if label.ndim != 1 or len(label) == 0 or predicted.shape != label.shape:
+        raise ValueError(
+            "predicted and label must both be (N,) with N >= 1, "
+            f"got {tuple(predicted.shape)} and {tuple(label.shape)}"
+        )
+    low, high = (int(value) for value in torch.cat([predicted, label]).aminmax())
+    classes = high + 1 if classes is None else classes
+    if low < 0 or high >= classes:
+        raise ValueError(f"classes must lie in [0, {classes}), got {low} to {high}")
+    return (label * classes + predicted).bincount(minlength=classes**2).view(classes, classes)
+
+
+def accuracy(table: Tensor) -> Tensor:
+    """Share of right answers, (...), from tables of confusion (..., C, C)."""
+    table = table.double()
+    return table.diagonal(dim1=-2, dim2=-1).sum(-1) / table.sum((-2, -1))
+
+
+def per_class(table: Tensor) -> PerClass:
+    """Precision, recall and F1 of each class from tables of confusion (..., C, C).
+
+    Precision is 0 for a class that was never predicted, recall 0 for one that never occurs, and F1
+    0 where both are, as in scikit-learn (`zero_division=0`).
+    """
+    table = table.double()
+    right = table.diagonal(dim1=-2, dim2=-1)
+    support, called = table.sum(-1), table.sum(-2)
+    return PerClass(
+        _ratio(right, called), _ratio(right, support), _ratio(2 * right, support + called), support
+    )
+
+
+def averages(table: Tensor, average: Average = "macro") -> Averages:
+    """One precision, recall and F1 for all classes, from tables of confusion (..., C, C).
+
+    "macro" counts classes alike, "weighted" by how many examples are of the class, "micro" counts
+    examples alike, which makes all three equal to the accuracy. Macro leaves out classes that
+    neither occur nor are predicted, as scikit-learn does. Macro F1 is the mean of the F1 of the
+    classes, not the F1 of the means (Opitz and Burst, 2019).
+    """
+    if average == "micro":
+        return Averages(*[accuracy(table)] * 3)
+    if average not in ("macro", "weighted"):
+        raise ValueError(f"average must be 'macro', 'micro' or 'weighted', got {average!r}")
+    found = per_class(table)
+    weights = found.support
+    if average == "macro":
+        weights = (table.sum(-1) + table.sum(-2) > 0).double()
+    total = weights.sum(-1)
+    return Averages(*((value * weights).sum(-1) / total for value in found[:3]))
+
+
+def balanced_accuracy(table: Tensor) -> Tensor:
+    """Mean recall of the classes that occur, (...), from tables of confusion (..., C, C)."""
+    found = per_class(table)
+    return found.recall.sum(-1) / (found.support > 0).sum(-1)
+
+
+def regression(predicted: Tensor, target: Tensor) -> Regression:
+    """Mean squared error, its root, mean absolute error and R^2 of `predicted` and `target` (N,).
+
+    R^2 of a constant target is 1 if it is met exactly and 0 otherwise, as in scikit-learn; of one
+    example it does not exist and is NaN. Raises ValueError for unequal shapes or no examples.
+    """
+    if predicted.ndim != 1 or len(predicted) == 0 or predicted.shape != target.shape:
+        raise ValueError(
+            "predicted and target must both be (N,) with N >= 1, "
+            f"got {tuple(predicted.shape)} and {tuple(target.shape)}"
+        )
+    target = target.detach().double()
+    error = predicted.detach().double() - target
+    squares, spread = (error**2).sum().item(), ((target - target.mean()) ** 2).sum().item()
+    r2 = 1 - squares / spread if spread else float(squares == 0)
+    mse = squares / len(target)
+    return Regression(
+        mse, mse**0.5, error.abs().mean().item(), r2 if len(target) > 1 else torch.nan
+    )
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """part / whole, and 0 where there is nothing."""
+    return part / whole.clamp_min(1)  # counts: a whole below 1 is 0, and so is its part
