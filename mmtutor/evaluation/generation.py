@@ -16,7 +16,7 @@ from mmtutor.evaluation.embedding_scores import (
 )
 from mmtutor.evaluation.generation_text import TOKENIZERS
 from mmtutor.evaluation.ngrams import distinct
-from mmtutor.evaluation.sequences import ErrorRate, Rouge, error_rate, meteor_idea, rouge_l
+from mmtutor.evaluation.sequences import ErrorRate, Scores, error_rate, meteor_idea, rouge_l
 
 __all__ = [
     "TOKENIZERS",
@@ -24,7 +24,7 @@ __all__ = [
     "Bleu",
     "Cider",
     "ErrorRate",
-    "Rouge",
+    "Scores",
     "bert_score",
     "bleu",
     "cider",

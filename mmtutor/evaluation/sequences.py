@@ -19,7 +19,7 @@ from mmtutor.evaluation.ngrams import Corpus, IntArray, corpus
 ENDED, ABSENT = -1, -2  # stand after the end of a candidate and of a reference: never equal
 
 
-class Rouge(NamedTuple):
+class Scores(NamedTuple):
     """Scores in [0, 1].
 
     Attributes:
@@ -49,7 +49,7 @@ def rouge_l(
     tokenizer: str | Cut = "words",
     beta: float = 1.2,
     best: str = "parts",
-) -> Rouge:
+) -> Scores:
     """ROUGE-L: F of the longest common subsequence (Lin 2004, section 3, eqs. 2 to 4).
 
     With L its length, P = L / candidate length, R = L / reference length, F = (1 + beta^2) P R /
@@ -72,7 +72,7 @@ def rouge_l(
         score = _f(_largest(precision, read), _largest(recall, read), beta)
     else:
         score = _largest(_f(precision, recall, beta), read)
-    return Rouge(score.mean().item(), torch.from_numpy(score))
+    return Scores(score.mean().item(), torch.from_numpy(score))
 
 
 def error_rate(
@@ -96,7 +96,7 @@ def meteor_idea(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
     tokenizer: str | Cut = "words",
-) -> Rouge:
+) -> Scores:
     """The idea of METEOR (Banerjee and Lavie 2005) and no more: not comparable to its scores.
 
     Words are matched one to one where they are equal; the real METEOR goes on to stems, synonyms
@@ -112,7 +112,7 @@ def meteor_idea(
     recall = matches / np.maximum(pair.reference_length, 1)
     penalty = 0.5 * (chunks / np.maximum(matches, 1)) ** 3
     score = _largest(_f(precision, recall, beta=3.0) * (1 - penalty), read)
-    return Rouge(score.mean().item(), torch.from_numpy(score))
+    return Scores(score.mean().item(), torch.from_numpy(score))
 
 
 def lcs(candidate: IntArray, reference: IntArray) -> IntArray:

@@ -30,7 +30,7 @@ def verdicts(scores: Mapping[str, Sequence[float]], columns: Sequence[str]) -> F
     axis.imshow(places, cmap="viridis_r", vmin=1, vmax=len(columns), aspect="auto")
     for y, row in enumerate(scores.values()):
         for x, score in enumerate(row):
-            ink = "black" if places[y][x] >= len(columns) - 1 else "white"
+            ink = "black" if places[y][x] <= 2 else "white"
             text = f"{score:.2f}  ({_ordinal(places[y][x])})"
             axis.text(x, y, text, ha="center", va="center", color=ink, fontsize=9)
     axis.set_xticks(range(len(columns)), columns)
@@ -45,14 +45,14 @@ def intervals(found: Mapping[str, Interval], label: str, zero: str = "") -> Figu
     """A point with its interval for each name, under each other; a line at 0 with its meaning."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(6.4, 0.36 * len(found) + 0.9), layout="constrained")
+    figure, axis = plt.subplots(figsize=(6.4, 0.36 * len(found) + 1.1), layout="constrained")
     for y, (estimate, low, high) in enumerate(found.values()):
         axis.plot([low, high], [y, y], color="C0", linewidth=2)
         axis.plot(estimate, y, "o", color="C0")
     axis.axvline(0, color="grey", linewidth=1, linestyle="--")
-    axis.text(0, -0.75, zero, color="grey", fontsize=8, ha="center", va="bottom")
+    axis.text(0, -0.6, f" {zero}", color="grey", fontsize=8)
     axis.set_yticks(range(len(found)), list(found))
-    axis.set_ylim(len(found) - 0.5, -0.8)
+    axis.set_ylim(len(found) - 0.5, -1)
     axis.set_xlabel(label)
     plt.close(figure)
     return figure
