@@ -81,7 +81,6 @@ def run(config: Config, progress: bool = True) -> Result:
         loader(data, config.batch_size, shuffle=True, seed=config.seed),
         epochs=config.epochs,
         lr=config.lr,
-        clip_norm=None,  # it would cut down the very gradients that weights have made large
         precision=config.precision,
         progress=progress,
     )
