@@ -132,8 +132,8 @@ def _weighted(grams: Grams, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _length_penalty(read: Corpus, sigma: float) -> np.ndarray:
-    """(M,): lengths are counted in 2-grams, as the authors' program does."""
-    length = np.maximum(read.sentences.length - 1, 0)
+    """(M,) from lengths in words; the authors' program counts 2-grams, one fewer on both sides."""
+    length = read.sentences.length
     first, last = read.references
     difference = length[:first][read.owner] - length[first:last]
     return np.exp(-(difference**2) / (2 * sigma**2))
