@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mmtutor.notebook.plots import _bytes
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -46,7 +44,7 @@ def picture_rows(
             axis.set_yticks([])
             axis.set_frame_on(False)
         for axis, picture in zip(line, pictures, strict=False):
-            axis.imshow(_bytes(picture))
+            axis.imshow(_pixels(picture))
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     for axis, title in zip(axes[0], columns, strict=False):
         axis.set_title(title, fontsize=8)
@@ -144,3 +142,9 @@ def under_shift(
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(figure)
     return figure
+
+
+def _pixels(picture: Tensor):
+    """(3, H, W), uint8 or float in [0, 1] -> what Matplotlib draws: NumPy (H, W, 3)."""
+    whole = picture if picture.dtype == torch.uint8 else (picture.clamp(0, 1) * 255).round().byte()
+    return whole.permute(1, 2, 0).numpy()

@@ -61,7 +61,7 @@ class Config:
     test: int = 500
     wrong: float = 0.0
     radius: float = 8 / 255
-    steps: int = 3
+    steps: int = 2
     split: str = "test"
     dim: int = 32
     width: int = 16
