@@ -10,14 +10,14 @@ An attack gives a batch, so an attacked loader is `(attack(model, batch) for bat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
+from mmtutor.models.modes import evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, C), label (B,) -> (B,)
 NORMS = ("linf", "l2")
@@ -177,18 +177,6 @@ def uphill(gradient: Tensor, norm: str) -> Tensor:
 def margins(model: nn.Module, batch: Batch) -> Tensor:
     """`margin` (B,) of each example."""
     return margin(model(batch).logits, batch["label"])
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every submodule is in the mode it came in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def on_device_of(model: nn.Module, batch: Batch) -> Batch:

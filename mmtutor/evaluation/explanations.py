@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
 from mmtutor.explain.games import filler
 from mmtutor.explain.randomise import randomised
-from mmtutor.explain.targets import Batch, Probability, Target, evaluating, scores
+from mmtutor.explain.targets import Batch, Probability, Target, scores
+from mmtutor.models.modes import evaluating
 
 Method = Callable[[nn.Module, Batch, Target], Tensor]
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.attacks import (
     cross_entropy,
-    evaluating,
     fgsm,
     input_gradient,
     margin,
@@ -26,6 +25,7 @@ from mmtutor.evaluation.attacks import (
     pgd,
     random_noise,
 )
+from mmtutor.models.modes import evaluating
 
 
 class Check(NamedTuple):

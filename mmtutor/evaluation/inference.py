@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmtutor.models.modes import evaluating
+
 Batch = dict[str, Tensor]
 
 
@@ -21,16 +23,13 @@ def outputs(model: nn.Module, loader: Iterable[Batch]) -> Iterator[tuple[Batch, 
     in. Raises ValueError if the loader gives no batch.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    training, empty = model.training, True
-    model.eval()
-    try:
+    empty = True
+    with evaluating(model):
         for batch in loader:
             empty = False
             batch = {key: value.to(device) for key, value in batch.items()}
             with torch.no_grad():
                 output = model(batch)
             yield batch, output
-    finally:
-        model.train(training)
     if empty:
         raise ValueError("the loader gave no batch, so there is nothing to evaluate")

@@ -15,11 +15,11 @@ from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
 from mmtutor.evaluation.attacks import (
     cross_entropy,
-    evaluating,
     keep_worse,
     margins,
     on_device_of,
 )
+from mmtutor.models.modes import evaluating
 
 
 def substitutes(tokenizer: WordTokenizer, table: Mapping[str, Sequence[str]]) -> Tensor:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from mmtutor.encoders.transformer import MultiHeadAttention
 from mmtutor.explain.features import as_grid, enlarge
-from mmtutor.explain.targets import Batch, encoder_of, evaluating
+from mmtutor.explain.targets import Batch, encoder_of
 from mmtutor.fusion.attention import CrossAttention, MultiHeadCrossAttention
+from mmtutor.models.modes import evaluating
 
 LAYERS = (MultiHeadAttention, MultiHeadCrossAttention)
 

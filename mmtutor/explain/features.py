@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.explain.targets import Batch, Target, encoder_of, evaluating, scores
+from mmtutor.explain.targets import Batch, Target, encoder_of, scores
+from mmtutor.models.modes import evaluating
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def activations(model: nn.Module, batch: Batch, layers: Mapping[str, nn.Module])
 
 
 def grad_cam(
-    model: nn.Module, batch: Batch, target: Target, layer: nn.Module | None = None
+    model: nn.Module, batch: Batch, target: Target, layer: nn.Module | str | None = None
 ) -> Tensor:
     """Which places of a layer's map speak for the score: (B, H, W), at least 0.
 
@@ -56,13 +57,14 @@ def grad_cam(
     to the picture bilinearly (Selvaraju et al. 2017, eq. 1 and 2).
 
     Args:
-        layer: gives (B, C, h, w), or `Encoded` tokens (B, N, D) on a grid; by default the encoder
-            of pictures.
+        layer: gives (B, C, h, w), or `Encoded` tokens (B, N, D) on a grid; itself, or its name in
+            the model, which a copy of the model has too; by default the encoder of pictures.
 
     Raises:
         ValueError: the layer was not called, or its tokens do not form a grid.
     """
     layer = encoder_of(model, "image") if layer is None else layer
+    layer = model.get_submodule(layer) if isinstance(layer, str) else layer
     with evaluating(model), recording({"layer": layer}) as kept, torch.enable_grad():
         picture = batch["image"].detach().requires_grad_()  # or frozen layers would give no slope
         score = scores(model, {**batch, "image": picture}, target)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import require
-from mmtutor.explain.targets import Batch, Target, evaluating, repeat, scores
+from mmtutor.explain.targets import Batch, Target, repeat, scores
+from mmtutor.models.modes import evaluating
 
 ROWS = 512  # examples that go through the model at once
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.explain.games import Game, filler
-from mmtutor.explain.targets import Batch, Target, evaluating, scores
+from mmtutor.explain.targets import Batch, Target, scores
+from mmtutor.models.modes import evaluating
 
 
 def occlusion(

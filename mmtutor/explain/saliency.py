@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mmtutor.explain.targets import Batch, Target, continuous, evaluating, slope
+from mmtutor.explain.targets import Batch, Target, continuous, slope
+from mmtutor.models.modes import evaluating
 
 
 def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "image") -> Tensor:

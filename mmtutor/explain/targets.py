@@ -6,8 +6,7 @@ Knows no method of explanation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -73,18 +72,6 @@ def encoder_of(model: nn.Module, modality: str) -> nn.Module:
             return part
     known = ", ".join(sorted({part.modality for part in found})) or "none"
     raise ValueError(f"the model has no encoder of {modality!r}; it has {known}")
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """`model` in evaluation mode, then every part of it as it was."""
-    before = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in before:
-            part.training = mode
 
 
 def continuous(
