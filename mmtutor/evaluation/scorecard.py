@@ -10,13 +10,17 @@ so that their differences are paired.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmtutor.data.cache import atomic_file
 from mmtutor.evaluation.intervals import Interval
 
 RESAMPLES = 1_000
@@ -82,9 +86,14 @@ def measure(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Measure:
-    """A measure of n examples, from a function of their weights (R, n)."""
+    """A measure of n examples, from a function of their weights (R, n).
+
+    The interval is that of the percentiles, widened where it would not hold the estimate: a gap
+    between groups, which is never below zero, is larger in resamples than in the sample.
+    """
     found = statistic(torch.cat([torch.ones(1, n, dtype=torch.float64), drawn(n, resamples, seed)]))
-    interval = Interval(found[0].item(), *found[1:].nanquantile(TAILS).tolist())
+    estimate, (low, high) = found[0].item(), found[1:].nanquantile(TAILS).tolist()
+    interval = Interval(estimate, min(low, estimate), max(high, estimate))
     return Measure(interval, better, "share", found[1:])
 
 
@@ -134,5 +143,36 @@ def last(cards: Sequence[Scorecard], standard: str, name: str) -> str | None:
     return worst[0] if worst else None
 
 
+def write(cards: Sequence[Scorecard], path: str | Path) -> None:
+    """One JSON file with all cards, written whole or not at all; what is not a number is null."""
+    record = {"cards": [card.to_dict() for card in cards]}
+    with atomic_file(Path(path)) as file:
+        file.write(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read(path: str | Path) -> list[Scorecard]:
+    """The cards that `write` wrote, without their draws. Raises ValueError for another file."""
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    if "cards" not in record:
+        raise ValueError(f"{path} has no entry 'cards': it is no file of scorecards")
+    return [
+        Scorecard(
+            card["model"],
+            {
+                standard: {name: _measure(cell) for name, cell in measures.items()}
+                for standard, measures in card["standards"].items()
+            },
+        )
+        for card in record["cards"]
+    ]
+
+
 def _plain(cell: Measure) -> dict[str, Any]:
-    return cell.interval._asdict() | {"better": cell.better, "unit": cell.unit}
+    bounds = {k: v if math.isfinite(v) else None for k, v in cell.interval._asdict().items()}
+    return bounds | {"better": cell.better, "unit": cell.unit}
+
+
+def _measure(cell: dict[str, Any]) -> Measure:
+    bounds = (cell[name] for name in Interval._fields)
+    interval = Interval(*(math.nan if bound is None else bound for bound in bounds))
+    return Measure(interval, cell["better"], cell["unit"])
