@@ -156,7 +156,8 @@ def sanity_check(
     target: Target,
     seeds: Sequence[int] = (0, 1, 2),
     threshold: float = 0.5,
-    absolute: bool = True,
+    absolute: bool = False,
+    only: str = "",
 ) -> SanityCheck:
     """Does the explanation change when the model forgets all it has learned?
 
@@ -167,10 +168,13 @@ def sanity_check(
         method: `(model, batch, target) -> maps` (B, H, W) or (B, L).
         seeds: one randomised network each.
         threshold: the similarity that is still taken for "changed".
-        absolute: compare sizes only, as for maps whose sign is not shown.
+        absolute: compare sizes only. A map that multiplies by the input keeps its size where the
+            picture is flat, whatever the weights, and then fails.
+        only: the part of the model that forgets, by name; "head" asks least, for all maps of what
+            was answered should change with it.
     """
     maps = method(model, batch, target)
-    others = [method(randomised(model, seed), batch, target) for seed in seeds]
+    others = [method(randomised(model, seed, only), batch, target) for seed in seeds]
     if absolute:
         maps, others = maps.abs(), [other.abs() for other in others]
     per_example = torch.stack([rank_correlation(maps, other) for other in others]).mean(dim=0)

@@ -14,18 +14,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.explain.targets import Batch, Target, encoder_of, scores
+from mmtutor.explain.targets import Batch, Target, encoder_of, scores, slope_by
 from mmtutor.models.modes import evaluating
 
 
 @contextmanager
 def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Any]]]:
-    """Within the block, keep every output of each layer, in the order of the calls, by name."""
+    """Within the block, keep every output of each layer, in the order of the calls, by name.
+
+    What goes on through the model is a copy, for the next layer may work in place.
+    """
     kept: dict[str, list[Any]] = {name: [] for name in layers}
 
     def keep(name: str):
-        def hook(module: nn.Module, inputs: tuple, output: Any) -> None:
+        def hook(module: nn.Module, inputs: tuple, output: Any) -> Any:
             kept[name].append(output)
+            return output.clone() if isinstance(output, Tensor) else output
 
         return hook
 
@@ -70,7 +74,7 @@ def grad_cam(
         score = scores(model, {**batch, "image": picture}, target)
         output = _last("layer", kept["layer"])
         tokens = getattr(output, "tokens", output)
-        (slope,) = torch.autograd.grad(score.sum(), tokens)
+        slope = slope_by(score, tokens)
     size = batch["image"].shape[-2:]
     maps, slope = as_grid(tokens.detach(), size), as_grid(slope, size)
     cam = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()

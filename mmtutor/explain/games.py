@@ -137,6 +137,7 @@ def _game(
     real = _real(batch, patches, seats)
 
     def play(present: Tensor) -> Tensor:
+        present = present.to(next(iter(batch.values())).device)
         times = len(present) // len(real)
         many = {name: value.repeat(times, *[1] * (value.ndim - 1)) for name, value in batch.items()}
         if patches:

@@ -14,6 +14,8 @@ from mmtutor.explain.games import Game, filler
 from mmtutor.explain.targets import Batch, Target, scores
 from mmtutor.models.modes import evaluating
 
+ROUNDING = 1e-20  # share of the score's square that is not taken for a change of it
+
 
 def occlusion(
     model: nn.Module,
@@ -66,7 +68,7 @@ class Lime(NamedTuple):
         weights: (B, n) what each player adds; 0 for padding.
         intercept: (B,) the linear model's score of nothing.
         fidelity: (B,) the weighted share of the score's variance that the linear model explains;
-            at most 1. Weights of a poor fit explain nothing.
+            at most 1. Weights of a poor fit explain nothing. NaN where the score never changes.
     """
 
     weights: Tensor
@@ -102,7 +104,8 @@ def lime(
     fitted = _ridge(x, value, weight, ridge)
     residual = value - fitted[0] - x @ fitted[1:]
     centred = value - (weight @ value) / weight.sum()
-    spread = (weight @ centred**2).clamp(min=torch.finfo(value.dtype).tiny)
+    spread = weight @ centred**2
+    spread = spread.masked_fill(spread <= ROUNDING * (weight @ value**2), torch.nan)
     weights = fitted[1:].T.masked_fill(~played.real.cpu(), 0)
     return Lime(weights.float(), fitted[0].float(), (1 - weight @ residual**2 / spread).float())
 

@@ -12,17 +12,20 @@ import torch
 from torch import nn
 
 
-def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy of `model` with every weight drawn anew (Adebayo et al. 2018, section 3).
+def randomised(model: nn.Module, seed: int = 0, only: str = "") -> nn.Module:
+    """A copy of `model` with its weights drawn anew (Adebayo et al. 2018, section 3).
 
     Layers are drawn as PyTorch draws them, statistics of normalisations forgotten too; parameters
     that belong to no such layer have their entries shuffled. The model itself is not touched, nor
     is the global state of random numbers.
+
+    Args:
+        only: the name of a part of the model, such as "head"; the rest then stays as it is.
     """
     copied = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        for part in copied.modules():
+        for part in copied.get_submodule(only).modules():
             redraw(part)
     return copied
 
@@ -36,7 +39,7 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
     copied = copy.deepcopy(model)
     names = [name for name, part in copied.named_modules() if _own(part)]
     for number, name in enumerate(reversed(names)):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(seed + number)
             redraw(copied.get_submodule(name))
         yield name, copy.deepcopy(copied)
@@ -56,5 +59,6 @@ def redraw(part: nn.Module) -> None:
 
 
 def _own(part: nn.Module) -> bool:
-    """Whether `part` has parameters that belong to no child of it."""
-    return next(part.parameters(recurse=False), None) is not None
+    """Whether `part` has learned something that belongs to no child of it."""
+    counted = getattr(part, "running_mean", None) is not None
+    return counted or next(part.parameters(recurse=False), None) is not None

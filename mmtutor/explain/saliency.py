@@ -56,12 +56,13 @@ def smooth_grad(
 
     Args:
         samples: how many noisy copies.
-        noise: standard deviation of the noise, as a share of the input's own range.
+        noise: standard deviation of the noise, as a share of the range of each example's input.
     """
     generator = torch.Generator().manual_seed(seed)
     with evaluating(model):
         x, score = continuous(model, batch, target, modality)
-        spread = noise * (x.amax() - x.amin())
+        places = tuple(range(1, x.ndim))
+        spread = noise * (x.amax(places, keepdim=True) - x.amin(places, keepdim=True))
         total = torch.zeros_like(x)
         for _ in range(samples):
             step = torch.randn(x.shape, generator=generator).to(x)
@@ -133,11 +134,14 @@ def _sum(x: Tensor, modality: str, batch: Batch) -> Tensor:
 
 
 def _reduce(x: Tensor, modality: str, batch: Batch, words: Callable, pixels: Callable) -> Tensor:
-    """(B, L, D) -> (B, L) by `words`, with 0 at padding; (B, 3, H, W) -> (B, H, W) by `pixels`."""
-    if x.ndim == 3:
-        mask = batch.get(f"{modality}_mask")
-        out = words(x, -1)
-        return out if mask is None else out.masked_fill(~mask, 0)
+    """(B, 3, H, W) -> (B, H, W) by `pixels`; words (B, L, D), or a sound (B, T), by `words`.
+
+    Padding gets 0. Raises ValueError for another shape, such as that of a video.
+    """
     if x.ndim == 4:
         return pixels(x, 1)
-    return x
+    if x.ndim not in (2, 3):
+        raise ValueError(f"{modality!r} of shape {tuple(x.shape)} has no map: expected 2 to 4 axes")
+    mask = batch.get(f"{modality}_mask")
+    out = words(x if x.ndim == 3 else x.unsqueeze(-1), -1)
+    return out if mask is None else out.masked_fill(~mask, 0)

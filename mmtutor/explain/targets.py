@@ -107,8 +107,18 @@ def _embedding(model: nn.Module, modality: str) -> nn.Embedding:
 
 
 def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Gradient of the scores by x, of the shape of x; examples do not meet in evaluation mode."""
+    """Gradient of the scores by x, of the shape of x; examples do not meet in evaluation mode.
+
+    Zeros where the score does not depend on x: a model may be blind.
+    """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(score(x).sum(), x)
+        return slope_by(score(x), x)
+
+
+def slope_by(score: Tensor, x: Tensor) -> Tensor:
+    """Gradient of the sum of scores (B,) by a tensor that they were computed from, or not."""
+    if not score.requires_grad:  # no way leads from x, or from any weight, to the score
+        return torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(score.sum(), x, allow_unused=True, materialize_grads=True)
     return gradient

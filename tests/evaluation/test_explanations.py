@@ -15,7 +15,7 @@ from mmtutor.evaluation.explanations import (
     rank_correlation,
     sanity_check,
 )
-from mmtutor.explain import gradient
+from mmtutor.explain import gradient, randomised
 from mmtutor.models.classifier import ClassifierOutput
 
 
@@ -128,10 +128,18 @@ def test_the_sanity_check_tells_maps_of_the_model_from_maps_of_the_picture():
     assert not about_picture.passes
     assert about_picture.similarity.estimate == pytest.approx(1)
     assert about_picture.per_example.shape == (6,)
-    flipped = sanity_check(
-        lambda m, b, t: edge_maps(b["image"]) * m.head.weight.mean().sign(), model, batch, target
-    )
-    assert not flipped.passes  # sizes alone count, unless one says otherwise
+
+    def signed(model, batch, target):
+        return edge_maps(batch["image"]) * model.head.weight[0, 0].sign()
+
+    seeds = [
+        s for s in range(9) if randomised(model, s).head.weight[0, 0] * model.head.weight[0, 0] < 0
+    ]
+    assert sanity_check(signed, model, batch, target, seeds).passes
+    assert not sanity_check(signed, model, batch, target, seeds, absolute=True).passes
+    model.unused = nn.Linear(2, 2)
+    kept = sanity_check(gradient, model, batch, target, only="unused")
+    assert kept.similarity.estimate == pytest.approx(1)
 
 
 def test_errors_name_what_is_wrong():

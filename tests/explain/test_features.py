@@ -21,6 +21,8 @@ def test_equal_to_captum(model, batch, target):
     theirs = their.attribute(batch["image"], target, relu_attributions=True)
     theirs = nn.functional.interpolate(theirs, (32, 32), mode="bilinear")[:, 0].detach()
     torch.testing.assert_close(grad_cam(model, batch, target, layer), theirs)
+    named = grad_cam(model, batch, target, "encoders.image.stages.2")
+    assert named.equal(grad_cam(model, batch, target, layer))
 
 
 def test_of_a_mean_pooled_linear_head_it_is_the_class_map():
