@@ -102,6 +102,18 @@ def test_with_more_classes_one_greedy_flip_is_still_the_worst(model, batch, toke
     assert (margins(model, flipped) >= margins(model, batch)).all()
 
 
+def test_the_old_word_counts_as_well_as_the_new_one():
+    # logits of class 1: words 2, 3 have 5 and 0, their substitutes 4, 5 have 6 and 4
+    vectors = torch.zeros(6, 2)
+    vectors[2:, 1] = torch.tensor([5.0, 0.0, 6.0, 4.0])
+    model = Words(vectors).eval()
+    tokens = torch.tensor([[2, 3]])
+    batch = {"tokens": tokens, "tokens_mask": tokens > 0, "label": torch.tensor([0])}
+    candidates = torch.tensor([[0], [0], [4], [5], [0], [0]])
+    flipped = hotflip(model, batch, candidates, model.embedding)
+    assert flipped["tokens"].tolist() == [[2, 5]]  # 4 gained there, 1 here
+
+
 def test_padding_and_words_without_substitute_stay(model, batch, tokenizer):
     candidates = torch.full((tokenizer.size, 1), 3)  # everything may become word 3 …
     candidates[tokenizer.encode("red")] = 0  # … but red
