@@ -10,6 +10,7 @@ from mmtutor.evaluation.roc import auroc
 
 def comparisons(examples: int = 1_000_000):
     """Two rows: a thousand distinct scores, and a hundred thousand."""
+    import sklearn
     from sklearn.metrics import roc_auc_score
 
     generator = torch.Generator().manual_seed(0)
@@ -21,7 +22,7 @@ def comparisons(examples: int = 1_000_000):
         given = score.numpy()
         yield Comparison(
             f"AUROC of {examples:,} scores, {len(score.unique()):,} of them distinct",
-            "scikit-learn roc_auc_score",
+            f"scikit-learn {sklearn.__version__} roc_auc_score",
             lambda score=score: auroc(score, positive),
             lambda given=given: roc_auc_score(truth, given),
             _same,

@@ -11,6 +11,7 @@ from mmtutor.evaluation.intervals import Interval, bootstrap_interval
 def comparisons(examples: int = 1_000, resamples: int = 10_000):
     """One row; both ways draw examples with replacement and take percentiles."""
     import numpy as np
+    import scipy
     from scipy.stats import bootstrap
 
     right = torch.rand(examples, generator=torch.Generator().manual_seed(0)) < 0.8
@@ -24,7 +25,7 @@ def comparisons(examples: int = 1_000, resamples: int = 10_000):
 
     what = f"95 % interval of a mean of {examples:,}, {resamples:,} resamples"
     ours = lambda: bootstrap_interval(values, resamples=resamples)  # noqa: E731
-    yield Comparison(what, "scipy.stats.bootstrap, percentile", ours, with_scipy, _close)
+    yield Comparison(what, f"scipy {scipy.__version__} stats.bootstrap", ours, with_scipy, _close)
 
 
 def _close(ours: Interval, theirs: Interval) -> None:

