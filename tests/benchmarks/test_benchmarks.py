@@ -9,6 +9,8 @@ import pytest
 from torch import nn
 
 from benchmarks import (
+    auroc,
+    bootstrap,
     encoders,
     fit_overhead,
     generation,
@@ -23,6 +25,8 @@ from benchmarks.harness import Comparison, measure, record, with_peak_memory
 from mmtutor.evaluation import efficiency
 
 SMALL = {
+    "auroc": lambda: auroc.comparisons(500),
+    "bootstrap": bootstrap.comparisons,
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
