@@ -116,7 +116,7 @@ def consistency(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
 
 def efficiency(model: nn.Module, exam: Exam) -> Measures:
     """Size, operations, time and memory of a prediction, and its energy where that can be read."""
-    batch = on_device_of(model, collate([exam.data[i] for i in range(64)]))
+    batch = on_device_of(model, collate([exam.data[i % len(exam.data)] for i in range(64)]))
     batch = {key: value for key, value in batch.items() if key.split("_mask")[0] in exam.modalities}
     found = cost(model, batch)
     measures = {
