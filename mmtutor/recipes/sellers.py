@@ -43,7 +43,7 @@ class Config:
 
     share: float = 0.05
     remedy: str = "none"
-    train: int = 1_300
+    train: int = 1_500
     test: int = 2_000
     split: str = "test"
     dim: int = 32
