@@ -1,0 +1,88 @@
+"""One figure for several scorecards, and a table of ranks.
+
+Knows finished cards; measures nothing. There is no total, because there is none. Matplotlib is
+imported where it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmtutor.evaluation.scorecard import Measure, Scorecard, last, ranks
+from mmtutor.notebook.setup import COLOURS
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ARROWS = {"high": "→ better", "low": "better ←"}
+COLUMNS = 4
+
+
+def scorecard_figure(cards: Sequence[Scorecard], columns: int = COLUMNS) -> Figure:
+    """Every measure in a panel of its own: a dot for each model on its 95 % interval.
+
+    An arrow says which way is better; scales are the measure's own. Panels stand in the order of
+    the standards, each under the name of its standard.
+
+    Args:
+        cards: of models that sat the same exam.
+        columns: panels in a row.
+    """
+    import matplotlib.pyplot as plt
+
+    places = _places(cards[0])
+    rows = -(-len(places) // columns)
+    height = 0.75 + 0.17 * len(cards)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(8.6, rows * height), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(places) :]:
+        axis.axis("off")
+    for number, (axis, place) in enumerate(zip(axes.flat, places, strict=False)):
+        _panel(axis, cards, *place, named=number % columns == 0)
+    plt.close(figure)
+    return figure
+
+
+def rank_table(cards: Sequence[Scorecard]) -> Markdown:
+    """The rank of each model by each measure; the model that is surely last is marked ▼."""
+    from mmtutor.notebook.tables import table
+
+    rows = []
+    for standard, name in _places(cards[0]):
+        found, worst = ranks(cards, standard, name), last(cards, standard, name)
+        cells = [f"{found[c.model]}{' ▼' if c.model == worst else ''}" for c in cards]
+        rows.append([standard, name, *cells])
+    return table(rows, ["standard", "measure", *(card.model for card in cards)])
+
+
+def _places(card: Scorecard) -> list[tuple[str, str]]:
+    return [(standard, name) for standard, cells in card.measures.items() for name in cells]
+
+
+def _panel(axis: Axes, cards: Sequence[Scorecard], standard: str, name: str, named: bool) -> None:
+    cells = [card[standard, name] for card in cards]
+    for row, cell in enumerate(cells):
+        _dot(axis, row, cell)
+    names = [card.model for card in cards] if named else []
+    axis.set_yticks(range(len(cards)), names or [""] * len(cards), fontsize=7)
+    axis.set_ylim(len(cards) - 0.4, -0.6)
+    axis.tick_params(axis="x", labelsize=6.5)
+    values = [x for c in cells for x in c.interval if math.isfinite(x)]
+    if cells[0].unit != "share" and values and min(values) > 0:
+        axis.set_xscale("log")
+        axis.minorticks_off()
+    unit = "" if cells[0].unit == "share" else f" [{cells[0].unit}]"
+    axis.set_title(f"{standard}\n{name}{unit}", fontsize=7.5, loc="left")
+    axis.set_xlabel(ARROWS[cells[0].better], fontsize=6.5, labelpad=1)
+
+
+def _dot(axis: Axes, row: int, cell: Measure) -> None:
+    estimate, low, high = cell.interval
+    colour = COLOURS[row % len(COLOURS)]
+    axis.plot([low, high], [row, row], color=colour, lw=3, alpha=0.35, solid_capstyle="butt")
+    axis.plot([estimate], [row], "o", color=colour, ms=4)

@@ -1,0 +1,49 @@
+"""The figure of scorecards: a panel for each measure, a dot for each model, and no total."""
+
+import math
+
+import pytest
+
+from mmtutor.evaluation import Interval
+from mmtutor.evaluation.scorecard import Measure, Scorecard, exact
+from mmtutor.notebook.scorecard_plots import rank_table, scorecard_figure
+
+
+def card(name, right, size):
+    share = Measure(Interval(right, right - 0.05, right + 0.05), "high", "share")
+    cells = {"accuracy": {"accuracy": share}, "efficiency": {"size": exact(size, "low", "numbers")}}
+    return Scorecard(name, cells)
+
+
+CARDS = [card("a", 0.9, 1e6), card("b", 0.5, 10.0), card("c", 0.52, 100.0)]
+
+
+def test_a_panel_for_each_measure_and_a_dot_for_each_model():
+    figure = scorecard_figure(CARDS, columns=3)
+    shown = [axis for axis in figure.axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in shown] == [
+        "accuracy\naccuracy",
+        "efficiency\nsize [numbers]",
+    ]
+    assert [tick.get_text() for tick in shown[0].get_yticklabels()] == ["a", "b", "c"]
+    dots = [line for line in shown[0].lines if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in dots] == [0.9, 0.5, 0.52]
+    bars = [line for line in shown[0].lines if line.get_marker() != "o"]
+    assert list(bars[0].get_xdata()) == pytest.approx([0.85, 0.95])
+    assert "better" in shown[0].get_xlabel()
+    assert shown[0].get_xlabel() != shown[1].get_xlabel()
+    assert shown[1].get_xscale() == "log"
+    figure.canvas.draw()
+
+
+def test_what_is_not_a_number_leaves_its_place_empty():
+    never = Measure(Interval(*[math.nan] * 3), "high", "share")
+    figure = scorecard_figure([Scorecard("a", {"robustness": {"kept": never}})])
+    figure.canvas.draw()
+
+
+def test_ranks_and_who_is_last():
+    lines = rank_table(CARDS).data.splitlines()
+    assert lines[0] == "| standard | measure | a | b | c |"
+    assert lines[2] == "| accuracy | accuracy | 1 | 2 | 2 |"  # b and c cannot be told apart
+    assert lines[3] == "| efficiency | size | 3 ▼ | 1 | 2 |"
