@@ -96,7 +96,7 @@ def ten_of_one_mind(dataset: Dataset) -> Dataset:
 
 
 def _part(source: str | Path, split: str, limit: int | None) -> datasets.Dataset:
-    """One split; from the hub only as much as is needed, but all of it if it is cached."""
+    """One split; from the hub only as much as is needed."""
     import datasets
     from huggingface_hub import constants
 

@@ -170,7 +170,10 @@ def uphill(gradient: Tensor, norm: str) -> Tensor:
     """The step of length 1 in `norm` along which a linear loss rises most; zeros stay zeros."""
     if norm == "linf":
         return gradient.sign()
-    return gradient / _lengths(gradient).clamp(min=1e-30)
+    wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+    # a sure model's gradient is so small that its square is 0: bring it to size first
+    wide = wide / wide.abs().amax(tuple(range(1, wide.ndim)), keepdim=True).clamp(min=1e-38)
+    return (wide / _lengths(wide).clamp(min=1e-30)).to(gradient.dtype)
 
 
 @torch.no_grad()
@@ -197,7 +200,7 @@ def keep_worse(
     """The better attack of x and `best`, example by example, with its margin (B,)."""
     new = margins(model, {**batch, key: x}) if new is None else new
     better = (new > height).view(-1, *[1] * (x.ndim - 1))
-    return torch.where(better, x, best), torch.maximum(new, height)
+    return torch.where(better, x, best), torch.where(new > height, new, height)
 
 
 def _into(

@@ -184,7 +184,9 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 
     def slope(inverse: Tensor) -> Tensor:
         """Derivative of the loss by 1 / T: the mean logit expected, less the right one's."""
-        return ((inverse * logits).softmax(1) * logits).sum(1).mean() - right
+        probability = (inverse * logits).softmax(1)
+        # a class that is ruled out, with logit -inf and probability 0, adds nothing
+        return (probability * logits.masked_fill(probability == 0, 0)).sum(1).mean() - right
 
     low, high = torch.tensor([1 / HIGHEST, 1 / LOWEST], dtype=torch.float64).log()
     if slope(low.exp()) >= 0:

@@ -78,11 +78,10 @@ def bert_score(
     Raises:
         ValueError: a sentence without a token, or a candidate without a reference.
     """
-    owner = torch.arange(len(candidate.mask)) if owner is None else owner
-    candidates = len(candidate.mask)
-    if not torch.equal(owner.unique(), torch.arange(candidates)) or len(owner) != len(
-        reference.mask
-    ):
+    candidates, device = len(candidate.mask), candidate.mask.device
+    every = torch.arange(candidates, device=device)
+    owner = every if owner is None else owner.to(device)
+    if not torch.equal(owner.unique(), every) or len(owner) != len(reference.mask):
         raise ValueError(f"{len(reference.mask)} references must cover {candidates} candidates")
     if not (candidate.mask.any(1).all() and reference.mask.any(1).all()):
         raise ValueError("a sentence has no token: nothing can be matched")
@@ -104,7 +103,7 @@ def idf(ids: Tensor, mask: Tensor, references: Tensor, references_mask: Tensor) 
     with the smoothing of their program.
     """
     size = int(max(ids.max(), references.max())) + 1
-    row = torch.arange(len(references)).unsqueeze(1).expand_as(references)
+    row = torch.arange(len(references), device=references.device).unsqueeze(1).expand_as(references)
     pairs = (row * size + references)[references_mask].unique()
     having = torch.bincount(pairs % size, minlength=size)
     weight = ((len(references) + 1) / (having.double() + 1)).log()
@@ -126,9 +125,9 @@ def _best(values: Tensor, owner: Tensor, candidates: int) -> Tensor:
 
 
 def _harmonic(one: Tensor, other: Tensor) -> Tensor:
-    """2 a b / (a + b), and 0 where the sum is 0."""
-    total = one + other
-    return torch.where(total != 0, 2 * one * other / total.where(total != 0, 1), 0)
+    """2 a b / (a + b), and 0 where the signs differ: it would be no mean of the two."""
+    sound = one * other > 0
+    return torch.where(sound, 2 * one * other / (one + other).where(sound, 1), 0)
 
 
 def _check_same(image: Tensor, text: Tensor) -> None:

@@ -43,7 +43,8 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
 
     Source: Bradley and Terry (1952), Biometrika 39.
 
-    Raises ValueError for a matrix that is not square, negative or not finite.
+    Raises ValueError for a matrix that is not square, negative or not finite, a negative prior, and
+    without a prior if there is no maximum: some models never beat the others, or never met them.
     """
     wins = wins.double()
     if wins.ndim < 2 or wins.shape[-1] != wins.shape[-2]:
@@ -51,6 +52,8 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     if not wins.isfinite().all() or (wins < 0).any():
         raise ValueError("wins must be finite and not negative")
     models = wins.shape[-1]
+    if prior < 0 or (prior == 0 and not _connected(wins).all()):
+        raise ValueError(f"prior is {prior}: without one, each model must beat each by some way")
     wins = wins * (1 - torch.eye(models, dtype=wins.dtype))
     met = wins + wins.transpose(-1, -2)  # how often two models were compared
     s = torch.zeros(wins.shape[:-1], dtype=torch.float64)
@@ -77,6 +80,8 @@ def strengths(
     Raises ValueError for an empty or inconsistent set of judgements.
     """
     wins = wins_by_rater(judged, models)  # [R, M, M]
+    if len(wins) < 2:
+        raise ValueError("one rater says nothing of how raters differ: expected at least two")
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(len(wins), (resamples, len(wins)), generator=generator)
     times = torch.zeros(resamples, len(wins), dtype=torch.float64)
@@ -86,6 +91,15 @@ def strengths(
     low, high = resampled.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
     found = bradley_terry(wins.sum(0))
     return [Interval(*row) for row in torch.stack([found, low, high], dim=1).tolist()]
+
+
+def _connected(wins: Tensor) -> Tensor:
+    """(...) bool: whether a chain of wins leads from every model to every other."""
+    models = wins.shape[-1]
+    reached = (wins > 0).double() + torch.eye(models, dtype=torch.float64)
+    for _ in range(models.bit_length()):  # each round doubles the length of the chains
+        reached = (reached @ reached).clamp(max=1)
+    return (reached > 0).flatten(-2).all(-1)
 
 
 def wins_by_rater(judged: Preferences, models: int) -> Tensor:

@@ -168,9 +168,11 @@ def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor)
     fewer than two models, unequal numbers, or models that are all equally good.
     """
     x, y = (torch.as_tensor(v, dtype=torch.float64) for v in (accuracy, shifted))
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2 or x.max() == x.min():
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError(f"need two models of different accuracy, got {x.tolist()}, {y.tolist()}")
     x, y = _log_odds(x), _log_odds(y)
+    if x.max() == x.min():
+        raise ValueError(f"need two models of different accuracy, got {accuracy}")
     slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
     return Trend(slope.item(), (y.mean() - slope * x.mean()).item())
 

@@ -58,12 +58,16 @@ def vqa_accuracy(
 
     Raises:
         ValueError: no question, a question without annotators, or lengths that differ.
+        TypeError: a question's answers are one string.
 
     Source: Antol et al. 2015, and `vqaEval.py` of the VQA v2 release.
     """
     if not predictions or len(predictions) != len(annotator_answers):
         counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
         raise ValueError(f"expected as many predictions as questions, at least one, got {counts}")
+    for row, people in enumerate(annotator_answers):
+        if isinstance(people, str):
+            raise TypeError(f"question {row} has one string {people!r}: expected a list of answers")
     known: dict[tuple[str, bool], int] = {}  # a spelling, and whether to normalise it -> its number
     spellings: dict[str, int] = {}
 

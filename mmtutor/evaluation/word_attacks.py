@@ -19,6 +19,7 @@ from mmtutor.evaluation.attacks import (
     margins,
     on_device_of,
 )
+from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating
 
 
@@ -28,12 +29,11 @@ def substitutes(tokenizer: WordTokenizer, table: Mapping[str, Sequence[str]]) ->
     Words that the tokenizer does not know become its unknown id: that is what the model would read.
     Raises ValueError if no entry of the table is in the vocabulary, or an entry is not one word.
     """
-    ids = {word: tokenizer.encode(word) for word in table}
-    rows = {
-        own[0]: [_single(tokenizer, new) for new in table[word]]
-        for word, own in ids.items()
-        if own != [UNKNOWN]
-    }
+    rows: dict[int, list[int]] = {}
+    for word, news in table.items():
+        own = _single(tokenizer, word)
+        if own != UNKNOWN:  # "red" and "Red" may be one word
+            rows[own] = rows.get(own, []) + [_single(tokenizer, new) for new in news]
     if not rows:
         raise ValueError("no word of the table is in the tokenizer's vocabulary")
     candidates = torch.zeros(tokenizer.size, max(map(len, rows.values())), dtype=torch.int64)
@@ -133,8 +133,10 @@ def embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) 
     handle = embedding.register_forward_hook(cut)
     try:
         with torch.enable_grad():
-            loss = cross_entropy(model(batch).logits, batch["label"]).sum()
-            return torch.autograd.grad(loss, [found[-1]])[0]
+            loss = cross_entropy(model(batch).logits, batch["label"])
+            if not found:
+                raise ValueError("the model does not read the embedding: it has no use for words")
+            return slope_by(loss, found[-1])
     finally:
         handle.remove()
 

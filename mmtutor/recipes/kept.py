@@ -19,16 +19,24 @@ SHOWN = ("metrics", "config", "preset", "seed", "command", "date", "hardware", "
 
 
 def keep(name: str, runs: Sequence[Path], folder: Path = FOLDER) -> Path:
-    """Join the `metrics.json` of several runs, usually seeds, into the kept result `name`.
+    """Join the `metrics.json` of several runs, one a seed, into the kept result `name`.
 
     Raises:
         FileNotFoundError: a run has no `metrics.json`.
-        ValueError: no run, or runs that differ in more than the seed.
+        ValueError: no run, one seed twice, or runs that differ in more than seed and date.
     """
     records = [json.loads((Path(run) / "metrics.json").read_text("utf-8")) for run in runs]
-    settings = [record["config"] | {"seed": None} for record in records]
+    settings = [
+        {"hardware": record["hardware"], "versions": record["versions"]}
+        | record["config"]
+        | {"seed": None}
+        for record in records
+    ]
     if not records or any(setting != settings[0] for setting in settings):
         raise ValueError(f"{name}: expected runs that differ in their seed alone, got {settings}")
+    seeds = [record["seed"] for record in records]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{name}: expected each seed once, got {seeds}")
     kept = [{key: record[key] for key in SHOWN} for record in records]
     folder.mkdir(exist_ok=True)
     with atomic_file(folder / f"{name}.json") as file:
@@ -56,5 +64,5 @@ def provenance(runs: Sequence[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch"))
     return (
         f"Stored result, not computed on this page: seeds {seeds}; {machine}; {packages}; "
-        f"{first['date'][:10]}; `{first['command']}`."
+        f"{max(run['date'] for run in runs)[:10]}; `{first['command']}`."
     )

@@ -12,6 +12,7 @@ from mmtutor.evaluation.attacks import (
     margins,
     pgd,
     random_noise,
+    uphill,
 )
 from tests.evaluation.small_models import Linear, Network, pictures
 
@@ -201,3 +202,28 @@ def test_what_cannot_be_attacked_is_refused():
         fgsm(model, {**batch, "image": batch["image"].byte()}, 0.1)
     with pytest.raises(ValueError, match="steps and restarts"):
         pgd(model, batch, 0.1, steps=0)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1.0, 1e20])
+def test_a_step_has_length_one_however_small_the_gradient(size):
+    gradient = size * torch.randn(3, 2, 4, 4)
+    assert uphill(gradient, "l2").flatten(1).norm(dim=1).tolist() == pytest.approx([1] * 3)
+    still = torch.zeros(1, 3, dtype=torch.float16)
+    assert uphill(still, "l2").tolist() == [[0, 0, 0]]
+
+
+def test_one_answer_that_is_no_number_does_not_end_the_attack():
+    calls = []
+
+    class Hiccup(Linear):
+        def forward(self, batch):
+            calls.append(1)
+            output = super().forward(batch)
+            return output._replace(logits=output.logits * (torch.nan if len(calls) == 4 else 1))
+
+    torch.manual_seed(0)
+    weight = torch.randn(2, 12)
+    batch = pictures(Linear(weight))
+    attacked = pgd(Hiccup(weight), batch, 0.3, steps=10)
+    clean = margins(Linear(weight), batch)
+    assert (margins(Linear(weight), attacked) > clean).all()

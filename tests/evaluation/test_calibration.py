@@ -142,10 +142,10 @@ def test_the_floor_of_small_pieces_is_that_of_one(monkeypatch):
     assert calibration_floor(confidence, resamples=100) == pytest.approx(whole)
 
 
-def test_temperature_equals_a_minimiser_on_a_thousand_cases():
+def test_temperature_equals_a_minimiser():
     """With both bounds, at which scipy stops a little early."""
     inside = 0
-    for seed in range(1000):
+    for seed in range(300):
         case = random_case(seed)
         best = minimize_scalar(
             lambda t, case=case: negative_log_likelihood(case.logits, case.label, np.exp(t)),
@@ -157,7 +157,7 @@ def test_temperature_equals_a_minimiser_on_a_thousand_cases():
         assert loss <= best.fun + 1e-12
         assert loss == pytest.approx(best.fun, abs=1e-6)
         inside += LOWEST < found < HIGHEST
-    assert inside > 200
+    assert inside > 60
 
 
 def test_temperature_undoes_what_made_a_model_too_sure():
@@ -199,3 +199,9 @@ def test_temperature_at_its_bounds():
 def test_what_cannot_be_scored_is_an_error(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_a_class_that_is_ruled_out_does_not_disturb_the_temperature():
+    logits, label = torch.randn(200, 3), torch.randint(3, (200,))
+    closed = torch.cat([logits, torch.full((200, 1), -torch.inf)], dim=1)
+    assert temperature(closed, label) == pytest.approx(temperature(logits, label))

@@ -32,3 +32,14 @@ def test_predict_keeps_the_order_and_the_mode():
 def test_nothing_to_predict_is_an_error():
     with pytest.raises(ValueError, match="no batch"):
         predict(Classifier(FeatureEncoder(2), 2), [])
+
+
+def test_a_frozen_part_stays_frozen():
+    model = Classifier(FeatureEncoder(3), classes=2)
+    model.train()
+    model.head.eval()
+    data = Dataset({"image_features": torch.rand(4, 3), "label": torch.zeros(4, dtype=torch.long)})
+    predict(model, loader(data, 2))
+    assert model.training
+    assert not model.head.training
+    assert not any(part.training for part in model.head.modules())

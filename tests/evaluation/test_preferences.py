@@ -69,11 +69,25 @@ def test_intervals_draw_raters_not_judgements():
     assert blocks.high - blocks.low > 2 * (alone.high - alone.low)
 
 
-def test_the_first_place_wins_more_often_where_it_should():
-    fair, biased = (simulate(torch.zeros(2), 1, 20_000, first_place=b) for b in (0.0, 2.0))
-    assert (fair.winner == 0).double().mean() == pytest.approx(0.5, abs=0.02)
-    # each model is shown first half of the time, so that the bias cancels in the mean
-    assert (biased.winner == 0).double().mean() == pytest.approx(0.5, abs=0.02)
+def test_a_bias_for_the_first_place_blurs_the_better_model():
+    truth = torch.tensor([2.0, 0.0])
+    shares = [
+        (simulate(truth, 1, 20_000, first_place=bias).winner == 0).double().mean().item()
+        for bias in (0.0, 4.0)
+    ]
+    # the better one stands first half of the time
+    expected = [1 / (1 + math.exp(-2)), (1 / (1 + math.exp(-6)) + 1 / (1 + math.exp(2))) / 2]
+    assert shares == pytest.approx(expected, abs=0.02)
+
+
+def test_without_a_prior_there_must_be_a_maximum():
+    chain = torch.tensor([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert bradley_terry(chain, prior=0).tolist() == pytest.approx([0, 0, 0])
+    for wins in (torch.tensor([[0.0, 5], [0, 0]]), torch.block_diag(*[1 - torch.eye(2)] * 2)):
+        with pytest.raises(ValueError, match="each model must beat each"):
+            bradley_terry(wins, prior=0)
+    with pytest.raises(ValueError, match="prior is -1"):
+        bradley_terry(chain, prior=-1)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +104,8 @@ def test_wrong_judgements_are_refused():
         strengths(judgements((1, 1)), 2)
     with pytest.raises(ValueError, match="two different numbers"):
         strengths(judgements((0, 2)), 2)
+    with pytest.raises(ValueError, match="at least two"):
+        strengths(judgements((0, 1), (1, 0), rater=[7, 7]), 2)
     short = judgements((0, 1))._replace(rater=torch.arange(2))
     with pytest.raises(ValueError, match="N >= 1"):
         strengths(short, 2)

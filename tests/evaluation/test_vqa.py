@@ -216,3 +216,8 @@ def test_consensus_counts_subsets_that_are_all_right():
         assert consensus(right, groups, k).estimate == pytest.approx(value)
     with pytest.raises(ValueError, match="expected 1 to 3"):
         consensus(right, groups, 4)
+
+
+def test_one_string_is_no_list_of_answers():
+    with pytest.raises(TypeError, match="question 0 has one string 'yes'"):
+        vqa_accuracy(["yes"], ["yes"])

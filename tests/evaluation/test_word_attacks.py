@@ -151,3 +151,11 @@ def test_what_makes_no_sense_is_refused(model, batch, tokenizer):
         greedy(model, batch, torch.zeros(20, 1, dtype=torch.int64), 0)
     with pytest.raises(KeyError, match="lacks tokens"):
         greedy(model, {"label": batch["label"]}, torch.zeros(20, 1, dtype=torch.int64))
+
+
+def test_words_that_are_one_to_the_tokenizer_share_their_substitutes(tokenizer):
+    red, green, blue = tokenizer.vocabulary[:3]
+    found = substitutes(tokenizer, {red: [green], red.upper(): [blue]})
+    assert found[2].tolist() == [3, 4]
+    with pytest.raises(ValueError, match="is 2 words"):
+        substitutes(tokenizer, {f"{red} {green}": [blue]})

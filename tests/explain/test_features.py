@@ -70,3 +70,21 @@ def test_grids_and_errors(model, batch, target):
             return ClassifierOutput(0 * self.image(batch["image"]).pooled())
 
     assert not grad_cam(Blind(), batch, target).any()
+
+
+def test_a_layer_is_kept_as_it_was_before_the_next_worked_in_place():
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(inplace=True))
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, batch):
+            return ClassifierOutput(self.layers(batch["image"]).mean((2, 3)))
+
+    batch = {"image": torch.randn(2, 3, 4, 4)}
+    kept = activations(Whole(), batch, {"norm": layers[0]})["norm"]
+    torch.testing.assert_close(kept, batch["image"], atol=1e-3, rtol=0)  # nothing seen yet
+    assert kept.min() < 0

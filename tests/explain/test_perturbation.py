@@ -86,3 +86,12 @@ def test_errors_say_what_is_wrong(model, batch, target):
         occlusion(model, batch, target, patch=33)
     with pytest.raises(ValueError, match="at least 2 samples"):
         lime(game(model, batch, target), samples=1)
+
+
+def test_a_score_that_never_changes_has_no_fidelity():
+    played = Game(
+        lambda present: torch.full((len(present),), 0.7), ("image",) * 3, torch.ones(1, 3).bool()
+    )
+    found = lime(played, samples=20)
+    assert found.fidelity.isnan().all()
+    assert found.weights.abs().max() < 1e-6

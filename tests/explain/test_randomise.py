@@ -46,3 +46,10 @@ def test_the_cascade_goes_from_the_head_down(model):
     assert changed == {"head.weight", "head.bias"}
     linear = [name for name in own if name.endswith(("0.weight", "head.weight", "qkv.weight"))]
     assert all(not last[name].equal(own[name]) for name in linear)
+
+
+def test_statistics_of_a_normalisation_without_weights_are_forgotten():
+    layer = torch.nn.BatchNorm2d(2, affine=False)
+    layer(torch.full((4, 2, 3, 3), 50.0))
+    assert layer.running_mean.min() > 1
+    assert not randomised(layer).running_mean.any()

@@ -175,3 +175,43 @@ def test_errors_say_what_is_wrong(linear, model, batch, target):
         saliency.gradient(linear, batch, target, "tokens")
     with pytest.raises(ValueError, match="a score must have shape"):
         scores(model, batch, lambda model, batch: model(batch).logits)
+
+
+class Blind(nn.Module):
+    """Reads the words alone."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch):
+        return self.model({**batch, "image": torch.zeros_like(batch["image"])})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_a_blind_model_every_map_is_zero(model, batch, target, method):
+    assert not method(Blind(model), batch, target).any()
+    assert not method(Blind(model).requires_grad_(False), batch, target).any()
+
+
+def test_a_sound_has_a_size_at_each_moment_and_none_at_padding():
+    class Loudness(nn.Module):
+        def forward(self, batch):
+            return ClassifierOutput(batch["audio"].pow(2).sum(1, keepdim=True))
+
+    sound = torch.tensor([[1.0, -2.0, 3.0]])
+    batch = {"audio": sound, "audio_mask": torch.tensor([[True, True, False]])}
+    found = saliency.gradient(Loudness(), batch, torch.tensor([0]), "audio")
+    assert found.tolist() == [[2.0, 4.0, 0.0]]
+    with pytest.raises(ValueError, match="has no map"):
+        saliency._sum(torch.zeros(1, 2, 3, 4, 4), "video", {})
+
+
+def test_the_noise_of_an_example_does_not_depend_on_the_others(model, batch, target):
+    picture = batch["image"].clone()
+    picture[0] *= 0.01
+    alone = {name: value[:1] for name, value in {**batch, "image": picture}.items()}
+    together = saliency.smooth_grad(model, {**batch, "image": picture}, target, samples=1)
+    torch.testing.assert_close(
+        saliency.smooth_grad(model, alone, target[:1], samples=1), together[:1]
+    )

@@ -44,6 +44,13 @@ def test_only_the_seed_may_differ(tmp_path):
     runs = [write_run(tmp_path / "a", size=3), write_run(tmp_path / "b", size=4)]
     with pytest.raises(ValueError, match="differ in their seed alone"):
         keep("vqa", runs, tmp_path)
+    with pytest.raises(ValueError, match=r"each seed once, got \[0, 0\]"):
+        keep("vqa", runs[:1] * 2, tmp_path)
+    other = json.loads((runs[0] / "metrics.json").read_text())
+    other["hardware"]["gpu"], other["seed"] = "NVIDIA T4", 1
+    (runs[1] / "metrics.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="differ in their seed alone"):
+        keep("vqa", runs, tmp_path)
 
 
 def test_what_is_not_kept_is_named_with_what_is(tmp_path):
