@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, easy_vqa, load, loader, shapes_questions
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.encoders import SmallCNN
 from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
 from mmtutor.evaluation.classification import Predictions, predict
 from mmtutor.evaluation.modality_use import modality_use
@@ -25,7 +24,14 @@ from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
 from mmtutor.recipes.classifying import parameters
 from mmtutor.recipes.presets import UNTOUCHED, choose
 from mmtutor.recipes.results import Result
-from mmtutor.recipes.vqa_parts import Once, by_picture, mirrored, product_of_experts, reweighted
+from mmtutor.recipes.vqa_parts import (
+    EdgeCNN,
+    Once,
+    by_picture,
+    mirrored,
+    product_of_experts,
+    reweighted,
+)
 from mmtutor.training import History, fit
 
 ANSWERS = {"easy-vqa": easy_vqa.ANSWERS, "shapes-questions": shapes_questions.ANSWERS}
@@ -52,7 +58,7 @@ class Config:
         mirror: train on mirrored pictures too; easy-VQA alone, whose questions do not mind.
         size, max_objects, language, types, prior, with_masks: of shapes-questions, as there.
         remedy: against biased answers, a name in `OBJECTIVES`.
-        width, patch: of the CNN; dim is the size of all tokens, hidden that of the head.
+        width: of the CNN; dim is the size of all tokens, hidden that of the head.
     """
 
     dataset: str = "easy-vqa"
@@ -72,12 +78,11 @@ class Config:
     remedy: str = "none"
     dim: int = 64
     width: int = 16
-    patch: int = 2
     hidden: int = 64
     cell: str = "gru"
     epochs: int = 6
     batch_size: int = 256
-    lr: float = 4e-3
+    lr: float = 3e-3
     weight_decay: float = 0.05
     precision: str = "auto"
     seed: int = 0
@@ -92,15 +97,14 @@ SHAPES = Config(
     dataset="shapes-questions",
     fusion="film",
     mirror=False,
-    dim=96,
-    width=32,
-    patch=4,
+    dim=64,
+    width=16,
     hidden=128,
     batch_size=128,
 )
 PRESETS = {
     "tiny": replace(
-        SHAPES, train=1_500, test=300, max_objects=3, dim=32, width=16, hidden=32, epochs=8
+        SHAPES, train=1_500, test=300, max_objects=3, dim=32, width=8, hidden=32, epochs=8
     ),
     "cpu": Config(),
     "t4": replace(SHAPES, train=500_000, test=10_000, dim=192, width=48, epochs=10, batch_size=512),
@@ -112,11 +116,11 @@ PRESETS = {
 
 
 # Two types of questions about two or three objects, learned in seconds.
-SMALL = replace(SHAPES, types=("exist", "query"), max_objects=3, dim=64, epochs=4, lr=6e-3)
+SMALL = replace(SHAPES, types=("exist", "query"), max_objects=3, epochs=4)
 
 
 class Trained(NamedTuple):
-    """A model with what it was tested on: `data` has every column, `prepared` goes into `loader`."""
+    """A model and its test questions: `data` has every column, `prepared` what the model reads."""
 
     model: nn.Module
     history: History
@@ -187,7 +191,7 @@ def build(config: Config, tokenizer: WordTokenizer) -> nn.Module:
     dim, classes = config.dim, len(ANSWERS[config.dataset])
     text = RecurrentEncoder(tokenizer.size, dim, config.cell)
     nn.init.normal_(text.embedding.weight)
-    made = {"image": Once(SmallCNN(dim, config.width, config.patch)), "tokens": LastToken(text)}
+    made = {"image": Once(EdgeCNN(dim, config.width)), "tokens": LastToken(text)}
     encoders = {name: made[name] for name in config.modalities}
     if len(encoders) == 1:
         return Classifier(next(iter(encoders.values())), classes)

@@ -1,4 +1,4 @@
-"""Parts of the VQA recipe: pictures encoded once, batches by picture, and remedies for bias.
+"""Parts of the VQA recipe: a CNN, pictures encoded once, batches by picture, and remedies for bias.
 
 Knows rows of questions, several of which may be about one picture. Does not know a data set or how
 a model is put together; `vqa` does.
@@ -16,7 +16,41 @@ from torch.utils.data import DataLoader, Sampler
 from mmtutor.data import Dataset
 from mmtutor.data.batch import collate
 from mmtutor.encoders.base import Encoded
+from mmtutor.encoders.image import conv_block, with_coordinates
 from mmtutor.models import ClassifierOutput
+
+
+class EdgeCNN(nn.Module):
+    """A small CNN whose first kernels overlap, so that an edge is seen wherever it lies.
+
+    Three strided convolutions and a residual one; channels that hold each pixel's coordinates are
+    added to the picture and before the last. A token covers 8 x 8 pixels. Kernels that do not
+    overlap (`SmallCNN`) are cheaper and learn colours as fast, but shapes much later.
+
+    Args:
+        dim: size D of a token.
+        width: channels after the first convolution, twice that after the second.
+    """
+
+    modality = "image"
+
+    def __init__(self, dim: int, width: int = 16) -> None:
+        super().__init__()
+        self.dim = dim
+        self.stages = nn.Sequential(
+            conv_block(5, width, kernel=5, stride=2, padding=2),
+            conv_block(width, 2 * width, stride=2),
+            conv_block(2 * width, dim, stride=2),
+        )
+        self.mix = conv_block(dim + 2, dim)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, 3, H, W) in [0, 1], sides multiples of 8 -> tokens (B, N, D), row by row."""
+        x = with_coordinates(2 * x - 1).contiguous(memory_format=torch.channels_last)
+        grid = self.stages(x)
+        grid = grid + self.mix(with_coordinates(grid))
+        tokens = grid.flatten(2).transpose(1, 2)  # [B, D, H', W'] -> [B, N, D]
+        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
 
 
 class Once(nn.Module):

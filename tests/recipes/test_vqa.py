@@ -132,7 +132,8 @@ def rows() -> Dataset:
 def test_batches_keep_a_picture_together_and_change_with_every_epoch():
     sampler = ByPicture(torch.arange(50).repeat_interleave(3))
     first, second = list(sampler), list(sampler)
-    assert sorted(first) == list(range(150)) and first != second
+    assert sorted(first) == list(range(150))
+    assert first != second
     assert all(first[i] // 3 == first[i - i % 3] // 3 for i in range(150))
     assert sum(len(batch["label"]) for batch in by_picture(rows(), 2)) == 3
 
