@@ -74,7 +74,7 @@ class Knowing(nn.Module):
     def forward(self, batch):
         if "label" not in batch:
             return ClassifierOutput(self.scale * batch["image"].mean(dim=(2, 3)))
-        wrong = batch["question_id"] % 2 == 0
+        wrong = batch["question_id"] // 2 % 2 == 0
         said = torch.where(wrong, (batch["label"] + 1) % len(ANSWERS), batch["label"])
         logits = nn.functional.one_hot(said, len(ANSWERS)) * self.scale
         return ClassifierOutput(logits - 1e-3 * batch["image"].mean(dim=(1, 2, 3))[:, None])
