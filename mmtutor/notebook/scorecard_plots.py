@@ -1,4 +1,4 @@
-"""One figure for several scorecards, and a table of ranks.
+"""One figure for several scorecards, a table of one standard, and a table of ranks.
 
 Knows finished cards; measures nothing. There is no total, because there is none. Matplotlib is
 imported where it is used.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARROWS = {"high": "→ better", "low": "better ←"}
+SIGNS = {"high": "↑", "low": "↓"}
 COLUMNS = 4
 
 
@@ -48,6 +49,16 @@ def scorecard_figure(cards: Sequence[Scorecard], columns: int = COLUMNS) -> Figu
     return figure
 
 
+def standard_table(cards: Sequence[Scorecard], standard: str) -> Markdown:
+    """One standard in numbers: each measure with its interval, a line for each model."""
+    from mmtutor.notebook.tables import table
+
+    names = list(cards[0].measures[standard])
+    header = ["model", *(f"{n} {SIGNS[cards[0][standard, n].better]}" for n in names)]
+    rows = [[card.model, *(_words(card[standard, name]) for name in names)] for card in cards]
+    return table(rows, header)
+
+
 def rank_table(cards: Sequence[Scorecard]) -> Markdown:
     """The rank of each model by each measure; the model that is surely last is marked ▼."""
     from mmtutor.notebook.tables import table
@@ -58,6 +69,13 @@ def rank_table(cards: Sequence[Scorecard]) -> Markdown:
         cells = [f"{found[c.model]}{' ▼' if c.model == worst else ''}" for c in cards]
         rows.append([standard, name, *cells])
     return table(rows, ["standard", "measure", *(card.model for card in cards)])
+
+
+def _words(cell: Measure) -> str:
+    estimate, low, high = cell.interval
+    if low == high:
+        return f"{estimate:.3g}"
+    return f"{estimate:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _places(card: Scorecard) -> list[tuple[str, str]]:

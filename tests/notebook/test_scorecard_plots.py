@@ -6,7 +6,7 @@ import pytest
 
 from mmtutor.evaluation import Interval
 from mmtutor.evaluation.scorecard import Measure, Scorecard, exact
-from mmtutor.notebook.scorecard_plots import rank_table, scorecard_figure
+from mmtutor.notebook.scorecard_plots import rank_table, scorecard_figure, standard_table
 
 
 def card(name, right, size):
@@ -47,3 +47,10 @@ def test_ranks_and_who_is_last():
     assert lines[0] == "| standard | measure | a | b | c |"
     assert lines[2] == "| accuracy | accuracy | 1 | 2 | 2 |"  # b and c cannot be told apart
     assert lines[3] == "| efficiency | size | 3 ▼ | 1 | 2 |"
+
+
+def test_one_standard_in_numbers():
+    lines = standard_table(CARDS, "accuracy").data.splitlines()
+    assert lines[0] == "| model | accuracy ↑ |"
+    assert lines[2] == "| a | 0.9 (0.85 to 0.95) |"
+    assert standard_table(CARDS, "efficiency").data.splitlines()[3] == "| b | 10 |"
