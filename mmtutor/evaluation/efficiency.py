@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmtutor.evaluation.intervals import Interval, bootstrap_interval
+from mmtutor.models.modes import evaluating
 
 Batch = dict[str, Tensor]
 RAPL = Path("/sys/class/powercap/intel-rapl:0")  # the first processor's energy counter on Linux
@@ -30,14 +31,15 @@ class Cost(NamedTuple):
     """What one model costs at prediction, on the device that it is on.
 
     Attributes:
-        parameters: numbers that training may change.
+        parameters: numbers that the model holds, frozen ones included.
         flops: floating-point operations for one example, a multiplication and an addition counted
             as two; of matrix products, convolutions and attention only, which are nearly all.
         latency: seconds for a batch of one: the median and its interval.
         throughput: examples a second at the best of the batch sizes tried: from the median time.
         best_batch: that batch size.
-        peak_bytes: most memory held at once at that batch size, parameters not counted.
-        joules: energy for one example at that batch size; None where no counter can be read.
+        peak_bytes: most memory held at once, parameters not counted, at the largest size tried,
+            which is the same for all models.
+        joules: energy for one example at that size; None where no counter can be read.
     """
 
     parameters: int
@@ -64,26 +66,23 @@ def cost(
     rows = min(len(column) for column in batch.values())
     if rows < max(sizes):
         raise ValueError(f"a batch of {rows} examples cannot be cut to {max(sizes)}")
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            calls = {size: _call(model, batch, size) for size in {1, *sizes}}
-            times = {size: _times(call, repeats) for size, call in calls.items()}
-            best = max(sizes, key=lambda size: size / median(times[size]))
-            took = bootstrap_interval(torch.tensor(times[best]), "median")
-            energy = joules(calls[best])
-            return Cost(
-                parameters(model),
-                flops(calls[1]),
-                bootstrap_interval(torch.tensor(times[1]), "median"),
-                Interval(best / took.estimate, best / took.high, best / took.low),
-                best,
-                peak_bytes(calls[best]),
-                None if energy is None else energy / best,
-            )
-    finally:
-        model.train(training)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    most = max(sizes)
+    with evaluating(model), torch.no_grad():
+        calls = {size: _call(model, batch, size) for size in {1, *sizes}}
+        times = {size: _times(call, repeats) for size, call in calls.items()}
+        best = max(sizes, key=lambda size: size / median(times[size]))
+        took = bootstrap_interval(torch.tensor(times[best]), "median")
+        energy = joules(calls[most], device)
+        return Cost(
+            sum(p.numel() for p in model.parameters()),
+            flops(calls[1]),
+            bootstrap_interval(torch.tensor(times[1]), "median"),
+            Interval(best / took.estimate, best / took.high, best / took.low),
+            best,
+            peak_bytes(calls[most], device),
+            None if energy is None else energy / most,
+        )
 
 
 def parameters(module: nn.Module) -> int:
@@ -92,9 +91,17 @@ def parameters(module: nn.Module) -> int:
 
 
 def flops(call: Callable[[], object]) -> int:
-    """Floating-point operations of a call, as PyTorch counts them; see `Cost.flops`."""
-    with FlopCounterMode(display=False) as counter:
-        call()
+    """Floating-point operations of a call, as PyTorch counts them; see `Cost.flops`.
+
+    PyTorch sees into its attention layers, but not into `nn.LSTM` and `nn.GRU`, which count 0.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()  # one operation that no counter knows
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     return counter.get_total_flops()
 
 
@@ -118,13 +125,16 @@ def once(call: Callable[[], object]) -> float:
     return taken
 
 
-def joules(call: Callable[[], object], atleast: float = 0.5) -> float | None:
+def joules(
+    call: Callable[[], object], device: torch.device | None = None, atleast: float = 0.5
+) -> float | None:
     """Energy of one call, its mean over `atleast` seconds of calls; None without a counter.
 
     NVIDIA's driver counts for a GPU, and Linux for the processor where its counter may be read.
-    Everything else that runs at the same time is counted too.
+    Everything else that runs there at the same time is counted too. `device` is where the call
+    works; None is the GPU if there is one.
     """
-    read = _energy_counter()
+    read = _energy_counter(device or _usual())
     if read is None:
         return None
     calls, started, before = 0, perf_counter(), read()
@@ -135,19 +145,21 @@ def joules(call: Callable[[], object], atleast: float = 0.5) -> float | None:
     return (read() - before) / calls
 
 
-def peak_bytes(call: Callable[[], object]) -> int:
-    """The most bytes that `call` held at once of the tensors that it made.
+def peak_bytes(call: Callable[[], object], device: torch.device | None = None) -> int:
+    """The most bytes that `call` held at once of the tensors that it made on `device`.
 
     On a GPU the allocator keeps count, and counts what operations need inside as well. On a CPU
     every tensor is counted from its making to its end, which is exact where the memory of the
-    process is not: the system's allocator keeps for later what it is given back.
+    process is not: the system's allocator keeps for later what it is given back. None is the GPU
+    if there is one.
     """
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
+    device = device or _usual()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
         call()
-        return torch.cuda.max_memory_allocated() - before
+        return torch.cuda.max_memory_allocated(device) - before
     with _Held() as held:
         call()
     return held.peak
@@ -215,21 +227,35 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def _energy_counter() -> Callable[[], float] | None:
+def _usual() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _energy_counter(device: torch.device) -> Callable[[], float] | None:
     """A function that reads joules so far, or None."""
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         try:
             import pynvml
 
             pynvml.nvmlInit()
-            device = pynvml.nvmlDeviceGetHandleByIndex(torch.cuda.current_device())
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(device)
+            # by its name, for the driver counts the cards that this process may not see as well
+            name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+            card = pynvml.nvmlDeviceGetHandleByUUID(name)
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
         except Exception:  # not installed, or a card without a counter
             return None
-        return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3
-    counter = RAPL / "energy_uj"
+        return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1e3
+    counter, limit = RAPL / "energy_uj", RAPL / "max_energy_range_uj"
     try:
-        counter.read_text()
+        last, turn = int(counter.read_text()), int(limit.read_text())
     except OSError:
         return None
-    return lambda: int(counter.read_text()) / 1e6
+    turns = 0
+
+    def read() -> float:
+        nonlocal last, turns
+        now = int(counter.read_text())
+        turns, last = turns + (now < last), now  # a counter that is full begins again at 0
+        return (turns * turn + now) / 1e6
+
+    return read

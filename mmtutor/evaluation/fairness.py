@@ -6,7 +6,7 @@ below exclude one another where groups differ (Kleinberg et al. 2017; Chouldecho
 number cannot choose between them.
 
 Two things are called fairness and kept apart here. Groups: people, or pictures, of different kinds
-(`group_gaps`). Modalities: how much of the score each contributes (`modality_shares`); a model that
+(`group_gaps`). Modalities: how much of the score each contributes (`modality_values`); a model that
 reads nothing but text treats nobody unfairly by that.
 """
 
@@ -127,7 +127,7 @@ def implied_false_positive_rate(prevalence: float, precision: float, recall: flo
     return prevalence / (1 - prevalence) * (1 - precision) / precision * recall
 
 
-def modality_shares(scores: Mapping[frozenset[str], float]) -> dict[str, float]:
+def modality_values(scores: Mapping[frozenset[str], float]) -> dict[str, float]:
     """What each modality adds to a score: its Shapley value, in the unit of the score.
 
     The mean, over all orders in which the modalities could be given to the model, of what the score

@@ -128,7 +128,12 @@ def ranks(cards: Sequence[Scorecard], standard: str, name: str) -> dict[str, int
 
     Models that the exam cannot tell apart share a rank. Ranks of different measures are not added:
     there is no rate of exchange between, say, accuracy and fairness.
+
+    Raises ValueError if two cards have one name.
     """
+    names = [card.model for card in cards]
+    if len(set(names)) < len(names):
+        raise ValueError(f"every card needs a name of its own, got {names}")
     cells = {card.model: card[standard, name] for card in cards}
     return {
         model: 1 + sum(surely_better(other, cell) for other in cells.values())

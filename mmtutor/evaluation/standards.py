@@ -24,7 +24,7 @@ from mmtutor.evaluation.modality_use import example_scores
 from mmtutor.evaluation.scorecard import Measure, Scorecard, Statistic, exact, measure
 
 Measures = dict[str, Measure]
-BINS = 10
+BINS = 15  # as in `calibration`
 BATCH = 128
 
 
@@ -216,9 +216,9 @@ def mean(values: Tensor) -> Statistic:
 
 
 def kept(before: Tensor, after: Tensor) -> Statistic:
-    """Right answers after over right answers before, both (N,) bool; NaN where none was right."""
-    before, after = before.double(), after.double()
-    return lambda weights: (weights @ after) / (weights @ before)
+    """Of the right answers before, the share that are right after; both (N,) bool; NaN of none."""
+    both, before = (before & after).double(), before.double()
+    return lambda weights: (weights @ both) / (weights @ before)
 
 
 def macro_f1(predictions: Predictions, weights: Tensor) -> Tensor:

@@ -82,9 +82,11 @@ def test_the_cost_of_a_model():
     model = Squares().train()
     found = cost(model, {"x": torch.randn(8, 10)}, sizes=(2, 8), repeats=3)
     assert (found.parameters, found.flops) == (200, 2 * 200)
+    frozen = cost(Squares().requires_grad_(False), {"x": torch.randn(2, 10)}, (2,), repeats=1)
+    assert frozen.parameters == 200
     assert set(model.sizes) == {1, 2, 8}
     assert found.best_batch in (2, 8)
-    assert found.peak_bytes == found.best_batch * 20 * 4
+    assert found.peak_bytes == 8 * 20 * 4
     assert 0 < found.latency.low <= found.latency.estimate <= found.latency.high
     assert 0 < found.throughput.low <= found.throughput.estimate <= found.throughput.high
     assert math.isfinite(found.throughput.high)
@@ -101,8 +103,31 @@ def test_energy_is_read_from_the_counter_or_not_at_all(tmp_path, monkeypatch):
     assert joules(lambda: None) is None
     counter = tmp_path / "energy_uj"
     counter.write_text("5000000\n")
+    (tmp_path / "max_energy_range_uj").write_text("100000000\n")
 
     def burn():
         counter.write_text(f"{int(counter.read_text()) + 3_000_000}\n")
 
     assert joules(burn, atleast=0.01) == pytest.approx(3.0)
+
+
+def test_a_counter_that_is_full_begins_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficiency, "RAPL", tmp_path)
+    (tmp_path / "max_energy_range_uj").write_text("10000000\n")
+    counter = tmp_path / "energy_uj"
+    counter.write_text("9000000\n")
+    read = efficiency._energy_counter(torch.device("cpu"))
+    before = read()
+    for now in ("1000000", "8000000", "2000000"):
+        counter.write_text(now)
+        after = read()
+    assert after - before == pytest.approx(13)  # 9 -> 10 + 2, and once more round
+
+
+def test_attention_is_counted_in_evaluation_too():
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        counted = flops(lambda: layer(x))
+    linear = 2 * 2 * 3 * (8 * 24 + 8 * 8 + 2 * 8 * 16)
+    assert counted == linear + 2 * 2 * 2 * 3 * 3 * 8  # and two products of attention
+    assert torch.backends.mha.get_fastpath_enabled()

@@ -6,7 +6,7 @@ from mmtutor.evaluation.fairness import (
     balance,
     group_gaps,
     implied_false_positive_rate,
-    modality_shares,
+    modality_values,
 )
 
 
@@ -123,13 +123,13 @@ def test_shapley_by_hand():
     def score(**values):
         return {frozenset(k.replace("none", "")): v for k, v in values.items()}
 
-    alone = modality_shares(score(none=0.25, i=0.75, t=0.25, it=0.75))
+    alone = modality_values(score(none=0.25, i=0.75, t=0.25, it=0.75))
     assert alone == pytest.approx({"i": 0.5, "t": 0.0})
-    together = modality_shares(score(none=0.5, i=0.5, t=0.5, it=1.0))  # an exclusive or
+    together = modality_values(score(none=0.5, i=0.5, t=0.5, it=1.0))  # an exclusive or
     assert together == pytest.approx({"i": 0.25, "t": 0.25})
     assert (balance(alone), balance(together)) == (0.0, 1.0)
     three = score(none=0.0, a=0.1, i=0.2, t=0.3, ai=0.3, at=0.4, it=0.7, ait=1.0)
-    shares = modality_shares(three)
+    shares = modality_values(three)
     # a: orders ait aIt … by hand: (2*0.1 + 0.1 + 0.1 + 2*0.3) / 6
     assert shares["a"] == pytest.approx((2 * 0.1 + 0.1 + 0.1 + 2 * 0.3) / 6)
     assert sum(shares.values()) == pytest.approx(1.0)
@@ -154,4 +154,4 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="3 names for 2 groups"):
         group_gaps(predicted, label, group, names="abc")
     with pytest.raises(ValueError, match=r"no score for the modalities \['t'\]"):
-        modality_shares({frozenset(): 0.0, frozenset("i"): 0.1, frozenset("it"): 0.2})
+        modality_values({frozenset(): 0.0, frozenset("i"): 0.1, frozenset("it"): 0.2})
