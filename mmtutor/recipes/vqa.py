@@ -68,7 +68,7 @@ class Config:
     train: int | None = None
     test: int | None = None
     holdout: int = 0
-    mirror: bool = True
+    mirror: bool = False
     size: int = 48
     max_objects: int = 5
     language: str = "en"
@@ -80,9 +80,9 @@ class Config:
     width: int = 16
     hidden: int = 64
     cell: str = "gru"
-    epochs: int = 6
-    batch_size: int = 256
-    lr: float = 3e-3
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 2e-3
     weight_decay: float = 0.05
     precision: str = "auto"
     seed: int = 0
@@ -96,15 +96,14 @@ class Config:
 SHAPES = Config(
     dataset="shapes-questions",
     fusion="film",
-    mirror=False,
     dim=64,
     width=16,
     hidden=128,
-    batch_size=128,
+    batch_size=32,
 )
 PRESETS = {
-    "tiny": replace(
-        SHAPES, train=1_500, test=300, max_objects=3, dim=32, width=8, hidden=32, epochs=8
+    "tiny": Config(
+        train=5_000, test=600, dim=32, width=8, hidden=32, epochs=8, lr=4e-3
     ),
     "cpu": Config(),
     "t4": replace(SHAPES, train=500_000, test=10_000, dim=192, width=48, epochs=10, batch_size=512),
@@ -262,7 +261,9 @@ def ask(trained: Trained, image: Tensor, question: str, k: int = 3) -> list[tupl
     return [(answers[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
 
 
-def model_on_shapes(seed: int = 0, fusion: str = "film", train_questions: int = 8_000) -> Trained:
+def model_on_shapes(
+    seed: int = 0, fusion: str = "product", train_questions: int = 8_000
+) -> Trained:
     """A small model of questions about `shapes`, with 600 test questions that have `target` masks.
 
     Pictures are 48 pixels wide with 2 or 3 objects; questions ask what there is ("exist") and what
