@@ -6,15 +6,15 @@ measured, `evaluation.standards`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from mmtutor.data import Dataset
 from mmtutor.data.corruptions import corrupt
+from mmtutor.data.shapes_questions import ANSWERS, pairs, questions
 from mmtutor.data.shapes_questions import load as load_questions
-from mmtutor.data.shapes_questions import pairs, questions
 from mmtutor.data.shapes_questions_words import chinese, english
 from mmtutor.evaluation.scorecard import Scorecard
 from mmtutor.evaluation.standards import Exam, scorecard
@@ -152,6 +152,12 @@ def make_exam(config: Config) -> Exam:
         },
         examined=config.examined,
     )
+
+
+def in_words(data: Dataset, rows: Sequence[int]) -> list[str]:
+    """Some questions, each with its true answer."""
+    asked, label = data.column("question"), data.column("label").tolist()
+    return [f"{asked[i]} {ANSWERS[label[i]]}" for i in rows]
 
 
 def _columns(data: Dataset, asked: list[str], language: list[int] | None = None) -> Dataset:
