@@ -74,12 +74,13 @@ def rank_table(cards: Sequence[Scorecard]) -> Markdown:
     return table(rows, ["standard", "measure", *(card.model for card in cards)])
 
 
-def in_words(interval: Interval) -> str:
-    """The estimate with its bounds, where they say anything: "0.58 (0.54 to 0.617)"."""
-    estimate, low, high = interval
-    if low == high:
-        return f"{estimate:.3g}"
-    return f"{estimate:.3g} ({low:.3g} to {high:.3g})"
+def in_words(interval: Interval, digits: int = 9) -> str:
+    """The estimate with its bounds, where they say anything: "0.58 (0.54 to 0.617)".
+
+    Three significant digits, and at most `digits` after the point.
+    """
+    estimate, low, high = (f"{round(x, digits) + 0.0:.3g}" for x in interval)
+    return estimate if low == high else f"{estimate} ({low} to {high})"
 
 
 def _places(card: Scorecard) -> list[tuple[str, str]]:
@@ -96,11 +97,19 @@ def _panel(axis: Axes, cards: Sequence[Scorecard], standard: str, name: str, nam
     axis.tick_params(axis="x", labelsize=6.5)
     values = [x for c in cells for x in c.interval if math.isfinite(x)]
     if cells[0].unit != "share" and values and min(values) > 0:
-        axis.set_xscale("log")
-        axis.minorticks_off()
+        _ends(axis, min(values), max(values))
     unit = "" if cells[0].unit == "share" else f" [{cells[0].unit}]"
     axis.set_title(f"{standard}\n{name}{unit}", fontsize=7.5, loc="left")
     axis.set_xlabel(ARROWS[cells[0].better], fontsize=6.5, labelpad=1)
+
+
+def _ends(axis: Axes, low: float, high: float) -> None:
+    """A logarithmic scale with its two ends in round numbers."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.set_xscale("log")
+    axis.minorticks_off()
+    axis.set_xticks([low, high], [EngFormatter(sep="", places=1)(x) for x in (low, high)])
 
 
 def _dot(axis: Axes, row: int, cell: Measure) -> None:

@@ -45,11 +45,13 @@ class Repainted(NamedTuple):
 class Effect(NamedTuple):
     """How much likelier repainting an object makes the new colour as an answer, in [-1, 1].
 
-    The truth is 1 for the object asked about and 0 for a bystander.
+    The truth is 1 for the object asked about and 0 for a bystander. `difference` is theirs, paired:
+    0 for a model that cannot tell the two objects apart.
     """
 
     asked: Interval
     bystander: Interval
+    difference: Interval
 
 
 def repainted(n: int, split: str = "test", size: int = 36, seed: int = 0) -> Repainted:
@@ -73,13 +75,9 @@ def effect(model: nn.Module, encode: Encode, pictures: Repainted) -> Effect:
         found: Predictions = predict(model, loader(encoded(data, encode), 128))
         return found.logits.softmax(dim=1).gather(1, pictures.new.unsqueeze(1)).squeeze(1)
 
-    before = chance(pictures.before)
-    return Effect(
-        *(
-            bootstrap_interval((chance(data) - before).double())
-            for data in (pictures.asked, pictures.bystander)
-        )
-    )
+    before, asked, bystander = (chance(data).double() for data in pictures[:3])
+    changes = (asked - before, bystander - before, asked - bystander)
+    return Effect(*map(bootstrap_interval, changes))
 
 
 def _another(

@@ -71,6 +71,18 @@ def test_paired_differences_are_sharper_than_intervals():
     assert not surely_better(unpaired, other)
 
 
+def test_a_difference_that_may_be_luck_is_not_sure():
+    row = torch.arange(200)
+    one = measure(mean(row % 2 == 0), 200)
+    other = measure(mean(row % 3 != 1), 200)
+    close = measure(
+        mean((row % 2 == 1) | (row < 9)), 200
+    )  # right elsewhere, and a little more often
+    assert surely_better(other, one)
+    assert not surely_better(close, one)
+    assert not surely_better(one, close)
+
+
 def test_low_is_better_where_it_says_so():
     few, many = exact(3, "low", "FLOP"), exact(4, "low", "FLOP")
     assert surely_better(few, many)

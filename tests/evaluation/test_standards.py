@@ -1,5 +1,6 @@
 """The standards: each statistic against its authority, and models whose card is known."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,22 @@ def test_macro_f1_is_that_of_the_library_in_every_resample(seed):
         assert mine == pytest.approx(averages(table).f1.item(), abs=1e-12)
         label, predicted = drawn_rows.label, drawn_rows.predicted
         assert mine == pytest.approx(f1_score(label, predicted, average="macro"), abs=1e-12)
+
+
+def test_macro_f1_leaves_out_a_class_that_neither_occurs_nor_is_answered():
+    found = Predictions(torch.eye(4)[[0, 1, 1]], torch.tensor([0, 1, 0]))
+    expected = f1_score([0, 1, 0], [0, 1, 1], average="macro")
+    assert macro_f1(found, torch.ones(1, 3).double()).item() == pytest.approx(expected)
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below():
+    logits = torch.tensor([[0, 0, -1e3], [0, -0.08, -0.6], [0, -0.2, -1e3]])
+    found = Predictions(logits, torch.tensor([0, 1, 1]))
+    confidence, correct = top_label(*found)
+    assert [math.ceil(10 * c) for c in confidence.tolist()] == [5, 5, 6]
+    expected = expected_calibration_error(confidence, correct, bins=10)
+    ours = calibration_error(found, torch.ones(1, 3).double()).item()
+    assert ours == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))

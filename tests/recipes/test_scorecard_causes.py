@@ -48,4 +48,5 @@ def test_effects_of_the_all_knowing_and_of_the_blind(pictures):
     knowing, blind = effect(Oracle(1), encode, pictures), effect(Oracle(0), encode, pictures)
     assert tuple(knowing.asked) == pytest.approx((1, 1, 1))
     assert tuple(knowing.bystander) == pytest.approx((0, 0, 0))
+    assert tuple(knowing.difference) == pytest.approx((1, 1, 1))
     assert tuple(blind.asked) == tuple(blind.bystander) == pytest.approx((0, 0, 0))
