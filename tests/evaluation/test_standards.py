@@ -50,9 +50,10 @@ def test_macro_f1_leaves_out_a_class_that_neither_occurs_nor_is_answered():
     assert macro_f1(found, torch.ones(1, 3).double()).item() == pytest.approx(expected)
 
 
-def test_a_confidence_on_an_edge_belongs_to_the_bin_below():
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below(monkeypatch):
+    monkeypatch.setattr(standards, "BINS", 10)
     logits = torch.tensor([[0, 0, -1e3], [0, -0.08, -0.6], [0, -0.2, -1e3]])
-    found = Predictions(logits, torch.tensor([0, 1, 1]))
+    found = Predictions(logits, torch.tensor([2, 0, 0]))
     confidence, correct = top_label(*found)
     assert [math.ceil(10 * c) for c in confidence.tolist()] == [5, 5, 6]
     expected = expected_calibration_error(confidence, correct, bins=10)
