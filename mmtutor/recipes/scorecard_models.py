@@ -168,11 +168,11 @@ def _untrained(config: Config, name: str, vocabulary: int) -> nn.Module:
 
 
 def _with_eyes(model: nn.Module, encoder: nn.Module) -> nn.Module:
-    """The model with the image encoder, no longer frozen, for `Seen`, and in evaluation mode."""
+    """The model with the image encoder in the place of `Seen`, in evaluation mode."""
     if isinstance(model, FusionClassifier):
-        model.encoders["image"] = copy.deepcopy(encoder).requires_grad_(True)
+        model.encoders["image"] = copy.deepcopy(encoder)
     elif isinstance(model.encoder, Seen):
-        model.encoder = copy.deepcopy(encoder).requires_grad_(True)
+        model.encoder = copy.deepcopy(encoder)
     return model.eval()
 
 
