@@ -95,11 +95,11 @@ PRESETS = {
 
 
 def run(config: Config, progress: bool = True) -> Result:
-    """Train all models, let them sit the exam, and give the cards as `metrics["cards"]`."""
+    """Train all models, let them sit the exam; `metrics[model][standard][name]` are the cards."""
     exam = make_exam(config)
     models, history = entrants(config, training_questions(config), progress)
     cards = graded(models, exam)
-    metrics = {"cards": [card.to_dict() for card in cards]}
+    metrics = {card.model: card.to_dict()["standards"] for card in cards}
     return Result(metrics, history, models["concatenation"].model, config)
 
 
