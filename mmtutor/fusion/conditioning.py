@@ -17,9 +17,9 @@ class Product(Fusion):
     """The product of the projected vectors, coordinate by coordinate.
 
     z = prod_m LayerNorm(W_m x_m): the fusion of the first visual question answering models, which
-    scaled the picture's vector to length one (Antol et al. 2015, section 4, "norm I"). Here every
-    factor is normalised, for a product of small numbers is tiny and learns slowly. An absent
-    modality is left out of the product.
+    scaled the picture's vector to length one (Antol et al. 2015, "norm I"). Here every factor is
+    normalised, for a product of small numbers is tiny and learns slowly. An absent modality is left
+    out of the product.
     """
 
     def __init__(self, dims: dict[str, int], out_dim: int) -> None:
@@ -38,9 +38,9 @@ class FiLM(Fusion):
 
     z = sum_m mean_n relu((1 + a_m) * W_m x_m,n + b_m), where the scale a_m and the shift b_m are a
     linear function of the other modalities' mean tokens: feature-wise linear modulation (Perez et
-    al. 2018, eq. 1 and 2), once, after the encoders. So a question can switch features of the
-    picture on and off before anything is averaged. An absent modality adds nothing and, for the
-    others, is a vector of zeros.
+    al. 2018), once, after the encoders. So a question can switch features of the picture on and off
+    before anything is averaged. An absent modality adds nothing and, for the others, is a vector of
+    zeros.
     """
 
     def __init__(self, dims: dict[str, int], out_dim: int) -> None:

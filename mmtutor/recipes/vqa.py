@@ -114,10 +114,6 @@ PRESETS = {
 }  # fmt: skip
 
 
-# Two types of questions about two or three objects, learned in seconds.
-SMALL = replace(SHAPES, types=("exist", "query"), max_objects=3, epochs=4)
-
-
 class Trained(NamedTuple):
     """A model and its test questions: `data` has every column, `prepared` what the model reads."""
 
@@ -259,18 +255,3 @@ def ask(trained: Trained, image: Tensor, question: str, k: int = 3) -> list[tupl
     top = logits.softmax(dim=1).squeeze(0).topk(k)
     answers = ANSWERS[trained.config.dataset]
     return [(answers[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
-
-
-def model_on_shapes(
-    seed: int = 0, fusion: str = "product", train_questions: int = 8_000
-) -> Trained:
-    """A small model of questions about `shapes`, with 600 test questions that have `target` masks.
-
-    Pictures are 48 pixels wide with 2 or 3 objects; questions ask what there is ("exist") and what
-    something is ("query"). For chapters and tests that want a model to look into: it is trained in
-    seconds, and is good, not the best there is.
-    """
-    config = replace(
-        SMALL, fusion=fusion, train=train_questions, test=600, with_masks=True, seed=seed
-    )
-    return train(config)

@@ -120,7 +120,7 @@ def product_of_experts(output: ClassifierOutput, batch: dict[str, Tensor]) -> Te
     """Cross-entropy of softmax(logits + log p), p what the question alone says of the answer.
 
     What the question gives away is already in p, so the logits have to say the rest; alone, they
-    are used for testing. Source: Clark et al. 2019, section 3.2.1 (bias product).
+    are used for testing. Source: Clark et al. 2019, bias product.
 
     Args:
         output: `logits` (B, C).
@@ -132,8 +132,8 @@ def product_of_experts(output: ClassifierOutput, batch: dict[str, Tensor]) -> Te
 def reweighted(output: ClassifierOutput, batch: dict[str, Tensor]) -> Tensor:
     """Cross-entropy in which an answer that the question alone gives away counts for little.
 
-    The weight of an example is 1 - p(answer | question) (Clark et al. 2019, section 4.2, reweight),
-    and the loss is the weighted mean. Arguments as in `product_of_experts`.
+    The weight of an example is 1 - p(answer | question) (Clark et al. 2019, reweight), and
+    the loss is the weighted mean. Arguments as in `product_of_experts`.
     """
     label = batch["label"]
     weight = 1 - batch["bias"].gather(1, label.unsqueeze(1)).squeeze(1).exp()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders import SmallCNN
 from mmtutor.evaluation import must_look
@@ -162,9 +162,3 @@ def test_reweighting_forgets_what_is_given_away():
     batch = {"label": torch.tensor([0, 0]), "bias": bias}
     expected = nn.functional.cross_entropy(logits[1:], torch.tensor([0]))
     torch.testing.assert_close(reweighted(ClassifierOutput(logits), batch), expected)
-
-
-def test_the_small_model_comes_with_masks_of_what_is_asked():
-    small = vqa.model_on_shapes(train_questions=64)
-    assert small.data.column("target").shape == (600, 48, 48)
-    assert next(iter(loader(small.prepared, 4)))["image"].shape == (4, 3, 48, 48)
