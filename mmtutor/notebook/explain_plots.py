@@ -20,7 +20,7 @@ def map_grid(
     maps: Mapping[str, Tensor],
     titles: Sequence[str] = (),
     masks: Tensor | None = None,
-    size: float = 1.3,
+    size: float = 1.15,
 ) -> Figure:
     """A row for each picture: itself, then a column for each method.
 
@@ -43,13 +43,13 @@ def map_grid(
     for row, (line, image) in enumerate(zip(axes, images, strict=True)):
         line[0].imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
         if titles:
-            line[0].set_title(titles[row], fontsize=7, wrap=True)
+            line[0].set_title(titles[row], fontsize=8, wrap=True)
         for axis, (name, found) in zip(line[1:], maps.items(), strict=True):
             _map(axis, found[row])
             if masks is not None and masks[row].any():
                 axis.contour(masks[row].float().numpy(), [0.5], colors="black", linewidths=0.8)
             if not row:
-                axis.set_title(name, fontsize=8)
+                axis.set_title(name.replace(" ", "\n", 1), fontsize=9)
     for axis in axes.flat:
         axis.axis("off")
     plt.close(figure)

@@ -1,7 +1,7 @@
 """The plots of the robustness chapter: spoiled and attacked pictures, loss surfaces, groups.
 
 Knows finished pictures and numbers; computes none. Matplotlib is imported where it is used. Curves
-with bands are `fusion_plots.curves`.
+with bands are `plots.curves`.
 """
 
 from __future__ import annotations
@@ -73,26 +73,31 @@ def attacked_pictures(
 
 
 def loss_surfaces(surfaces: Mapping[str, Tensor], radius: float) -> Figure:
-    """Loss (S, S) around an example, one panel by name: the gradient goes up, a random way right.
+    """Loss (S, S) around an example, two panels a row: the gradient goes up, a random way right.
 
     Every panel has colours of its own, from its lowest to its highest loss.
     """
     import matplotlib.pyplot as plt
 
+    rows = -(-len(surfaces) // 2)
     figure, axes = plt.subplots(
-        1, len(surfaces), figsize=(2.4 * len(surfaces), 2.6), squeeze=False, layout="constrained"
+        rows, 2, figsize=(6.4, 2.6 * rows), squeeze=False, layout="constrained"
     )
+    for axis in axes.flat[len(surfaces) :]:
+        axis.axis("off")
     reach = 255 * radius
-    for axis, (name, surface) in zip(axes[0], surfaces.items(), strict=True):
+    for axis, (name, surface) in zip(axes.flat, surfaces.items(), strict=False):
         drawn = axis.imshow(
             surface.numpy(), origin="lower", extent=(-reach, reach, -reach, reach), aspect="auto"
         )
-        axis.set_title(name, fontsize=9)
-        axis.set_xlabel("random signs / 255", fontsize=8)
+        axis.set_title(name, fontsize=10)
         axis.grid(False)
-        axis.tick_params(labelsize=7)
-        figure.colorbar(drawn, shrink=0.8).ax.tick_params(labelsize=7)
-    axes[0][0].set_ylabel("gradient's signs / 255", fontsize=8)
+        axis.tick_params(labelsize=8)
+        figure.colorbar(drawn, label="loss").ax.tick_params(labelsize=8)
+    for axis in axes[-1]:
+        axis.set_xlabel("random signs / 255", fontsize=9)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("gradient's signs / 255", fontsize=9)
     plt.close(figure)
     return figure
 

@@ -54,11 +54,9 @@ def standard_table(cards: Sequence[Scorecard], standard: str) -> Markdown:
     """One standard in numbers: each measure with its interval, a line for each model."""
     from mmtutor.notebook.tables import table
 
-    names = list(cards[0].measures[standard])
-    header = ["model", *(f"{n} {SIGNS[cards[0][standard, n].better]}" for n in names)]
-    rows = [
-        [card.model, *(in_words(card[standard, name].interval) for name in names)] for card in cards
-    ]
+    first = cards[0].measures[standard]
+    header = ["model", *(f"{n}{_unit(c)} {SIGNS[c.better]}" for n, c in first.items())]
+    rows = [[card.model, *(_cell(card[standard, name]) for name in first)] for card in cards]
     return table(rows, header)
 
 
@@ -83,6 +81,25 @@ def in_words(interval: Interval, digits: int = 9) -> str:
     return estimate if low == high else f"{estimate} ({low} to {high})"
 
 
+def _cell(measure: Measure) -> str:
+    """A share as it is; a cost with the prefix of its thousands: "178µ (147µ to 5.94m)"."""
+    if measure.unit == "share":
+        return in_words(measure.interval)
+    estimate, low, high = (_prefixed(x) for x in measure.interval)
+    return estimate if low == high else f"{estimate} ({low} to {high})"
+
+
+def _prefixed(x: float) -> str:
+    """Three significant digits with the prefix of the thousands: 4253 -> "4.25k"."""
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(sep="")(float(f"{x:.3g}"))
+
+
+def _unit(measure: Measure) -> str:
+    return "" if measure.unit == "share" else f" [{measure.unit}]"
+
+
 def _places(card: Scorecard) -> list[tuple[str, str]]:
     return [(standard, name) for standard, cells in card.measures.items() for name in cells]
 
@@ -98,8 +115,7 @@ def _panel(axis: Axes, cards: Sequence[Scorecard], standard: str, name: str, nam
     values = [x for c in cells for x in c.interval if math.isfinite(x)]
     if cells[0].unit != "share" and values and min(values) > 0:
         _ends(axis, min(values), max(values))
-    unit = "" if cells[0].unit == "share" else f" [{cells[0].unit}]"
-    axis.set_title(f"{standard}\n{name}{unit}", fontsize=7.5, loc="left")
+    axis.set_title(f"{standard}\n{name}{_unit(cells[0])}", fontsize=7.5, loc="left")
     axis.set_xlabel(ARROWS[cells[0].better], fontsize=6.5, labelpad=1)
 
 

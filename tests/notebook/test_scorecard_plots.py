@@ -53,4 +53,9 @@ def test_one_standard_in_numbers():
     lines = standard_table(CARDS, "accuracy").data.splitlines()
     assert lines[0] == "| model | accuracy ↑ |"
     assert lines[2] == "| a | 0.9 (0.85 to 0.95) |"
-    assert standard_table(CARDS, "efficiency").data.splitlines()[3] == "| b | 10 |"
+    costs = standard_table(CARDS, "efficiency").data.splitlines()
+    assert costs[0] == "| model | size [numbers] ↓ |"
+    assert costs[2:4] == ["| a | 1M |", "| b | 10 |"]
+    timed = Measure(Interval(0.0001783, 0.000147, 0.00594), "low", "s")
+    card = Scorecard("timed", {"efficiency": {"latency": timed}})
+    assert "| 178µ (147µ to 5.94m) |" in standard_table([card], "efficiency").data
