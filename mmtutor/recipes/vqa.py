@@ -103,7 +103,7 @@ SHAPES = Config(
 )
 PRESETS = {
     "tiny": Config(
-        train=5_000, test=600, dim=32, width=8, hidden=32, epochs=8, lr=4e-3
+        train=16_000, test=600, dim=32, hidden=32, epochs=3, batch_size=128, lr=6e-3
     ),
     "cpu": Config(),
     "t4": replace(SHAPES, train=500_000, test=10_000, dim=192, width=48, epochs=10, batch_size=512),

@@ -38,7 +38,7 @@ def test_the_model_looks_at_both_modalities(tiny):
 
 
 def test_the_gate_stops_a_model_that_cannot_see(tiny):
-    blind = vqa.train(replace(tiny.config, modalities=("tokens",), epochs=1))
+    blind = vqa.train(replace(tiny.config, modalities=("tokens",), train=2_000, epochs=1))
     with pytest.raises(DoesNotLookError, match="image"):
         must_look(blind.model, blind.prepared, vqa.BOTH, margin=MARGIN)
 
