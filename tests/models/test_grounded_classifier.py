@@ -21,10 +21,13 @@ class Given(nn.Module):
 
 
 def by_hand() -> GroundedClassifier:
-    """One head. A token is (kind, value), kind +1 or -1; a question, +1 or -1, selects its kind."""
+    """A token is (kind, value), and kind and question are +1 or -1.
+
+    The first head selects the tokens of the question's kind, the second the others.
+    """
     torch.manual_seed(0)
-    model = GroundedClassifier(Given("seen", 2), Given("asked", 1), 3, heads=1, dim=1, hidden=8)
-    weights = {"query": [[40.0]], "key": [[1.0, 0.0]], "value": [[0.0, 1.0]]}
+    model = GroundedClassifier(Given("seen", 2), Given("asked", 1), 3, heads=2, dim=1, hidden=8)
+    weights = {"query": [[40.0], [-40.0]], "key": [[1.0, 0.0]] * 2, "value": [[0.0, 1.0]] * 2}
     for name, weight in weights.items():
         nn.init.zeros_(getattr(model, name).bias)
         getattr(model, name).weight.data = torch.tensor(weight)
@@ -32,7 +35,7 @@ def by_hand() -> GroundedClassifier:
 
 
 def found(model: GroundedClassifier, batch: dict[str, Tensor]) -> Tensor:
-    """What the reading layers are given: sums and counts."""
+    """What the reading layers are given: two sums, two counts and the product of the sums."""
     given = []
     hook = model.read[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
     model(batch)
@@ -61,10 +64,11 @@ def test_a_gate_set_by_hand_selects_counts_and_sums():
     seen = torch.stack([kind, value], dim=-1).expand(2, -1, -1)
     asked = torch.tensor([1.0, -1.0]).view(2, 1, 1)
     model = by_hand()
-    expected = torch.tensor([[-2.5, 3.0], [37.0, 2.0]])
+    expected = torch.tensor([[-2.5, 37.0, 3.0, 2.0, -92.5], [37.0, -2.5, 2.0, 3.0, -92.5]])
     torch.testing.assert_close(found(model, {"seen": seen, "asked": asked}), expected)
     gates = model({"seen": seen, "asked": asked}).gates
-    assert ((gates > 0).squeeze(1) == (kind * asked.squeeze(1) > 0)).all()
+    its_kind = kind * asked.squeeze(1) > 0  # [2, 5]
+    assert (gates > 0).equal(torch.stack([its_kind, ~its_kind], dim=1))
 
 
 def test_alike_tokens_are_counted_where_a_mean_forgets_how_many_there_were():
@@ -72,7 +76,7 @@ def test_alike_tokens_are_counted_where_a_mean_forgets_how_many_there_were():
     seen = torch.tensor([1.0, 0.3]).expand(4, 4, 2)
     mask = torch.arange(4) < torch.arange(1, 5)[:, None]  # 1, 2, 3 and 4 of the same
     given = {"seen": seen, "seen_mask": mask, "asked": asked}
-    expected = torch.tensor([0.3, 1.0]) * torch.arange(1.0, 5)[:, None]
+    expected = torch.tensor([0.3, 0.0, 1.0, 0.0, 0.0]) * torch.arange(1.0, 5)[:, None]
     torch.testing.assert_close(found(model, given), expected)
     means = Encoded(seen, mask).pooled()
     torch.testing.assert_close(means, means[:1].expand(4, -1))
@@ -118,7 +122,7 @@ def test_where_nothing_is_seen_nothing_is_counted():
     model = by_hand()
     given = {"seen": torch.ones(1, 2, 2), "seen_mask": torch.zeros(1, 2) > 0}
     given["asked"] = torch.ones(1, 1, 1)
-    assert found(model, given).tolist() == [[0.0, 0.0]]
+    assert found(model, given).tolist() == [[0.0] * 5]
     assert model(given).logits.isfinite().all()
 
 
@@ -146,3 +150,8 @@ def test_gradients_reach_the_pixels_and_every_weight():
     output.logits.square().sum().backward()
     assert image.grad.flatten(1).abs().amax(dim=1).min() > 0
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_one_selection_is_too_few_to_compare():
+    with pytest.raises(ValueError, match="heads is 1: expected at least 2"):
+        GroundedClassifier(Given("seen", 2), Given("asked", 1), 3, heads=1)

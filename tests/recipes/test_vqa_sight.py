@@ -81,7 +81,7 @@ def test_a_token_ends_with_the_place_of_its_cell():
     tokens, mask = encoder(torch.rand(2, 3, SIDE, SIDE))
     assert tokens.shape == (2, 9, encoder.dim)
     assert mask.all()
-    assert tokens[0, :, -2:].tolist() == [[x, y] for y in (-2, 0, 2) for x in (-2, 0, 2)]
+    assert tokens[0, :, -2:].tolist() == [[x, y] for y in (-3, 0, 3) for x in (-3, 0, 3)]
 
 
 @pytest.mark.parametrize("cell", range(9))
