@@ -103,7 +103,10 @@ def loss_surfaces(surfaces: Mapping[str, Tensor], radius: float) -> Figure:
 
 
 def grouped_bars(scores: Mapping[str, Mapping[str, Interval]], ylabel: str = "accuracy") -> Figure:
-    """Scores with intervals: scores[way][group], a cluster of bars for each group."""
+    """Scores with intervals: scores[way][group], a cluster of bars for each group.
+
+    A legend names the ways, where there is more than one.
+    """
     import matplotlib.pyplot as plt
 
     groups = list(next(iter(scores.values())))
@@ -118,7 +121,8 @@ def grouped_bars(scores: Mapping[str, Mapping[str, Interval]], ylabel: str = "ac
         axis.bar(x.tolist(), height, width, yerr=ends, label=way, error_kw={"elinewidth": 1})
     axis.set_xticks(range(len(groups)), groups)
     axis.set(ylabel=ylabel, ylim=(0, 1))
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    if len(scores) > 1:
+        axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(figure)
     return figure
 
