@@ -1,0 +1,88 @@
+"""A classifier that selects before it reads: the question points at places of the picture.
+
+Knows two encoders, one that asks and one that is looked at. Knows nothing of any modality, of
+losses or of what the classes are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.encoders.base import encode
+
+
+class GroundedOutput(NamedTuple):
+    """What the model says, and where it looked.
+
+    Attributes:
+        logits: (B, C).
+        gates: (B, heads, N), one logit for each token that is looked at: is it selected?
+    """
+
+    logits: Tensor
+    gates: Tensor
+
+
+class GroundedClassifier(nn.Module):
+    """Select tokens by the question, add up what was selected, and read the sums by the question.
+
+    Head h selects token x_n with g_hn = sigmoid(q_h . K_h x_n + b_h). What it found are the sum
+    s_h = sum_n g_hn V_h x_n and the count c_h = sum_n g_hn; and the product of s_1 and s_2, for
+    "the same as" is a comparison of the two. Two layers of FiLM (Perez et al. 2018) turn all this
+    into the answer, each scaled and shifted as the question says.
+
+    A sigmoid and a sum, not a softmax and a mean: a mean forgets how many there were (Zhang, Hare
+    and Prügel-Bennett 2018).
+
+    Args:
+        looks: encoder of what is looked at, tokens (B, N, D).
+        asks: encoder of the question; its mean token asks.
+        classes: number C of answers.
+        heads: how many selections, at least two.
+        dim: size of q_h and V_h x.
+        hidden: size of the layers that read.
+    """
+
+    def __init__(
+        self,
+        looks: nn.Module,
+        asks: nn.Module,
+        classes: int,
+        heads: int = 2,
+        dim: int = 32,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        if heads < 2:
+            raise ValueError(f"heads is {heads}: expected at least 2, to compare")
+        self.looks, self.asks, self.heads = looks, asks, heads
+        self.query = nn.Linear(asks.dim, heads * dim)
+        self.key, self.value = (nn.Linear(looks.dim, heads * dim) for _ in range(2))
+        self.threshold = nn.Parameter(torch.full((heads,), -1.0))
+        self.read = nn.ModuleList(
+            [nn.Linear(heads * (dim + 1) + dim, hidden), nn.Linear(hidden, hidden)]
+        )
+        self.modulate = nn.ModuleList(nn.Linear(asks.dim, 2 * hidden) for _ in self.read)
+        self.answer = nn.Linear(hidden, classes)
+
+    def forward(self, batch: dict[str, Tensor]) -> GroundedOutput:
+        """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks."""
+        seen, asked = encode(self.looks, batch), encode(self.asks, batch).pooled()
+        query, key, value = (
+            x.unflatten(-1, (self.heads, -1))
+            for x in (self.query(asked), self.key(seen.tokens), self.value(seen.tokens))
+        )
+        scores = torch.einsum("bhd,bnhd->bhn", query, key) * 2 / query.shape[-1] ** 0.5
+        gates = scores + self.threshold[:, None]
+        chosen = gates.sigmoid().masked_fill(~seen.mask.unsqueeze(1), 0)  # [B, heads, N]
+        sums = torch.einsum("bhn,bnhd->bhd", chosen, value)
+        x = torch.cat([sums.flatten(1), chosen.sum(dim=2), sums[:, 0] * sums[:, 1]], dim=1)
+        for layer, modulate in zip(self.read, self.modulate, strict=True):
+            scale, shift = modulate(asked).chunk(2, dim=-1)
+            x = F.layer_norm(layer(x), layer.weight.shape[:1])
+            x = ((1 + scale) * x + shift).relu()
+        return GroundedOutput(self.answer(x), gates)
