@@ -46,7 +46,8 @@ def interval_bars(
     axis.set_xticks(range(len(names)), names)
     axis.set(ylabel=label, ylim=(0, 1.02))
     if len(scores) > 1:
-        axis.legend(fontsize="small")
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+        axis.legend(fontsize="small", ncols=min(len(scores), 4), **place)
     plt.close(figure)
     return figure
 
