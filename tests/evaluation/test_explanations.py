@@ -153,3 +153,14 @@ def test_errors_name_what_is_wrong():
         deletion_insertion(Sum(), {"image": torch.rand(2, 3, 8, 8)}, None, torch.rand(2, 4, 4))
     with pytest.raises(ValueError, match="maps differ in shape"):
         rank_correlation(torch.rand(2, 3), torch.rand(2, 4))
+
+
+def test_a_map_that_is_flat_whatever_the_weights_does_not_pass():
+    def nothing(model, batch, target):
+        return torch.zeros_like(batch["image"][:, 0])
+
+    found = sanity_check(
+        nothing, nn.Linear(2, 2), {"image": torch.rand(3, 3, 8, 8)}, torch.zeros(3)
+    )
+    assert found.similarity.estimate == 1
+    assert not found.passes
