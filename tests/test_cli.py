@@ -83,7 +83,7 @@ def test_any_setting_can_be_set_and_stands_in_the_command(tmp_path):
 @pytest.mark.usefixtures("fake_recipe")
 @pytest.mark.parametrize(
     ("option", "wrong"),
-    [("siez=3", "NAME one of size, seed"), ("size", "NAME=VALUE"), ("size=x", "of type int")],
+    [("width=3", "NAME one of size, seed"), ("size", "NAME=VALUE"), ("size=x", "of type int")],
 )
 def test_a_wrong_setting_is_named(tmp_path, option, wrong):
     done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path, "--set", option)

@@ -126,9 +126,9 @@ def once(call: Callable[[], object]) -> float:
 
 
 def joules(
-    call: Callable[[], object], device: torch.device | None = None, atleast: float = 0.5
+    call: Callable[[], object], device: torch.device | None = None, period: float = 0.5
 ) -> float | None:
-    """Energy of one call, its mean over `atleast` seconds of calls; None without a counter.
+    """Energy of one call, its mean over `period` seconds of calls; None without a counter.
 
     NVIDIA's driver counts for a GPU, and Linux for the processor where its counter may be read.
     Everything else that runs there at the same time is counted too. `device` is where the call
@@ -138,7 +138,7 @@ def joules(
     if read is None:
         return None
     calls, started, before = 0, perf_counter(), read()
-    while perf_counter() - started < atleast:
+    while perf_counter() - started < period:
         call()
         _wait()
         calls += 1

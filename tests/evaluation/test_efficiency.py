@@ -108,7 +108,7 @@ def test_energy_is_read_from_the_counter_or_not_at_all(tmp_path, monkeypatch):
     def burn():
         counter.write_text(f"{int(counter.read_text()) + 3_000_000}\n")
 
-    assert joules(burn, atleast=0.01) == pytest.approx(3.0)
+    assert joules(burn, period=0.01) == pytest.approx(3.0)
 
 
 def test_a_counter_that_is_full_begins_again(tmp_path, monkeypatch):
