@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, collate, loader
 from mmtutor.data.batch import Batch
-from mmtutor.evaluation.attacks import evaluating, input_gradient, margin, on_device_of, pgd
+from mmtutor.evaluation.attacks import margin, on_device_of, pgd
 from mmtutor.evaluation.classification import Predictions, predict
 from mmtutor.evaluation.efficiency import cost
 from mmtutor.evaluation.explanations import pointing_game, sanity_check
 from mmtutor.evaluation.modality_use import example_scores
 from mmtutor.evaluation.scorecard import Measure, Scorecard, Statistic, exact, measure
+from mmtutor.explain import gradient
+from mmtutor.models.modes import evaluating
 
 Measures = dict[str, Measure]
 BINS = 15  # as in `calibration`
@@ -140,24 +142,13 @@ def interpretability(model: nn.Module, exam: Exam) -> Measures:
     rows = masks.flatten(1).any(dim=1).nonzero().flatten()[: exam.examined]
     batch = on_device_of(model, collate([exam.data[i] for i in rows.tolist()]))
     answer = _answers(model, batch)
-    hits = pointing_game(slopes(model, batch, answer).cpu(), masks[rows])
-    checked = sanity_check(slopes, model, batch, answer)
+    hits = pointing_game(gradient(model, batch, answer).cpu(), masks[rows])
+    checked = sanity_check(gradient, model, batch, answer)
     n = len(rows)
     return {
         "pointing game": measure(mean(hits), n),
         "like random weights": measure(mean(checked.per_example.cpu()), n, "low"),
     }
-
-
-def slopes(model: nn.Module, batch: Batch, answer: Tensor) -> Tensor:
-    """`explain.gradient` (B, H, W) of the answers' logits by the picture; zeros for the blind."""
-
-    def chosen(logits: Tensor, label: Tensor) -> Tensor:
-        return logits.gather(1, label.unsqueeze(1)).squeeze(1)
-
-    with evaluating(model):
-        slope, _ = input_gradient(model, {**batch, "label": answer}, loss=chosen)
-    return slope.abs().amax(dim=1)
 
 
 def robustness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
@@ -264,7 +255,7 @@ def _majority(label: Tensor, masks: Tensor) -> Tensor:
 def _attacked(model: nn.Module, exam: Exam, rows: Tensor) -> Tensor:
     """(B,) bool: right after ten steps of PGD on the margin, which no confidence can blunt."""
     batch = on_device_of(model, collate([exam.data[i] for i in rows.tolist()]))
-    worse = pgd(model, batch, exam.radius, loss=margin, generator=torch.Generator().manual_seed(0))
+    worse = pgd(model, batch, exam.radius, loss=margin)
     return (_answers(model, worse) == batch["label"]).cpu()
 
 
