@@ -40,7 +40,7 @@ class GroundedClassifier(nn.Module):
 
     Args:
         looks: encoder of what is looked at, tokens (B, N, D).
-        asks: encoder of the question; its mean token asks.
+        asks: encoder of the question; the mean of its tokens asks.
         classes: number C of answers.
         heads: how many selections, at least two.
         dim: size of q_h and V_h x.
@@ -70,7 +70,11 @@ class GroundedClassifier(nn.Module):
         self.answer = nn.Linear(hidden, classes)
 
     def forward(self, batch: dict[str, Tensor]) -> GroundedOutput:
-        """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks."""
+        """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks.
+
+        In training the batch may hold `told` (B, up to heads, N), what the first heads are to
+        select: 1 or 0 for each token. Then every other example is read as if they had.
+        """
         seen, asked = encode(self.looks, batch), encode(self.asks, batch).pooled()
         query, key, value = (
             x.unflatten(-1, (self.heads, -1))
@@ -79,6 +83,8 @@ class GroundedClassifier(nn.Module):
         scores = torch.einsum("bhd,bnhd->bhn", query, key) * 2 / query.shape[-1] ** 0.5
         gates = scores + self.threshold[:, None]
         chosen = gates.sigmoid().masked_fill(~seen.mask.unsqueeze(1), 0)  # [B, heads, N]
+        if self.training and "told" in batch:
+            chosen = teacher_forced(chosen, batch["told"])
         sums = torch.einsum("bhn,bnhd->bhd", chosen, value)
         x = torch.cat([sums.flatten(1), chosen.sum(dim=2), sums[:, 0] * sums[:, 1]], dim=1)
         for layer, modulate in zip(self.read, self.modulate, strict=True):
@@ -86,3 +92,15 @@ class GroundedClassifier(nn.Module):
             x = F.layer_norm(layer(x), layer.weight.shape[:1])
             x = ((1 + scale) * x + shift).relu()
         return GroundedOutput(self.answer(x), gates)
+
+
+def teacher_forced(chosen: Tensor, told: Tensor) -> Tensor:
+    """`chosen` (B, heads, N), but in every other example what is `told` (B, up to heads, N).
+
+    Reading can then be learned before selecting is (teacher forcing, Williams and Zipser 1989);
+    and as only half of the examples are given away, also from the model's own selections, which
+    are all that it has in a test (Bengio et al. 2015).
+    """
+    forced = torch.cat([told.to(chosen), chosen[:, told.shape[1] :]], dim=1)
+    every_other = torch.arange(len(chosen), device=chosen.device) % 2 == 0
+    return torch.where(every_other[:, None, None], forced, chosen)

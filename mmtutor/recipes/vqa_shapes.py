@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.shapes_questions import ANSWERS, TYPES
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
+from mmtutor.encoders.recurrent import RecurrentEncoder
 from mmtutor.evaluation.classification import predict
 from mmtutor.fusion import FUSIONS
 from mmtutor.losses import cross_entropy
@@ -42,7 +42,8 @@ class Config:
     Attributes:
         model: "grounded", or a name in `FUSIONS` for a `FusionClassifier` of the same tokens.
         ground: how much it counts in training that two heads of "grounded" select the objects that
-            the question's first and second description mean; 0 tells it nothing.
+            the question's first and second description mean; 0 tells it nothing, not even those
+            that it reads by teacher forcing.
         remedy: against biased answers: "none", "product of experts" or "reweight".
         pictures, sight_epochs: for learning to see.
         train, test: questions.
@@ -65,8 +66,8 @@ class Config:
     with_masks: bool = False
     dim: int = 64
     width: int = 16
-    epochs: int = 5
-    batch_size: int = 64
+    epochs: int = 6
+    batch_size: int = 128
     lr: float = 3e-3
     weight_decay: float = 0.01
     precision: str = "auto"
@@ -82,7 +83,8 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        pictures=1_500, sight_epochs=4, train=2_500, test=400, dim=32, epochs=4, types=("exist",)
+        pictures=1_500, sight_epochs=4, train=2_500, test=400, dim=32, epochs=4, batch_size=64,
+        types=("exist",),
     ),
     "cpu": Config(),
     "t4": Config(pictures=50_000, train=500_000, test=10_000, dim=128, width=32, batch_size=256),
@@ -105,7 +107,7 @@ def train(config: Config, sight: Sight | None = None, progress: bool = False) ->
     tokenizer = WordTokenizer.fit(data.column("question"))
     ready = prepared(data, tokenizer).with_column("image", sight.tokens(data.column("image")))
     if config.model == "grounded" and config.ground:
-        ready = ready.with_column("asked", where_asked("train", config.train, *drawing(config)))
+        ready = ready.with_column("told", where_asked("train", config.train, *drawing(config)))
     if config.remedy != "none":
         ready = ready.with_column("bias", question_prior(ready, tokenizer, config))
     torch.manual_seed(config.seed)
@@ -134,9 +136,9 @@ def see(config: Config, progress: bool = False) -> Sight:
 
 def build(config: Config, sight: Sight, tokenizer: WordTokenizer) -> nn.Module:
     """An untrained model on frozen eyes."""
-    text = RecurrentEncoder(tokenizer.size, config.dim, "gru")
-    nn.init.normal_(text.embedding.weight)
-    eyes, asks = Frozen(sight.encoder), LastToken(text)
+    eyes = Frozen(sight.encoder)
+    asks = RecurrentEncoder(tokenizer.size, config.dim, "gru", bidirectional=True)
+    nn.init.normal_(asks.embedding.weight)
     if config.model == "grounded":
         return GroundedClassifier(eyes, asks, len(ANSWERS), hidden=2 * config.dim)
     dims = {"image": eyes.dim, "tokens": asks.dim}
@@ -154,9 +156,9 @@ def objective(
         "product of experts": product_of_experts,
         "reweight": reweighted,
     }[remedy](output, batch)
-    if not (ground and isinstance(output, GroundedOutput) and "asked" in batch):
+    if not (ground and isinstance(output, GroundedOutput) and "told" in batch):
         return loss
-    told = batch["asked"]  # [B, 2, N]
+    told = batch["told"]  # [B, 2, N]
     return loss + ground * F.binary_cross_entropy_with_logits(
         output.gates[:, : told.shape[1]], told
     )

@@ -155,3 +155,31 @@ def test_gradients_reach_the_pixels_and_every_weight():
 def test_one_selection_is_too_few_to_compare():
     with pytest.raises(ValueError, match="heads is 1: expected at least 2"):
         GroundedClassifier(Given("seen", 2), Given("asked", 1), 3, heads=1)
+
+
+def test_every_other_example_is_read_as_it_is_told():
+    given = batch()
+    given["told"] = torch.ones(3, 2, 7)
+    model = small().train()
+    counts = found(model, given)[:, 12:15]  # three heads, sums of size four
+    own = model(given).gates.sigmoid()
+    expected = own.sum(dim=2)
+    expected[::2, :2] = 7  # the third head is told nothing
+    torch.testing.assert_close(counts, expected)
+
+
+def test_in_a_test_nobody_is_told_anything():
+    model, given = small(), batch()
+    plain = model(given)
+    told = model({**given, "told": torch.ones(3, 2, 7)})
+    assert told.logits.equal(plain.logits)
+    assert told.gates.equal(plain.gates)
+
+
+def test_gates_learn_only_from_examples_that_are_read_by_them():
+    given = {**batch(), "told": torch.ones(3, 2, 7)}
+    model = small().train()
+    output = model(given)
+    slope = torch.autograd.grad(output.logits.square().sum(), output.gates)[0][:, :2]
+    assert slope[::2].abs().max() == 0
+    assert slope[1].abs().min() > 0

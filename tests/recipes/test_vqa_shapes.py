@@ -56,12 +56,12 @@ def outputs() -> tuple[GroundedOutput, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     output = GroundedOutput(torch.randn(4, 5), torch.randn(4, 3, 9))
     batch = {"label": torch.tensor([0, 3, 1, 4]), "bias": torch.randn(4, 5).log_softmax(1)}
-    return output, {**batch, "asked": (torch.rand(4, 2, 9) > 0.7).float()}
+    return output, {**batch, "told": (torch.rand(4, 2, 9) > 0.7).float()}
 
 
 def test_grounding_counts_every_told_head_and_cell():
     output, batch = outputs()
-    gates, told = output.gates.sigmoid().double(), batch["asked"].double()
+    gates, told = output.gates.sigmoid().double(), batch["told"].double()
     missed = sum(
         -torch.log(gates[b, h, n] if told[b, h, n] else 1 - gates[b, h, n])
         for b in range(4)
@@ -79,13 +79,13 @@ def test_who_is_not_told_is_not_judged_by_it():
     plain = cross_entropy(output, batch)
     assert vqa_shapes.objective(output, batch).equal(plain)
     assert vqa_shapes.objective(ClassifierOutput(output.logits), batch, ground=3.0).equal(plain)
-    del batch["asked"]
+    del batch["told"]
     assert vqa_shapes.objective(output, batch, ground=3.0).equal(plain)
 
 
 def test_remedies_are_those_of_the_other_recipe_and_grounding_adds_to_them():
     output, batch = outputs()
-    told = F.binary_cross_entropy_with_logits(output.gates[:, :2], batch["asked"])
+    told = F.binary_cross_entropy_with_logits(output.gates[:, :2], batch["told"])
     for remedy, loss in {"product of experts": product_of_experts, "reweight": reweighted}.items():
         found = vqa_shapes.objective(output, batch, remedy, ground=2.0)
         torch.testing.assert_close(found, loss(output, batch) + 2 * told)
