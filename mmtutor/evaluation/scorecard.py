@@ -83,15 +83,20 @@ def measure(
     statistic: Statistic,
     n: int,
     better: Better = "high",
+    groups: Tensor | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Measure:
     """A measure of n examples, from a function of their weights (R, n).
 
+    With `groups` (n,) int64, such as the picture of each question, whole groups are drawn.
+
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.
     """
-    found = statistic(torch.cat([torch.ones(1, n, dtype=torch.float64), drawn(n, resamples, seed)]))
+    group = torch.arange(n) if groups is None else groups.unique(return_inverse=True)[1]
+    weights = drawn(int(group.max()) + 1, resamples, seed)[:, group]
+    found = statistic(torch.cat([torch.ones(1, n, dtype=torch.float64), weights]))
     estimate, (low, high) = found[0].item(), found[1:].nanquantile(TAILS).tolist()
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
     return Measure(interval, better, "share", found[1:])

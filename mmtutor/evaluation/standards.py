@@ -21,7 +21,7 @@ from mmtutor.evaluation.classification import Predictions, predict
 from mmtutor.evaluation.efficiency import cost
 from mmtutor.evaluation.explanations import pointing_game, sanity_check
 from mmtutor.evaluation.modality_use import example_scores
-from mmtutor.evaluation.scorecard import Measure, Scorecard, Statistic, exact, measure
+from mmtutor.evaluation.scorecard import Better, Measure, Scorecard, Statistic, exact, measure
 from mmtutor.explain import gradient
 from mmtutor.models.modes import evaluating
 
@@ -42,6 +42,8 @@ class Exam:
         paraphrased: row i asks what row i of `data` asks, in other words.
         pairs: rows 2k and 2k + 1 ask the same of two pictures and have different answers.
         spoiled: corrupted copies of `data`, by name.
+        pictures: the column (N,) int64 that says which picture a row is about; rows of one picture
+            rise and fall together, so intervals draw them together. None: a picture for each row.
         target: the column (N, H, W) bool of `data` that shows where the answer is to be seen.
         radius: of the attack on the pictures, in units of their [0, 1].
         examined: how many rows the costly measurements (attack, explanations) look at.
@@ -54,9 +56,23 @@ class Exam:
     paraphrased: Dataset
     pairs: Dataset
     spoiled: dict[str, Dataset]
+    pictures: str | None = None
     target: str = "target"
     radius: float = 2 / 255
     examined: int = 200
+
+    @property
+    def groups(self) -> Tensor | None:
+        """(N,) int64: which picture each row is about."""
+        return None if self.pictures is None else self.data.column(self.pictures)
+
+    def measure(
+        self, statistic: Statistic, better: Better = "high", rows: Tensor | slice = slice(None)
+    ) -> Measure:
+        """`scorecard.measure` over `rows` of `data`, by default all."""
+        n = len(torch.arange(len(self.data))[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return measure(statistic, n, better, groups)
 
 
 def scorecard(model: nn.Module, exam: Exam, name: str = "model") -> Scorecard:
@@ -65,7 +81,7 @@ def scorecard(model: nn.Module, exam: Exam, name: str = "model") -> Scorecard:
     return Scorecard(
         name,
         {
-            "accuracy": accuracy(clean),
+            "accuracy": accuracy(clean, exam),
             "diversity": diversity(clean, exam),
             "consistency": consistency(model, clean, exam),
             "efficiency": efficiency(model, exam),
@@ -76,13 +92,12 @@ def scorecard(model: nn.Module, exam: Exam, name: str = "model") -> Scorecard:
     )
 
 
-def accuracy(clean: Predictions) -> Measures:
+def accuracy(clean: Predictions, exam: Exam) -> Measures:
     """How often it is right; F1 as a mean over classes; and whether its confidence is justified."""
-    n = len(clean.label)
     return {
-        "accuracy": measure(mean(clean.correct), n),
-        "macro F1": measure(partial(macro_f1, clean), n),
-        "calibration error": measure(partial(calibration_error, clean), n, "low"),
+        "accuracy": exam.measure(mean(clean.correct)),
+        "macro F1": exam.measure(partial(macro_f1, clean)),
+        "calibration error": exam.measure(partial(calibration_error, clean), "low"),
     }
 
 
@@ -97,8 +112,7 @@ def diversity(clean: Predictions, exam: Exam) -> Measures:
     def covered(weights: Tensor) -> Tensor:
         return (_by_group(weights, clean.correct, masks) > floor).double().mean(dim=1)
 
-    n = len(clean.label)
-    return {"worst domain": measure(worst, n), "domains covered": measure(covered, n)}
+    return {"worst domain": exam.measure(worst), "domains covered": exam.measure(covered)}
 
 
 def consistency(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
@@ -111,7 +125,7 @@ def consistency(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
     pairs = predict(model, loader(exam.pairs, BATCH)).correct.view(-1, 2).all(dim=1)
     same = clean.predicted == again.predicted
     return {
-        "paraphrases agree": measure(mean(same), len(same)),
+        "paraphrases agree": exam.measure(mean(same)),
         "swap pairs right": measure(mean(pairs), len(pairs)),
     }
 
@@ -144,10 +158,9 @@ def interpretability(model: nn.Module, exam: Exam) -> Measures:
     answer = _answers(model, batch)
     hits = pointing_game(gradient(model, batch, answer).cpu(), masks[rows])
     checked = sanity_check(gradient, model, batch, answer)
-    n = len(rows)
     return {
-        "pointing game": measure(mean(hits), n),
-        "like random weights": measure(mean(checked.per_example.cpu()), n, "low"),
+        "pointing game": exam.measure(mean(hits), rows=rows),
+        "like random weights": exam.measure(mean(checked.per_example.cpu()), "low", rows),
     }
 
 
@@ -158,12 +171,13 @@ def robustness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
     one that does not look at pictures keeps all of it, which is no merit: see "fairness".
     """
     spoiled = {
-        name: measure(kept(clean.correct, predict(model, loader(data, BATCH)).correct), len(data))
+        name: exam.measure(kept(clean.correct, predict(model, loader(data, BATCH)).correct))
         for name, data in exam.spoiled.items()
     }
     n = min(exam.examined, len(exam.data))
     attacked = torch.cat([_attacked(model, exam, rows) for rows in torch.arange(n).split(BATCH)])
-    return {**spoiled, "attacked pictures": measure(kept(clean.correct[:n], attacked), n)}
+    still = exam.measure(kept(clean.correct[:n], attacked), rows=slice(n))
+    return {**spoiled, "attacked pictures": still}
 
 
 def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
@@ -172,7 +186,6 @@ def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
     A gap is above zero by luck alone; compare it between models that sat the same exam, or see
     `fairness.group_gaps`.
     """
-    n = len(clean.label)
     measures = {}
     for column in exam.sensitive:
         masks = _groups(exam.data, (column,))
@@ -181,12 +194,12 @@ def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
             rates = _by_group(weights, clean.correct, masks)
             return rates.amax(dim=1) - rates.amin(dim=1)
 
-        measures[f"gap: {column}"] = measure(gap, n, "low")
+        measures[f"gap: {column}"] = exam.measure(gap, "low")
     drops = torch.stack(
         [
             scores.before - scores.after
             for name in exam.modalities
-            for scores in [example_scores(model, exam.data, name)]
+            for scores in [example_scores(model, exam.data, name, groups=exam.groups)]
         ],
         dim=1,
     )  # [N, M]
@@ -194,7 +207,7 @@ def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
     def least(weights: Tensor) -> Tensor:
         return (weights @ drops / weights.sum(dim=1, keepdim=True)).amin(dim=1)
 
-    return {**measures, "least used modality": measure(least, n)}
+    return {**measures, "least used modality": exam.measure(least)}
 
 
 # Statistics of weighted examples
