@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.intervals import Interval, rounds
 
 
 class Gap(NamedTuple):
@@ -80,7 +80,7 @@ def group_gaps(
     reported. A rate that a group has no example for is left out. Equal opportunity and equalised
     odds: Hardt, Price and Srebro (2016); demographic parity: Dwork et al. (2012).
 
-    Intervals: percentile bootstrap over examples, which for these rates needs the counts alone.
+    Intervals: percentile bootstrap over examples.
 
     Args:
         predicted, label: (N,) int64 classes.
@@ -91,14 +91,14 @@ def group_gaps(
         ValueError: the shapes do not fit, there is no example, one group only, or a wrong number of
             names.
     """
-    counts, present = _counts(predicted, label, group)
+    sample, present = _checked(predicted, label, group)
     names = [str(g) for g in present] if names is None else list(names)
     if len(names) != len(present):
         raise ValueError(f"got {len(names)} names for {len(present)} groups")
     generator = torch.Generator().manual_seed(seed)
-    here = _statistics(counts.double().unsqueeze(0))
-    drawn = _statistics(_resampled(counts, resamples, generator))
-    luck = _statistics(_shuffled(predicted, label, group, resamples // 4, generator))
+    here = _statistics(sample, torch.arange(len(label))[None])
+    drawn = _bootstrap(sample, resamples, generator)
+    luck = _shuffled(sample, resamples // 4, generator)
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
 
     def interval(name: str, column: int | None = None) -> Interval:
@@ -170,50 +170,74 @@ def balance(shares: Mapping[str, float]) -> float:
     return max(low, 0.0) / high if high > 0 else 0.0
 
 
-def _counts(predicted: Tensor, label: Tensor, group: Tensor) -> tuple[Tensor, list[int]]:
-    """(G, C, C) int64 examples of each group by label (row) and answer, and the groups' numbers."""
+class _Answers(NamedTuple):
+    """Examples, each (N,) int64: what was answered, what was right, and the group, from 0 on."""
+
+    predicted: Tensor
+    label: Tensor
+    group: Tensor
+
+
+def _checked(predicted: Tensor, label: Tensor, group: Tensor) -> tuple[_Answers, list[int]]:
+    """The examples on the CPU, and the numbers that their groups had."""
     if predicted.ndim != 1 or not predicted.shape == label.shape == group.shape or not len(label):
         shapes = ", ".join(str(tuple(x.shape)) for x in (predicted, label, group))
         raise ValueError(f"expected predicted, label and group of one shape (N,), got {shapes}")
-    present, dense = group.unique(return_inverse=True)
+    present, dense = group.cpu().unique(return_inverse=True)
     if len(present) < 2:
         raise ValueError(f"all examples are in group {present.item()}: there is no gap to measure")
-    classes = int(torch.maximum(predicted.max(), label.max())) + 1
-    cell = (dense * classes + label) * classes + predicted
-    counts = cell.bincount(minlength=len(present) * classes**2)
-    return counts.view(len(present), classes, classes).cpu(), present.tolist()
+    answers = torch.stack([predicted, label]).cpu().unique(return_inverse=True)[1]
+    return _Answers(*answers, dense), present.tolist()
 
 
-def _resampled(counts: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """Counts of bootstrap resamples, (R, G, C, C): N examples drawn with replacement."""
-    share = counts.flatten().double()
-    drawn = torch.multinomial(
-        share.expand(resamples, -1), int(share.sum()), replacement=True, generator=generator
+def _bootstrap(sample: _Answers, resamples: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """`_statistics` of R resamples of N examples each, drawn with replacement."""
+    n = len(sample.label)
+    return _joined(
+        _statistics(sample, torch.randint(n, (rows, n), generator=generator))
+        for rows in rounds(resamples, n)
     )
-    tally = torch.zeros(resamples, len(share), dtype=torch.float64)
-    tally.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
-    return tally.view(resamples, *counts.shape)
 
 
-def _shuffled(
-    predicted: Tensor, label: Tensor, group: Tensor, times: int, generator: torch.Generator
-) -> Tensor:
-    """Counts (R, G, C, C) after dealing the group labels out anew."""
-    order = torch.rand(times, len(group), generator=generator).argsort(dim=1)  # [R, N]
-    dense = group.cpu().unique(return_inverse=True)[1]
-    classes = int(torch.maximum(predicted.max(), label.max())) + 1
-    cell = (dense[order] * classes + label.cpu()) * classes + predicted.cpu()
-    groups = int(dense.max()) + 1
-    tally = torch.zeros(times, groups * classes**2, dtype=torch.float64)
-    tally.scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float64))
-    return tally.view(times, groups, classes, classes)
+def _shuffled(sample: _Answers, times: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """`_statistics` after dealing the group labels out anew."""
+    n = len(sample.label)
+    everyone = torch.arange(n)
+    return _joined(
+        _statistics(
+            sample,
+            everyone.expand(rows, -1),
+            sample.group[torch.rand(rows, n, generator=generator).argsort(dim=1)],
+        )
+        for rows in rounds(times, n)
+    )
 
 
-def _statistics(counts: Tensor) -> dict[str, Tensor]:
-    """The rates of (R, G, C, C) counts; NaN where there is no example. Each is (R,) or (R, G)."""
-    right = counts.diagonal(dim1=2, dim2=3)  # [R, G, C]
-    of_class, answered = counts.sum(dim=3), counts.sum(dim=2)
-    total = counts.sum(dim=(2, 3))  # [R, G]
+def _joined(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    parts = list(parts)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _statistics(sample: _Answers, rows: Tensor, group: Tensor | None = None) -> dict[str, Tensor]:
+    """The rates of R samples, each (R,) or (R, G); NaN where there is no example.
+
+    Args:
+        rows: (R, N) int64, the examples of each sample.
+        group: (R, N) int64 instead of their own.
+    """
+    group = sample.group[rows] if group is None else group
+    predicted, label = sample.predicted[rows], sample.label[rows]
+    groups, classes = int(sample.group.max()) + 1, int(max(predicted.max(), label.max())) + 1
+
+    def count(which: Tensor, of: Tensor) -> Tensor:
+        tally = torch.zeros(len(rows), groups * classes, dtype=torch.float64)
+        tally.scatter_add_(1, group * classes + which, of.double())
+        return tally.view(len(rows), groups, classes)
+
+    everyone = torch.ones_like(rows)
+    right, of_class = count(label, predicted == label), count(label, everyone)  # [R, G, C]
+    answered = count(predicted, everyone)
+    total = of_class.sum(dim=2)  # [R, G]
     accuracy = right.sum(dim=2) / total
     true_positive = right / of_class
     false_positive = (answered - right) / (total.unsqueeze(2) - of_class)

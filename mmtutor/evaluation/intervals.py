@@ -56,7 +56,7 @@ def _resampled_means(values: Tensor, cluster: Tensor, resamples: int, generator:
     sums = values.new_zeros(clusters).index_add_(0, cluster, values)
     sizes = torch.bincount(cluster, minlength=clusters).to(values.dtype)
     means = []
-    for rows in _rounds(resamples, clusters):
+    for rows in rounds(resamples, clusters):
         drawn = torch.randint(clusters, (rows, clusters), generator=generator)
         size = _taken(sizes, drawn).sum(1) if sizes.max() > 1 else clusters
         means.append(_taken(sums, drawn).sum(1) / size)
@@ -73,7 +73,7 @@ def _resampled_medians(values: Tensor, cluster: Tensor, resamples: int, generato
     clusters = int(cluster.max()) + 1
     ordered, order = values.sort()
     medians = []
-    for rows in _rounds(resamples, max(clusters, len(values))):
+    for rows in rounds(resamples, max(clusters, len(values))):
         drawn = torch.randint(clusters, (rows, clusters), generator=generator)
         times = torch.zeros(rows, clusters, dtype=torch.int64)
         times.scatter_add_(1, drawn, torch.ones_like(drawn))
@@ -85,7 +85,7 @@ def _resampled_medians(values: Tensor, cluster: Tensor, resamples: int, generato
     return torch.cat(medians)
 
 
-def _rounds(resamples: int, draws: int) -> list[int]:
+def rounds(resamples: int, draws: int) -> list[int]:
     """Row counts that add up to `resamples`, each small enough to hold `draws` columns."""
     rows = max(1, MAX_DRAWS // draws)
     return [min(rows, resamples - start) for start in range(0, resamples, rows)]

@@ -11,10 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.intervals import Interval, rounds
 from mmtutor.evaluation.scores import Average, averages
-
-MAX_DRAWS = 2**21  # draws held at once
 
 
 def resampled_interval(
@@ -38,11 +36,10 @@ def resampled_interval(
         raise ValueError("there must be at least one example")
     estimate = statistic(torch.ones(1, examples, dtype=torch.float64))
     generator = torch.Generator().manual_seed(seed)
-    found, rows = [], max(1, MAX_DRAWS // examples)
-    for start in range(0, resamples, rows):
-        shape = min(rows, resamples - start), examples
-        drawn = torch.randint(examples, shape, generator=generator)
-        weights = torch.zeros(shape, dtype=torch.float64)
+    found = []
+    for rows in rounds(resamples, examples):
+        drawn = torch.randint(examples, (rows, examples), generator=generator)
+        weights = torch.zeros(rows, examples, dtype=torch.float64)
         found.append(statistic(weights.scatter_add_(1, drawn, torch.ones_like(weights))))
     values = torch.cat(found)
     values = values[~values.isnan()]

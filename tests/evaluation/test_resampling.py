@@ -47,7 +47,7 @@ def test_resamples_without_a_positive_are_left_out_and_pieces_are_the_whole(monk
     score, positive = torch.tensor([0.9, 0.1, 0.3]), torch.tensor([True, False, False])
     found = auroc_interval(score, positive, resamples=50)
     assert tuple(found) == (1, 1, 1)
-    monkeypatch.setattr("mmtutor.evaluation.resampling.MAX_DRAWS", 7)
+    monkeypatch.setattr("mmtutor.evaluation.intervals.MAX_DRAWS", 7)
     case = random_case(1)
     small = auroc_interval(case.score, case.positive, resamples=20)
     monkeypatch.undo()
