@@ -45,6 +45,7 @@ class GroundedClassifier(nn.Module):
         heads: how many selections, at least two.
         dim: size of q_h and V_h x.
         hidden: size of the layers that read.
+        teacher_forcing: in training, read what the batch says was to be selected; see `forward`.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class GroundedClassifier(nn.Module):
         heads: int = 2,
         dim: int = 32,
         hidden: int = 128,
+        teacher_forcing: bool = True,
     ) -> None:
         super().__init__()
         if heads < 2:
             raise ValueError(f"heads is {heads}: expected at least 2, to compare")
         self.looks, self.asks, self.heads = looks, asks, heads
+        self.teacher_forcing = teacher_forcing
         self.query = nn.Linear(asks.dim, heads * dim)
         self.key, self.value = (nn.Linear(looks.dim, heads * dim) for _ in range(2))
         self.threshold = nn.Parameter(torch.full((heads,), -1.0))
@@ -72,8 +75,8 @@ class GroundedClassifier(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> GroundedOutput:
         """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks.
 
-        In training the batch may hold `told` (B, up to heads, N), what the first heads are to
-        select: 1 or 0 for each token. Then every other example is read as if they had.
+        The batch may hold `told` (B, up to heads, N), what the first heads are to select: 1 or 0
+        for each token. With teacher forcing every other training example is read as if they had.
         """
         seen, asked = encode(self.looks, batch), encode(self.asks, batch).pooled()
         query, key, value = (
@@ -83,7 +86,7 @@ class GroundedClassifier(nn.Module):
         scores = torch.einsum("bhd,bnhd->bhn", query, key) * 2 / query.shape[-1] ** 0.5
         gates = scores + self.threshold[:, None]
         chosen = gates.sigmoid().masked_fill(~seen.mask.unsqueeze(1), 0)  # [B, heads, N]
-        if self.training and "told" in batch:
+        if self.training and self.teacher_forcing and "told" in batch:
             chosen = teacher_forced(chosen, batch["told"])
         sums = torch.einsum("bhn,bnhd->bhd", chosen, value)
         x = torch.cat([sums.flatten(1), chosen.sum(dim=2), sums[:, 0] * sums[:, 1]], dim=1)

@@ -32,7 +32,6 @@ from mmtutor.recipes.vqa_parts import product_of_experts, reweighted
 from mmtutor.recipes.vqa_sight import Frozen, Sight, learn_to_see, where_asked
 from mmtutor.training import fit
 
-READERS = ("mean", "last")
 SIDE = 48  # pixels of a picture, 16 to a cell
 
 
@@ -43,10 +42,8 @@ class Config:
     Attributes:
         model: "grounded", or a name in `FUSIONS` for a `FusionClassifier` of the same tokens.
         ground: how much it counts in training that two heads of "grounded" select the objects that
-            the question's first and second description mean; 0 tells it nothing, not even those
-            that it reads by teacher forcing.
-        reads: how the question becomes one vector: "mean", of the states of a GRU in both
-            directions, or "last", the last state of one that goes forwards, as in `vqa`.
+            the question's first and second description mean; 0 tells it nothing.
+        teacher_forcing: whether it answers every other training question as if they had.
         remedy: against biased answers: "none", "product of experts" or "reweight".
         pictures, sight_epochs: for learning to see.
         train, test: questions.
@@ -57,7 +54,7 @@ class Config:
 
     model: str = "grounded"
     ground: float = 3.0
-    reads: str = "mean"
+    teacher_forcing: bool = True
     remedy: str = "none"
     pictures: int = 20_000
     sight_epochs: int = 2
@@ -140,22 +137,16 @@ def see(config: Config, progress: bool = False) -> Sight:
 
 def build(config: Config, sight: Sight, tokenizer: WordTokenizer) -> nn.Module:
     """An untrained model on frozen eyes."""
-    eyes, asks = Frozen(sight.encoder), reader(config.reads, tokenizer.size, config.dim)
+    text = RecurrentEncoder(tokenizer.size, config.dim, "gru")
+    nn.init.normal_(text.embedding.weight)
+    eyes, asks = Frozen(sight.encoder), LastToken(text)
     if config.model == "grounded":
-        return GroundedClassifier(eyes, asks, len(ANSWERS), hidden=2 * config.dim)
+        forcing, hidden = config.teacher_forcing, 2 * config.dim
+        return GroundedClassifier(eyes, asks, len(ANSWERS), hidden=hidden, teacher_forcing=forcing)
     dims = {"image": eyes.dim, "tokens": asks.dim}
     fusion = FUSIONS[config.model](dims, 2 * config.dim)
     head = ProjectionHead(2 * config.dim, len(ANSWERS), 2 * config.dim)
     return FusionClassifier({"image": eyes, "tokens": asks}, fusion, head)
-
-
-def reader(name: str, vocab_size: int, dim: int) -> nn.Module:
-    """A GRU that reads the question, its state at every word or, with "last", at the last alone."""
-    if name not in READERS:
-        raise ValueError(f"unknown reader {name!r}: expected one of {', '.join(READERS)}")
-    text = RecurrentEncoder(vocab_size, dim, "gru", bidirectional=name == "mean")
-    nn.init.normal_(text.embedding.weight)
-    return LastToken(text) if name == "last" else text
 
 
 def objective(

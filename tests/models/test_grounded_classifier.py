@@ -183,3 +183,10 @@ def test_gates_learn_only_from_examples_that_are_read_by_them():
     slope = torch.autograd.grad(output.logits.square().sum(), output.gates)[0][:, :2]
     assert slope[::2].abs().max() == 0
     assert slope[1].abs().min() > 0
+
+
+def test_without_teacher_forcing_it_reads_its_own_selections():
+    model, given = small().train(), batch()
+    model.teacher_forcing = False
+    plain = model(given).logits
+    assert model({**given, "told": torch.ones(3, 2, 7)}).logits.equal(plain)

@@ -180,17 +180,3 @@ def test_masks_come_with_test_questions_alone_and_only_where_wanted():
     assert vqa_shapes.questions(config, "test").column("target").shape == (32, side, side)
     assert "target" not in vqa_shapes.questions(config, "train").columns
     assert "target" not in vqa_shapes.questions(SMALLEST, "test").columns
-
-
-@pytest.mark.parametrize(("reads", "states"), [("mean", 4), ("last", 1)])
-def test_a_reader_gives_the_states_it_is_called_after(reads, states):
-    asks = vqa_shapes.reader(reads, 20, 8)
-    ids = torch.tensor([[3, 5, 7, 9]])
-    assert asks(ids).tokens.shape == (1, states, 8)
-    other = asks(torch.tensor([[3, 5, 9, 7]]))
-    assert (asks(ids).pooled() - other.pooled()).abs().max() > 1e-3
-
-
-def test_an_unknown_reader_is_named():
-    with pytest.raises(ValueError, match="unknown reader 'bag': expected one of mean, last"):
-        vqa_shapes.reader("bag", 20, 8)
