@@ -214,7 +214,7 @@ def slow_cider(candidates, references, order=4):
 
 
 def test_plain_cider_equals_its_definition(corpora):
-    for some in corpora[:250]:
+    for some in corpora:
         assert np.abs(cider(*some).per_example.numpy() - slow_cider(*some)).max() < 1e-12
 
 
