@@ -94,7 +94,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (B, L, in_dim), mask (B, L) bool, True = real -> hidden states (B, L, D)."""
         projected = self.input(x).unbind(dim=1)  # all steps at once; the rest must wait its turn
-        keep = None if mask is None or mask.all() else mask.unsqueeze(-1).unbind(dim=1)
+        keep = None if self._harmless(mask) else mask.unsqueeze(-1).unbind(dim=1)
         state = tuple(x.new_zeros(len(x), self.dim) for _ in range(self.cell.states))
         steps = range(x.shape[1])
         hidden = [state[0]] * len(steps)
@@ -107,6 +107,13 @@ class Recurrent(nn.Module):
             hidden[t] = state[0]
         out = torch.stack(hidden, dim=1)  # [B, L, D]
         return out if mask is None else out.masked_fill(~mask.unsqueeze(-1), 0)
+
+    def _harmless(self, mask: Tensor | None) -> bool:
+        """Is there no padding, or only where no real step comes after it?"""
+        if mask is None:
+            return True
+        first, second = (mask[:, 1:], mask[:, :-1]) if self.reverse else (mask[:, :-1], mask[:, 1:])
+        return bool((first | ~second).all())
 
 
 class RecurrentEncoder(nn.Module):

@@ -75,7 +75,7 @@ class Once(nn.Module):
         new[1:] = (x[1:] != x[:-1]).flatten(1).any(dim=1)
         row = new.cumsum(dim=0) - 1  # which of the distinct pictures a row shows
         tokens, real = self.encoder(x[new])
-        return Encoded(tokens[row], real[row])
+        return Encoded(tokens.index_select(0, row), real[row])
 
 
 class ByPicture(Sampler[int]):

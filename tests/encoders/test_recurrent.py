@@ -80,6 +80,19 @@ def test_padding_never_changes_a_result(cell, bidirectional):
 
 
 @pytest.mark.parametrize("cell", PEERS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("places", [(2, 3, 4), (0, 2, 4), (0, 1, 2)])
+def test_padding_may_stand_anywhere(cell, bidirectional, places):
+    torch.manual_seed(0)
+    encoder = RecurrentEncoder(20, 8, cell, bidirectional)
+    padded, mask = torch.full((1, 5), 17), torch.zeros(1, 5, dtype=torch.bool)
+    padded[0, places], mask[0, places] = torch.tensor([3, 4, 5]), True
+    among, alone = encoder(padded, mask).tokens, encoder(torch.tensor([[3, 4, 5]])).tokens
+    torch.testing.assert_close(among[:, places], alone)
+    assert among[~mask].abs().sum() == 0
+
+
+@pytest.mark.parametrize("cell", PEERS)
 def test_a_row_of_padding_alone_pools_to_zeros(cell):
     encoder = RecurrentEncoder(20, 8, cell, bidirectional=True)
     mask = torch.tensor([[False] * 4, [True] * 4])
