@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,16 @@ def test_no_control_character_slipped_in(text):
 def test_code_cells_are_short(code):
     long = [cell.source for cell in code[1:] if len(cell.source.splitlines()) > CELL_LINES]
     assert not long, f"more than {CELL_LINES} lines: {long}"
+
+
+def test_what_is_imported_from_the_package_is_there(code):
+    """Executing the chapter would tell too, minutes later."""
+    for node in (node for cell in code for node in ast.walk(ast.parse(cell.source))):
+        if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] != "mmtutor":
+            continue
+        module = import_module(node.module)
+        for name in (alias.name for alias in node.names):
+            assert hasattr(module, name) or find_spec(f"{node.module}.{name}"), (node.module, name)
 
 
 def test_claim_cells_assert(code):
