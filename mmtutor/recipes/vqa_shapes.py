@@ -27,8 +27,7 @@ from mmtutor.models import FusionClassifier, ProjectionHead
 from mmtutor.models.grounded_classifier import GroundedClassifier, GroundedOutput
 from mmtutor.recipes.presets import UNTOUCHED, choose
 from mmtutor.recipes.results import Result
-from mmtutor.recipes.vqa import BOTH, Trained, measured, prepared
-from mmtutor.recipes.vqa_parts import product_of_experts, reweighted
+from mmtutor.recipes.vqa import BOTH, OBJECTIVES, Trained, measured, prepared
 from mmtutor.recipes.vqa_sight import Frozen, Sight, learn_to_see, where_asked
 from mmtutor.training import fit
 
@@ -44,7 +43,7 @@ class Config:
         ground: how much it counts in training that two heads of "grounded" select the objects that
             the question's first and second description mean; 0 tells it nothing.
         teacher_forcing: whether it answers every other training question as if they had.
-        remedy: against biased answers: "none", "product of experts" or "reweight".
+        remedy: against biased answers, a name in `vqa.OBJECTIVES`.
         pictures, sight_epochs: for learning to see.
         train, test: questions.
         split: what is predicted: "test", "val" while settings are being chosen, "unseen", or, of
@@ -153,11 +152,7 @@ def objective(
     output: Any, batch: dict[str, Tensor], remedy: str = "none", ground: float = 0.0
 ) -> Tensor:
     """Cross-entropy of the answer, by a remedy if need be, and of where to look if it is told."""
-    loss = {
-        "none": cross_entropy,
-        "product of experts": product_of_experts,
-        "reweight": reweighted,
-    }[remedy](output, batch)
+    loss = OBJECTIVES[remedy](output, batch)
     if not (ground and isinstance(output, GroundedOutput) and "told" in batch):
         return loss
     told = batch["told"]  # [B, 2, N]
