@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.harness import Comparison
-from mmtutor.evaluation.roc import auroc
+from mmtutor.evaluation.classification.roc import auroc
 
 
 def comparisons(examples: int = 1_000_000):

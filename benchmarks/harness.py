@@ -17,8 +17,8 @@ from typing import Any
 
 from torch import nn
 
-from mmtutor.data.cache import atomic_file
 from mmtutor.evaluation.efficiency import once, parameters, peak_bytes
+from mmtutor.files import atomic_file
 from mmtutor.machine import GIB, hardware, versions
 
 PEERS = ("faiss-cpu", "torchmetrics", "pillow", "torchvision", "transformers")

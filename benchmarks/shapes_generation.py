@@ -13,9 +13,9 @@ from torch import Tensor
 
 from benchmarks.harness import Comparison
 from mmtutor.data import load
-from mmtutor.data.shapes import scenes
-from mmtutor.data.shapes_render import PALETTE, SHADES, radii
-from mmtutor.data.shapes_scene import OFFSETS, SHAPES, Scene
+from mmtutor.data.shapes.dataset import scenes
+from mmtutor.data.shapes.render import PALETTE, SHADES, radii
+from mmtutor.data.shapes.scene import OFFSETS, SHAPES, Scene
 
 SCALE = 4  # Pillow's edges are hard: a larger picture, shrunk, has soft ones
 STAR = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from data_scripts.package import run
-from mmtutor.data import fashion_mnist
+from mmtutor.data.real import fashion_mnist
 
 
 def main() -> int:

@@ -13,8 +13,9 @@ import json
 import sys
 from pathlib import Path
 
-from mmtutor.data.cache import CacheError, atomic_folder, cache_dir
-from mmtutor.data.flickr30k import FLICKR30K, PARQUET, load_flickr30k
+from mmtutor.data.fetch.cache import cache_dir
+from mmtutor.data.hub.flickr30k import FLICKR30K, PARQUET, load_flickr30k
+from mmtutor.files import CacheError, atomic_folder
 
 KARPATHY = {"train": 29_000, "val": 1_014, "test": 1_000}
 CAPTIONS = 5

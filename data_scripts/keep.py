@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtutor.recipes.kept import keep
+from mmtutor.recipes.common.stored import keep
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

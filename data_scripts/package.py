@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmtutor.data.apt import AptError
-from mmtutor.data.cache import CacheError, cache_dir
+from mmtutor.data.fetch.apt import AptError
+from mmtutor.data.fetch.cache import cache_dir
+from mmtutor.files import CacheError
 
 
 def run(name: str, description: str, get: Callable[[Path | None, Path], str]) -> int:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtutor.data import Dataset, load
-from mmtutor.data.cache import atomic_folder
-from mmtutor.data.shapes import SPLITS
+from mmtutor.data.shapes.dataset import SPLITS
+from mmtutor.files import atomic_folder
 
 
 def write(dataset: Dataset, folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from data_scripts.package import run
-from mmtutor.data import stamps
+from mmtutor.data.real import stamps
 
 
 def main() -> int:

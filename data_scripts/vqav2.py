@@ -16,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmtutor.data.cache import CacheError, atomic_file, cache_dir
-from mmtutor.data.vqav2 import ANNOTATORS, NEEDED, VQAV2, open_stream
+from mmtutor.data.fetch.cache import cache_dir
+from mmtutor.data.hub.vqav2 import ANNOTATORS, NEEDED, VQAV2, open_stream
+from mmtutor.files import CacheError, atomic_file
 
 QUESTIONS = 5_000  # of 214,354; those about one picture come together, five or so
 PIECE = 500

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from importlib import import_module, metadata
 from pathlib import Path
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from mmtutor.recipes import RECIPES
 
 app = typer.Typer(
     help="Run the experiments of the book Multimodal Large Models.",
@@ -46,7 +47,7 @@ def run(
     """Run one experiment and write its metrics, model and training curve."""
     from mmtutor.notebook.plots import learning_curve
     from mmtutor.notebook.setup import default_preset
-    from mmtutor.recipes.results import plain, require_writable, write_result
+    from mmtutor.recipes.common.result import plain, require_writable, write_result
 
     module = _find(recipe)
     preset = preset or default_preset()
@@ -78,8 +79,9 @@ def run(
 @app.command("list")
 def list_recipes() -> None:
     """Name every experiment and say what it is."""
-    for name, module in _recipes().items():
-        typer.echo(f"{name}: {(module.__doc__ or '').partition(chr(10))[0]}")
+    for name, module in sorted(RECIPES.items()):
+        doc = import_module(module).__doc__ or ""
+        typer.echo(f"{name}: {doc.partition(chr(10))[0]}")
 
 
 @app.command()
@@ -92,28 +94,12 @@ def doctor() -> None:
             typer.echo(f"{part.__name__[1:].capitalize()}: could not be found out ({error}).")
 
 
-def _recipes() -> dict[str, ModuleType]:
-    """Every recipe by name."""
-    modules = {name: import_module(f"mmtutor.recipes.{name}") for name in _module_names()}
-    return {name: module for name, module in modules.items() if _is_recipe(module)}
-
-
 def _find(recipe: str) -> ModuleType:
     """The recipe called `recipe`, with a dash or an underscore; or stop, naming those there are."""
     name = recipe.replace("-", "_")
-    if name in _module_names() and _is_recipe(module := import_module(f"mmtutor.recipes.{name}")):
-        return module
-    _stop(f"unknown recipe {recipe!r}: expected one of {', '.join(_recipes())}", code=2)
-
-
-def _module_names() -> list[str]:
-    import mmtutor.recipes
-
-    return sorted(module.name for module in iter_modules(mmtutor.recipes.__path__))
-
-
-def _is_recipe(module: ModuleType) -> bool:
-    return hasattr(module, "Config") and hasattr(module, "run")
+    if name not in RECIPES:
+        _stop(f"unknown recipe {recipe!r}: expected one of {', '.join(sorted(RECIPES))}", code=2)
+    return import_module(RECIPES[name])
 
 
 def _settings(config: Any, options: list[str]) -> dict[str, Any]:
@@ -212,7 +198,7 @@ def _shapes() -> str:
 
 
 def _stamps() -> str:
-    from mmtutor.data.stamps import read
+    from mmtutor.data.real.stamps import read
 
     try:
         return f"Data, stamps: {len(read().stamps)} pictures in the cache."
@@ -221,7 +207,7 @@ def _stamps() -> str:
 
 
 def _fashion_mnist() -> str:
-    from mmtutor.data.fashion_mnist import load
+    from mmtutor.data.real.fashion_mnist import load
 
     try:
         return f"Data, fashion-mnist: {len(load()):,} training pictures in the cache."

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mmtutor.data import cache_dir, fashion_mnist, stamps_archive
+from mmtutor.data import cache_dir
+from mmtutor.data.real import fashion_mnist, stamps_archive
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 import mmtutor.recipes
 from mmtutor import cli
-from mmtutor.recipes.results import plain
+from mmtutor.recipes.common.result import plain
 
 RECIPE = '''"""A recipe that trains nothing."""
 from dataclasses import dataclass
 from torch import nn, tensor
-from mmtutor.recipes.results import Result
+from mmtutor.recipes.common.result import Result
 from mmtutor.training import History
 
 CALLS = []
@@ -45,17 +45,15 @@ def run(config):
 
 @pytest.fixture
 def fake_recipe(tmp_path, monkeypatch):
-    """A module `mmtutor.recipes.fake`, and beside it two that are no recipes."""
+    """A module `mmtutor.recipes.fake`, listed among the recipes."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes/fake.py").write_text(RECIPE)
-    (tmp_path / "recipes/fake_helper.py").write_text("Config = 1\n")
-    (tmp_path / "recipes/fake_runner.py").write_text("run = 1\n")
     monkeypatch.setattr(
         mmtutor.recipes, "__path__", [*mmtutor.recipes.__path__, str(tmp_path / "recipes")]
     )
+    monkeypatch.setitem(mmtutor.recipes.RECIPES, "fake", "mmtutor.recipes.fake")
     yield
-    for name in ("fake", "fake_helper", "fake_runner"):
-        sys.modules.pop(f"mmtutor.recipes.{name}", None)
+    sys.modules.pop("mmtutor.recipes.fake", None)
 
 
 def invoke(*arguments: str):
@@ -135,7 +133,7 @@ def test_the_preset_defaults_to_the_machine(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("fake_recipe")
-@pytest.mark.parametrize("recipe", ["nothing", "fake_helper", "fake_runner"])
+@pytest.mark.parametrize("recipe", ["nothing", "common", "stored"])
 def test_unknown_recipe_names_those_there_are(tmp_path, recipe):
     done = invoke("run", recipe, "--out", tmp_path)
     assert done.exit_code == 2
@@ -217,7 +215,7 @@ def test_doctor_speaks_of_everything(tmp_path, monkeypatch):
     ):
         assert part in done.output
     assert "Data, stamps: no stamps in" in done.output
-    assert "mmtutor.data.stamps.get()" in done.output
+    assert "mmtutor.data.real.stamps.get()" in done.output
     assert f"{tmp_path / 'cache'} is not there yet" in done.output
 
 

@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import Any
 
 from mmtutor.data.batch import Batch, collate, loader, require
-from mmtutor.data.cache import cache_dir
 from mmtutor.data.dataset import Dataset
+from mmtutor.data.fetch.cache import cache_dir
 
 __all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "require"]
 
 SOURCES = {
-    "easy-vqa": "mmtutor.data.easy_vqa",
-    "fashion-mnist": "mmtutor.data.fashion_mnist",
-    "moving-shapes": "mmtutor.data.shapes_motion",
-    "shapes": "mmtutor.data.shapes",
-    "shapes-questions": "mmtutor.data.shapes_questions",
-    "stamps": "mmtutor.data.stamps",
+    "easy-vqa": "mmtutor.data.real.easy_vqa",
+    "fashion-mnist": "mmtutor.data.real.fashion_mnist",
+    "moving-shapes": "mmtutor.data.shapes.motion",
+    "shapes": "mmtutor.data.shapes.dataset",
+    "shapes-questions": "mmtutor.data.shapes.questions.dataset",
+    "stamps": "mmtutor.data.real.stamps",
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmtutor.data.bpe import readable
-from mmtutor.data.cache import atomic_file
+from mmtutor.files import atomic_file
 
 if TYPE_CHECKING:
     import tokenizers

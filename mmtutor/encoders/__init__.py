@@ -1,7 +1,6 @@
 """Encoders: a tensor of one modality becomes `Encoded` tokens with a mask."""
 
 from mmtutor.encoders.audio import AudioCNN, AudioTransformer
-from mmtutor.encoders.bag import BagOfWords
 from mmtutor.encoders.base import Encoded, encode
 from mmtutor.encoders.image import SmallCNN
 from mmtutor.encoders.pretrained import (
@@ -12,7 +11,7 @@ from mmtutor.encoders.pretrained import (
     load_efficientnet_lite0,
 )
 from mmtutor.encoders.recurrent import LastToken, Recurrent, RecurrentEncoder
-from mmtutor.encoders.text import SmallTransformer
+from mmtutor.encoders.text import BagOfWords, SmallTransformer
 from mmtutor.encoders.video import VideoCNN, VideoTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
 

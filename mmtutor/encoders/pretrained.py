@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from mmtutor.data.tokenizer import SubwordTokenizer
 from mmtutor.encoders.base import Encoded
-from mmtutor.encoders.efficientnet import FEATURES, EfficientNetLite, read_weights
+from mmtutor.encoders.efficientnet import (
+    FEATURES,
+    EfficientNetLite,
+    read_weights,
+)
 
 # EfficientNet-Lite saw pixels 0..255 as (pixel - 127) / 128; ours are pixel / 255.
 PIXEL_MEAN = 127 / 255

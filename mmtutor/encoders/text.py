@@ -1,4 +1,4 @@
-"""A small Transformer text encoder, trained from scratch.
+"""Text encoders trained from scratch: a bag of words and a small Transformer.
 
 Knows token ids, their positions and padding; knows nothing of words (that is
 `mmtutor.data.tokenizer`), of images or of losses.
@@ -11,6 +11,33 @@ from mmtutor.encoders.base import Encoded
 from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
 
 POSITIONS = ("learned", "sinusoidal", "none")
+
+
+class BagOfWords(nn.Module):
+    """One learned vector for each token id; pooled, it equals `nn.EmbeddingBag(mode="mean")`.
+
+    Args:
+        vocab_size: number of token ids; ids lie in [0, vocab_size).
+        dim: size D of a token.
+    """
+
+    modality = "tokens"
+
+    def __init__(self, vocab_size: int, dim: int = 128) -> None:
+        super().__init__()
+        self.dim = dim
+        self.embedding = nn.Embedding(vocab_size, dim)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """Token ids (B, L) int64 and mask (B, L) bool, True = real -> tokens (B, L, D).
+
+        Raises:
+            ValueError: an id has no embedding (looked at on a CPU only).
+        """
+        check_ids(x, self.embedding)
+        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+        return Encoded(self.embedding(x), mask)
 
 
 class SmallTransformer(nn.Module):

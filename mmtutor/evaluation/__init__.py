@@ -1,14 +1,10 @@
 """Metrics: from a model's scores to numbers that can be trusted, and how sure they are."""
 
-from mmtutor.evaluation.classification import Predictions, predict
-from mmtutor.evaluation.intervals import Interval, bootstrap_interval
 from mmtutor.evaluation.modality_use import ablate, must_look, permuted
-from mmtutor.evaluation.retrieval import (
-    evaluate_retrieval,
-    recall_at_k,
-    retrieval_report,
-)
-from mmtutor.evaluation.vqa import vqa_accuracy
+from mmtutor.evaluation.predict import Predictions, predict
+from mmtutor.evaluation.retrieval.recall import evaluate_retrieval, recall_at_k, retrieval_report
+from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.vqa.accuracy import vqa_accuracy
 
 __all__ = [
     "Interval",

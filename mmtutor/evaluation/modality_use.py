@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 from mmtutor.data import Dataset, loader
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN
-from mmtutor.evaluation.classification import Predictions, predict
-from mmtutor.evaluation.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.predict import Predictions, predict
+from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
 
 How = Literal["permute", "zero", "mean"]
 Groups = Tensor | str | None

@@ -4,12 +4,7 @@
 alike, `fusion(encoded, present)`.
 """
 
-from mmtutor.fusion.attention import (
-    Attention,
-    Bottleneck,
-    CrossAttention,
-    MultiHeadCrossAttention,
-)
+from mmtutor.fusion.attention import Attention, Bottleneck, CrossAttention, MultiHeadCrossAttention
 from mmtutor.fusion.base import Fusion
 from mmtutor.fusion.bilinear import Bilinear, Gated, LowRankTensor
 from mmtutor.fusion.conditioning import FiLM, Product

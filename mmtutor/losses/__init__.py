@@ -8,12 +8,7 @@ from mmtutor.losses.classification import (
     log_softmax,
     softmax,
 )
-from mmtutor.losses.contrastive import (
-    ContrastiveObjective,
-    info_nce,
-    sigmoid_contrastive,
-    triplet,
-)
+from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_contrastive, triplet
 from mmtutor.losses.gather import gather_with_grad
 from mmtutor.losses.regression import least_squares, mean_squared_error
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mmtutor.data.sounds import RATE
+from mmtutor.data.real.sounds import RATE
 
 if TYPE_CHECKING:
     from IPython.display import HTML

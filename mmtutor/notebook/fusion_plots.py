@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mmtutor.evaluation.intervals import Interval
+    from mmtutor.evaluation.statistics.intervals import Interval
 
 Part = str | tuple[str, Tensor]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mmtutor.evaluation.intervals import Interval
+    from mmtutor.evaluation.statistics.intervals import Interval
 
 
 def verdicts(scores: Mapping[str, Sequence[float]], columns: Sequence[str]) -> Figure:

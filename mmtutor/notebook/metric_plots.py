@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mmtutor.evaluation.calibration import Reliability
-from mmtutor.evaluation.roc import PrecisionRecallCurve, RocCurve
+from mmtutor.evaluation.classification.calibration import Reliability
+from mmtutor.evaluation.classification.roc import PrecisionRecallCurve, RocCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

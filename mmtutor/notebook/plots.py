@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, uint8
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.notebook.setup import COLOURS
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mmtutor.evaluation.intervals import Interval
-    from mmtutor.evaluation.robustness import Trend
+    from mmtutor.evaluation.robustness.curves import Trend
+    from mmtutor.evaluation.statistics.intervals import Interval
 
 
 def picture_rows(

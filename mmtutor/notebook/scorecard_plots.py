@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmtutor.evaluation.intervals import Interval
-from mmtutor.evaluation.scorecard import Measure, Scorecard, last, ranks
+from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, last, ranks
+from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.notebook.setup import COLOURS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,1 +1,27 @@
-"""Whole experiments: a recipe has a frozen `Config` with presets, and `run(config) -> Result`."""
+"""Whole experiments: each module has a `Config` with presets, and `run(config) -> Result`.
+
+`RECIPES` names them for the command line.
+"""
+
+RECIPES = {
+    "audio_classification": "mmtutor.recipes.encoders.audio",
+    "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
+    "fusion_halves": "mmtutor.recipes.fusion.halves",
+    "image_classification": "mmtutor.recipes.encoders.images",
+    "joint_learning": "mmtutor.recipes.joint.tasks",
+    "loss_comparison": "mmtutor.recipes.retrieval.losses",
+    "modality_competition": "mmtutor.recipes.joint.competition",
+    "pose_estimation": "mmtutor.recipes.encoders.pose",
+    "retrieval": "mmtutor.recipes.retrieval.photographs",
+    "retrieval_hub": "mmtutor.recipes.retrieval.hub",
+    "retrieval_shapes": "mmtutor.recipes.retrieval.shapes",
+    "robustness": "mmtutor.recipes.robustness.defences",
+    "scorecard": "mmtutor.recipes.scorecard.suite",
+    "sellers": "mmtutor.recipes.robustness.group_bias",
+    "text_classification": "mmtutor.recipes.encoders.text",
+    "three_modalities": "mmtutor.recipes.fusion.three_modalities",
+    "video_classification": "mmtutor.recipes.encoders.video",
+    "vqa": "mmtutor.recipes.vqa.classic",
+    "vqa_hub": "mmtutor.recipes.vqa.hub",
+    "vqa_shapes": "mmtutor.recipes.vqa.grounded",
+}

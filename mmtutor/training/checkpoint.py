@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mmtutor.data.cache import atomic_file
+from mmtutor.files import atomic_file
 
 
 class CheckpointError(ValueError):

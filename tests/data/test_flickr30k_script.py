@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data_scripts import flickr30k
-from mmtutor.data.flickr30k import load_flickr30k
+from mmtutor.data.hub.flickr30k import load_flickr30k
 from tests.hub_standins import flickr_rows, save_flickr30k
 
 COUNTS = {"train": 3, "val": 1, "test": 2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data_scripts import vqav2
-from mmtutor.data.vqav2 import load_vqav2
+from mmtutor.data.hub.vqav2 import load_vqav2
 from tests.vqa_standins import save_vqav2, vqa_rows
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mmtutor.data.textures import pair
+from mmtutor.data.synthetic.textures import pair
 from mmtutor.encoders.optical_flow import (
     derivatives,
     grey,

@@ -24,7 +24,7 @@ from mmtutor.evaluation.generation import (
     meteor_idea,
     rouge_l,
 )
-from mmtutor.evaluation.generation_text import TOKENIZERS, cut
+from mmtutor.evaluation.generation.text import TOKENIZERS, cut
 from mmtutor.notebook.random_captions import random_corpora, random_examples
 
 CASES = 1_000

@@ -1,6 +1,6 @@
 import torch
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.notebook.fusion_plots import arithmetic, score_grid
 
 HALF = Interval(0.5, 0.4, 0.6)

@@ -1,4 +1,4 @@
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.notebook.generation_plots import intervals, longest_common, verdicts
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from mmtutor.evaluation.calibration import reliability
-from mmtutor.evaluation.roc import precision_recall_curve, roc_curve
+from mmtutor.evaluation.classification.calibration import reliability
+from mmtutor.evaluation.classification.roc import precision_recall_curve, roc_curve
 from mmtutor.notebook.metric_plots import over_sizes, reliability_diagram, roc_and_precision
 
 SCORE, POSITIVE = torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([True, True, False, False])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmtutor.evaluation.intervals import Interval
+from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.notebook import curves, gallery, image_grid, learning_curve, similarity_heatmap
 from mmtutor.training import History
 

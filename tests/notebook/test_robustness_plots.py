@@ -2,7 +2,7 @@ import matplotlib as mpl
 import torch
 
 from mmtutor.evaluation import Interval
-from mmtutor.evaluation.robustness import Trend
+from mmtutor.evaluation.robustness.curves import Trend
 from mmtutor.notebook.robustness_plots import (
     attacked_pictures,
     grouped_bars,

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mmtutor.evaluation import Interval
-from mmtutor.evaluation.scorecard import Measure, Scorecard, exact
+from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, exact
 from mmtutor.notebook.scorecard_plots import rank_table, scorecard_figure, standard_table
 
 

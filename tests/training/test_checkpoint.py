@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmtutor.data.cache import CacheError
+from mmtutor.files import CacheError
 from mmtutor.training import load_model, save_model
 from mmtutor.training.checkpoint import CheckpointError
 

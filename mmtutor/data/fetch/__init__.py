@@ -1,0 +1,1 @@
+"""Fetching: where files come from, how they are checked, and where they are kept."""

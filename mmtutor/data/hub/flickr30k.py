@@ -1,0 +1,198 @@
+"""Flickr30k: thirty thousand photographs with five captions each, from the hub or a local folder.
+
+Knows the columns and splits of the table, and how to read its pictures safely, one at a time. Does
+not know any model. `datasets` is imported only when a table is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmtutor.data.dataset import Dataset, Example
+from mmtutor.data.fetch.pictures import MAX_PIXELS, PictureError
+from mmtutor.data.hub.preprocess import (
+    HubUnreachableError,
+    hub_reachable,
+    is_folder,
+    need_hub_extra,
+)
+
+if TYPE_CHECKING:
+    import datasets
+
+FLICKR30K = "nlphuji/flickr30k"
+PARQUET = "refs/convert/parquet"  # the branch of plain tables; `datasets` 4 runs no loading script
+SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+
+
+def load_flickr30k(
+    source: str | Path = FLICKR30K,
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    revision: str | None = PARQUET,
+) -> Dataset:
+    """One split of Flickr30k (Young et al. 2014), an example an image, pictures read on demand.
+
+    The splits are those of Karpathy and Fei-Fei (2015): 29,000, 1,014 and 1,000 images. Columns:
+    `row` int64 (row of the table), `captions` list[str] (five), `group` int64 (one number an image,
+    so that all its captions are relevant to it), `name` str. The transform adds `image` uint8
+    (3, H, W) of the picture's own size.
+
+    Args:
+        source: a hub id, or a local folder of parquet files or saved by `datasets`. The table has
+            columns `image`, `caption`, optionally `img_id` or `filename`, and either a column
+            `split` or one part a split.
+        split: "train", "val" (or "validation") or "test".
+        limit: keep only the first so many images.
+        revision: branch of the hub's repository; not used for a folder.
+
+    Raises:
+        HubUnreachableError: no network and no cached copy.
+        FileNotFoundError: `source` is neither a folder nor a hub id.
+        ValueError: an unknown split, a missing column, or no rows.
+        ImportError: the extra `hub` is not installed.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: expected train, val or test")
+    rows, table = _rows_of_split(_open(source, revision), SPLITS[split], source)
+    if limit is not None:
+        rows, table = rows[:limit], table.select(range(min(limit, len(table))))
+    columns = {
+        "row": torch.arange(len(table)),
+        "captions": [
+            _captions(value, row) for row, value in zip(rows, table["caption"], strict=True)
+        ],
+        "group": torch.tensor(rows),
+        "name": _names(table, rows),
+    }
+    return Dataset(columns, ReadPicture(table), f"flickr30k {SPLITS[split]}")
+
+
+def one_row_per_caption(dataset: Dataset) -> Dataset:
+    """The same images once for each of their captions, with `caption` str in place of `captions`.
+
+    `group` still numbers the image, so that captions of one image count as relevant to each other.
+    """
+    captions = dataset.column("captions")
+    rows = [row for row, several in enumerate(captions) for _ in several]
+    repeated = dataset.subset(rows)
+    flat = [caption for several in captions for caption in several]
+    columns = {key: value for key, value in repeated.columns.items() if key != "captions"}
+    return Dataset({**columns, "caption": flat}, dataset.transform, dataset.name)
+
+
+class ReadPicture:
+    """Adds `image` uint8 (3, H, W), read from the table's row number `row`.
+
+    The table stays on disk; only the picture asked for is decoded.
+    """
+
+    def __init__(self, table: datasets.Dataset) -> None:
+        self.table = table
+
+    def __call__(self, example: Example) -> Example:
+        """Raises PictureError, naming the row, for a damaged or too large picture."""
+        cell = self.table[int(example["row"])]["image"]
+        try:
+            data = cell["bytes"] or Path(cell["path"]).read_bytes()
+            return {**example, "image": read_picture(data)}
+        except (PictureError, OSError) as error:
+            raise PictureError(f"picture {example.get('name', example['row'])}: {error}") from error
+
+
+def read_picture(data: bytes) -> Tensor:
+    """Decode a JPEG or PNG to uint8 (3, H, W), turned the right way up.
+
+    Raises:
+        PictureError: another format, a damaged file, or more than `MAX_PIXELS` pixels; the size is
+            read from the header, before anything is decoded.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked just below
+            picture = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise PictureError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
+        pixels = np.array(ImageOps.exif_transpose(picture).convert("RGB"))  # [H, W, 3]
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"cannot be decoded: {error}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # [3, H, W]
+
+
+def open_folder(folder: str | Path) -> dict[str, datasets.Dataset]:
+    """The parts, by name, of a table in a folder of parquet files or saved by `datasets`.
+
+    A table without parts is one part called "all". Raises FileNotFoundError if there is no table.
+    """
+    import datasets
+
+    folder = Path(folder).expanduser()
+    if any((folder / mark).exists() for mark in ("state.json", "dataset_dict.json")):
+        parts = datasets.load_from_disk(str(folder))
+    elif any(folder.rglob("*.parquet")):
+        parts = datasets.load_dataset(str(folder))
+    else:
+        raise FileNotFoundError(f"{folder} holds no parquet file and no saved dataset")
+    return parts if isinstance(parts, dict) else {"all": parts}
+
+
+def _open(source: str | Path, revision: str | None) -> dict[str, datasets.Dataset]:
+    """The parts of a table by name."""
+    need_hub_extra()
+    import datasets
+    from huggingface_hub import constants
+
+    if is_folder(source):
+        return open_folder(source)
+    if not constants.HF_HUB_OFFLINE and not hub_reachable():
+        raise HubUnreachableError(source)  # at once: `datasets` would try again and again
+    try:
+        return datasets.load_dataset(str(source), revision=revision)
+    except ConnectionError as error:
+        raise HubUnreachableError(source) from error
+
+
+def _rows_of_split(
+    parts: dict[str, datasets.Dataset], split: str, source: str | Path
+) -> tuple[list[int], datasets.Dataset]:
+    """Row numbers in the whole table, and those rows, with pictures not decoded."""
+    import datasets
+
+    table = datasets.concatenate_datasets(list(parts.values()))
+    owner = [name for name, part in parts.items() for _ in range(len(part))]
+    if "split" in table.column_names:
+        owner = list(table["split"])
+    missing = [name for name in ("image", "caption") if name not in table.column_names]
+    if missing:
+        there = ", ".join(table.column_names)
+        raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
+    rows = [row for row, name in enumerate(owner) if SPLITS.get(name, name) == split]
+    if not rows:
+        there = ", ".join(sorted(set(owner))) or "no rows"
+        raise ValueError(f"{source} has no split {split!r} (a column or a part); it has {there}")
+    raw = table.select(rows).cast_column("image", datasets.Image(decode=False))
+    return rows, raw
+
+
+def _captions(value: Any, row: int) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        return value
+    raise ValueError(f"caption of row {row} is {value!r}: expected a list of strings")
+
+
+def _names(table: datasets.Dataset, rows: list[int]) -> list[str]:
+    for name in ("filename", "img_id"):
+        if name in table.column_names:
+            return [str(value) for value in table[name]]
+    return [f"row {row}" for row in rows]

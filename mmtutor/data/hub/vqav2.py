@@ -1,0 +1,156 @@
+"""VQAv2: a million questions about photographs, each answered by ten people; from hub or folder.
+
+Knows the columns of the table, and how the book's own questions take its form. Does not know any
+model or metric. `datasets` is imported only when a table is opened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mmtutor.data.dataset import Dataset
+from mmtutor.data.hub.flickr30k import ReadPicture, open_folder
+from mmtutor.data.hub.preprocess import (
+    HubUnreachableError,
+    hub_reachable,
+    is_folder,
+    need_hub_extra,
+)
+
+if TYPE_CHECKING:
+    import datasets
+
+VQAV2 = "lmms-lab/VQAv2"
+NEEDED = ("image", "question", "answers")
+ANNOTATORS = 10
+SAME = {"val": "validation", "validation": "val"}
+
+
+def load_vqav2(
+    source: str | Path = VQAV2, split: str = "validation", *, limit: int | None = None
+) -> Dataset:
+    """Questions of VQAv2 (Goyal et al. 2017), an example a question, pictures read on demand.
+
+    Columns: `row` int64 (row of the table), `question` str, `answers` list[str] (usually ten),
+    `answer` str (the commonest), `question_type` str (its first words), `answer_type` str
+    ("yes/no", "number" or "other"), `image_id` int64, `name` str. The transform adds `image` uint8
+    (3, H, W) of the picture's own size. The answers of the test splits are not published.
+
+    Args:
+        source: a hub id, or a local folder of parquet files or saved by `datasets`. The table has
+            columns `image`, `question` and `answers` (strings, or the hub's records with an
+            `answer` each), and may have the others; a table without `image_id` has as many
+            pictures as questions.
+        split: a part of the table; "val" is another name of "validation".
+        limit: only the first so many questions; of a hub's table, only these are fetched then.
+
+    Raises:
+        HubUnreachableError: no network and no cached copy.
+        FileNotFoundError: `source` is neither a folder nor a hub id, or a folder without a table.
+        ValueError: a missing split or column, a limit below 1, or a question without answers.
+        ImportError: the extra `hub` is not installed.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}: expected at least 1 question")
+    need_hub_extra()
+    import datasets
+
+    table = _part(source, split, limit)
+    missing = [name for name in NEEDED if name not in table.column_names]
+    if missing:
+        there = ", ".join(table.column_names)
+        raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
+    table = table.select(range(min(len(table), limit or len(table))))
+    table = table.cast_column("image", datasets.Image(decode=False))
+    return Dataset(_columns(table), ReadPicture(table), f"vqav2 {split}")
+
+
+def open_stream(source: str | Path, split: str = "validation") -> datasets.IterableDataset:
+    """The rows of a split one after the other, pictures not decoded, nothing kept on disk.
+
+    Raises HubUnreachableError without a network, ValueError for a split that is not there.
+    """
+    need_hub_extra()
+    import datasets
+
+    if not is_folder(source) and not hub_reachable():
+        raise HubUnreachableError(source)  # at once: `datasets` would try again and again
+    name = str(Path(source).expanduser()) if is_folder(source) else str(source)
+    try:
+        return datasets.load_dataset(name, split=split, streaming=True).decode(False)
+    except ConnectionError as error:
+        raise HubUnreachableError(source) from error
+
+
+def ten_of_one_mind(dataset: Dataset) -> Dataset:
+    """The book's own questions in the form of VQAv2: ten people who all give the true answer.
+
+    For easy-VQA and the questions about shapes, whose columns `type` and `answer` are the answer
+    type and the truth. Ten, because the accuracy leaves one person out and wants three who agree.
+    """
+    kinds = [str(kind) for kind in dataset.column("type")]
+    said = [[answer] * ANNOTATORS for answer in dataset.column("answer")]
+    columns = {"answers": said, "answer_type": kinds, "question_type": kinds}
+    if "image_id" not in dataset.columns:
+        columns["image_id"] = dataset.column("scene")
+    return Dataset({**dataset.columns, **columns}, dataset.transform, dataset.name)
+
+
+def _part(source: str | Path, split: str, limit: int | None) -> datasets.Dataset:
+    """One split; from the hub only as much as is needed."""
+    import datasets
+    from huggingface_hub import constants
+
+    if is_folder(source):
+        parts = open_folder(source)
+        found = next((name for name in (split, SAME.get(split)) if name in parts), None)
+        if found is None:
+            raise ValueError(f"{source} has no split {split!r}; it has {', '.join(sorted(parts))}")
+        return parts[found]
+    split = "validation" if split == "val" else split
+    if limit is not None and not constants.HF_HUB_OFFLINE:
+        stream = open_stream(source, split)
+        return datasets.Dataset.from_list(list(stream.take(limit)), features=stream.features)
+    if not constants.HF_HUB_OFFLINE and not hub_reachable():
+        raise HubUnreachableError(source)
+    try:
+        return datasets.load_dataset(str(source), split=split)
+    except ConnectionError as error:
+        raise HubUnreachableError(source) from error
+
+
+def _columns(table: datasets.Dataset) -> dict[str, Any]:
+    rows = range(len(table))
+    answers = [_answers(value, row) for row, value in enumerate(table["answers"])]
+
+    def stored(name: str, otherwise: Any) -> list[Any]:
+        return list(table[name] if name in table.column_names else otherwise)
+
+    return {
+        "row": torch.tensor(rows),
+        "question": [str(question) for question in table["question"]],
+        "answers": answers,
+        "answer": [Counter(said).most_common(1)[0][0] for said in answers],
+        "question_type": stored("question_type", [""] * len(rows)),
+        "answer_type": stored("answer_type", [""] * len(rows)),
+        "image_id": torch.tensor(stored("image_id", rows)),
+        "name": [f"question {number}" for number in stored("question_id", rows)],
+    }
+
+
+def _answers(value: Any, row: int) -> list[str]:
+    """From strings, from records with an `answer` each, or from one record of lists."""
+    if isinstance(value, dict):
+        value = value.get("answer")
+    said = value if isinstance(value, list) else []
+    said = [one.get("answer") if isinstance(one, dict) else one for one in said]
+    if said and all(isinstance(one, str) for one in said):
+        return said
+    raise ValueError(
+        f"answers of row {row} are {value!r}: expected a list of strings, or of records with an "
+        "'answer' each; the test splits of VQAv2 have none"
+    )

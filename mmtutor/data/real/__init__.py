@@ -1,0 +1,1 @@
+"""Real data that package managers bring."""

@@ -1,0 +1,139 @@
+"""`stamps`: pictures of things with captions in many languages, sounds and spoken captions.
+
+Knows the columns of the data set and its splits. Does not know where the files come from
+(`stamps_archive.py`) or what makes two examples belong together (`groups.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmtutor.data.dataset import Dataset
+from mmtutor.data.fetch import apt
+from mmtutor.data.real.stamps_archive import IMAGE_SIZE, PACKAGE, Cached, home_folder, prepare, read
+from mmtutor.data.splits import fold_of, near_duplicate_pairs, normalised
+
+__all__ = ["get", "leaks", "load", "prepare", "read"]
+
+
+def load(
+    split: str = "train",
+    *,
+    fold: int = 0,
+    folds: int = 5,
+    seed: int = 0,
+    image_size: int = IMAGE_SIZE,
+    root: Path | str | None = None,
+) -> Dataset:
+    """The stamps, read from the cache that `get` fills.
+
+    Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before
+    traditional), category, name (str); captions (dict language -> str, English under "en"); group
+    int64 (N,): examples that share a caption, or nearly a picture; sound (path of a sound effect,
+    or ""); spoken (dict language -> path of a recording of the caption).
+
+    Args:
+        split: "all"; "test": the groups of fold `fold`; "train": those of the other folds.
+        fold: which of the `folds` folds is held out.
+        seed: which assignment of groups to folds.
+        image_size: S, at most 224.
+        root: the cache folder, `cache_dir()` if None.
+
+    Raises:
+        FileNotFoundError: if the cache is empty.
+        ValueError: for an unknown split, fold or image size.
+    """
+    if split not in ("all", "train", "test"):
+        raise ValueError(f"unknown split {split!r} of stamps: expected 'all', 'train' or 'test'")
+    if not 1 <= image_size <= IMAGE_SIZE:
+        raise ValueError(f"image_size is {image_size}: expected 1 to {IMAGE_SIZE}")
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold is {fold}: expected 0 to {folds - 1}")
+    cached = read(root)
+    dataset = Dataset(_columns(cached), name="stamps")
+    if split != "all":
+        groups, names = dataset.column("group").tolist(), dataset.column("name")
+        held_out = torch.from_numpy(fold_of(groups, names, folds, seed)) == fold
+        dataset = dataset.subset(held_out if split == "test" else ~held_out)
+    if image_size != IMAGE_SIZE:
+        dataset = dataset.with_column("image", _shrunk(dataset.column("image"), image_size))
+    return dataset
+
+
+def get(archive: Path | str | None = None, root: Path | str | None = None) -> Cached:
+    """Fill the cache once: from `archive`, a `.deb`, or else with apt; then say what is there.
+
+    Where the stamps are already cached and no archive is given, nothing happens.
+
+    Raises:
+        AptError: there is no apt here, or it could not download the package.
+        DebError, CacheError, FileNotFoundError: as `prepare` does.
+    """
+    if archive is not None:
+        return prepare(archive, root)
+    try:
+        return read(root)
+    except FileNotFoundError:
+        print(f"Getting {PACKAGE} with apt …", flush=True)
+    downloaded = apt.download(PACKAGE, home_folder(root))
+    cached = prepare(downloaded, root)
+    downloaded.unlink()  # kept until here, so that a run that was killed need not download again
+    return cached
+
+
+def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
+    """What straddles two datasets: (name in one, name in other, "caption" or "picture").
+
+    Empty if no normalised caption is in both and no picture in one nearly equals one in the other.
+    """
+    captions = defaultdict(list)
+    for name, caption in zip(one.column("name"), one.column("caption"), strict=True):
+        captions[normalised(caption)].append(name)
+    found = [
+        (mine, name, "caption")
+        for name, caption in zip(other.column("name"), other.column("caption"), strict=True)
+        for mine in captions.get(normalised(caption), [])
+    ]
+    names = [*one.column("name"), *other.column("name")]
+    pairs = near_duplicate_pairs(torch.cat([one.column("image"), other.column("image")]).numpy())
+    across = pairs[(pairs[:, 0] < len(one)) & (pairs[:, 1] >= len(one))]
+    return found + [(names[i], names[j], "picture") for i, j in across.tolist()]
+
+
+def _columns(cached: Cached) -> dict[str, Any]:
+    """The columns of `load`; the pictures are mapped from the file, not read."""
+    stamps, folder = cached.stamps, str(cached.folder)
+    images = np.load(cached.folder / "images.npy", mmap_mode="c")
+    return {
+        "image": torch.from_numpy(images),
+        "caption": [stamp.captions["en"] for stamp in stamps],
+        "caption_zh": [
+            stamp.captions.get("zh_CN") or stamp.captions.get("zh_TW") or "" for stamp in stamps
+        ],
+        "captions": [stamp.captions for stamp in stamps],
+        "category": [stamp.name.partition("/")[0] for stamp in stamps],
+        "name": [stamp.name for stamp in stamps],
+        "group": torch.tensor([stamp.group for stamp in stamps]),
+        "sound": [os.path.join(folder, stamp.sound) if stamp.sound else "" for stamp in stamps],
+        "spoken": [
+            {language: os.path.join(folder, path) for language, path in stamp.spoken.items()}
+            for stamp in stamps
+        ],
+    }
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    """uint8 (N, 3, S, S) -> (N, 3, side, side), antialiased."""
+    resize = torch.nn.functional.interpolate
+    parts = [
+        resize(part.float(), (side, side), mode="bilinear", antialias=True)
+        for part in images.split(64)
+    ]
+    return torch.cat([part.round().clamp(0, 255).byte() for part in parts])

@@ -1,0 +1,34 @@
+"""Scenes of coloured shapes with exact truth: pictures, captions, sounds, motion and questions."""
+
+from mmtutor.data.shapes.captions import chinese, english
+from mmtutor.data.shapes.dataset import load, scenes, sounds
+from mmtutor.data.shapes.facts import fact_score, facts_of, facts_said
+from mmtutor.data.shapes.motion import MOTIONS, OPPOSITE, paths
+from mmtutor.data.shapes.render import PALETTE
+from mmtutor.data.shapes.scene import COLOURS, POSITIONS, SHAPES, SIZES, Scene, exchange_colours
+from mmtutor.data.shapes.sound import tones
+from mmtutor.data.shapes.variants import variants, wordings
+
+__all__ = [
+    "COLOURS",
+    "MOTIONS",
+    "OPPOSITE",
+    "PALETTE",
+    "POSITIONS",
+    "SHAPES",
+    "SIZES",
+    "Scene",
+    "chinese",
+    "english",
+    "exchange_colours",
+    "fact_score",
+    "facts_of",
+    "facts_said",
+    "load",
+    "paths",
+    "scenes",
+    "sounds",
+    "tones",
+    "variants",
+    "wordings",
+]

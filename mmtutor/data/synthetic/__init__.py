@@ -1,0 +1,1 @@
+"""Generated data other than `shapes`: bits, stick figures, textures, text tasks."""

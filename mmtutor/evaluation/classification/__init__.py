@@ -1,0 +1,30 @@
+"""Scores of classifiers: confusion, curves, calibration."""
+
+from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
+from mmtutor.evaluation.classification.roc import (
+    auroc,
+    average_precision,
+    precision_recall_curve,
+    roc_curve,
+)
+from mmtutor.evaluation.classification.scores import (
+    averages,
+    balanced_accuracy,
+    confusion,
+    per_class,
+    regression,
+)
+
+__all__ = [
+    "auroc",
+    "average_precision",
+    "averages",
+    "balanced_accuracy",
+    "confusion",
+    "expected_calibration_error",
+    "per_class",
+    "precision_recall_curve",
+    "regression",
+    "roc_curve",
+    "top_label",
+]

@@ -1,0 +1,251 @@
+"""Whether a model that says "80 % sure" is right 80 % of the time.
+
+Knows confidences and whether they were justified, probabilities and labels. Does not know what
+was classified. Everything is computed in float64 on the CPU. Bins are open below and closed above,
+(a, b], as in Guo et al. (2017) and scikit-learn; torchmetrics closes them below, which differs only
+for a confidence that lies exactly on an edge.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmtutor.evaluation.statistics.intervals import Interval
+
+Scheme = Literal["width", "mass"]
+
+LOWEST, HIGHEST = 0.01, 100.0  # temperatures that `temperature` looks at
+MAX_DRAWS = 2**22  # answers simulated at once by `calibration_floor`
+
+
+class Reliability(NamedTuple):
+    """The table behind a reliability diagram, one row a bin; NaN where a bin is empty.
+
+    Attributes:
+        low, high: (bins,) the edges; a bin holds confidences in (low, high].
+        count: (bins,) int64, how many examples.
+        confidence: (bins,) their mean confidence.
+        accuracy: (bins,) their share of right answers.
+    """
+
+    low: Tensor
+    high: Tensor
+    count: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+
+
+def top_label(logits: Tensor, label: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """How sure a classifier is of its first choice (N,) float64, and whether it is right (N,) bool.
+
+    `logits` (N, C) floating point and `label` (N,) int64 in [0, C); the confidence is the largest
+    softmax probability after division by `temperature`, which changes no answer.
+    """
+    _check_logits(logits, label)
+    probability = (logits.detach().cpu().double() / temperature).softmax(1)
+    confidence, predicted = probability.max(1)
+    return confidence, predicted == label.cpu()
+
+
+def reliability(
+    confidence: Tensor, correct: Tensor, bins: int = 15, scheme: Scheme = "width"
+) -> Reliability:
+    """Mean confidence and accuracy in bins of confidence.
+
+    `confidence` (N,) in [0, 1] and `correct` (N,) bool. The bins have equal width, or, with scheme
+    "mass", as nearly equally many examples as ties allow (equal confidences share a bin; the edges
+    are scikit-learn's quantiles).
+
+    Source: Murphy and Winkler (1977); Guo et al. (2017), section 2.
+    Raises ValueError for empty or wrongly shaped input, confidences outside [0, 1], and bins < 1.
+    """
+    confidence, correct = _checked(confidence, correct, bins)
+    edges = _edges(confidence, bins, scheme)
+    index = torch.bucketize(confidence, edges[1:-1])  # [N]
+    count = index.bincount(minlength=bins)
+    totals = [
+        torch.zeros(bins, dtype=torch.float64).index_add_(0, index, values) / count
+        for values in (confidence, correct)
+    ]
+    return Reliability(edges[:-1], edges[1:], count, *totals)
+
+
+def expected_calibration_error(
+    confidence: Tensor, correct: Tensor, bins: int = 15, scheme: Scheme = "width"
+) -> float:
+    """Mean over examples of |accuracy - confidence| of their bin (ECE), in [0, 1]; 0 is best.
+
+    Arguments and errors as in `reliability`. Two warnings. It depends on the bins. And it is biased
+    upwards: a model that is calibrated perfectly has an ECE above 0 on finitely many examples,
+    because accuracies scatter; `calibration_floor` says how far above.
+
+    Source: Naeini, Cooper and Hauskrecht (2015); Guo et al. (2017), eq. 3.
+    """
+    table = reliability(confidence, correct, bins, scheme)
+    gap = (table.accuracy - table.confidence).abs().nan_to_num(0.0)
+    return (gap @ table.count.double() / table.count.sum()).item()
+
+
+def squared_calibration_error(
+    confidence: Tensor,
+    correct: Tensor,
+    bins: int = 15,
+    scheme: Scheme = "mass",
+    debias: bool = True,
+) -> float:
+    """Mean over examples of (accuracy - confidence)^2 of their bin, with its bias taken out.
+
+    Of each bin's square, accuracy (1 - accuracy) / (count - 1) is subtracted, which is what the
+    scatter of its accuracy adds on average. So a calibrated model gets 0 on average, and may
+    get a little less. Bins of one example cannot be corrected and are left out.
+    Arguments and errors as in `reliability`; also ValueError if no bin has two examples.
+
+    Source: Kumar, Liang and Ma (2019), definition 4.1; Bröcker (2012).
+    """
+    table = reliability(confidence, correct, bins, scheme)
+    count = table.count.double()
+    square = (table.accuracy - table.confidence) ** 2
+    if debias:
+        square = square - table.accuracy * (1 - table.accuracy) / (count - 1)
+    kept = table.count > (1 if debias else 0)
+    if not kept.any():
+        raise ValueError("no bin holds two examples, so the bias cannot be estimated: fewer bins")
+    return (square[kept] @ count[kept] / count[kept].sum()).item()
+
+
+def calibration_floor(
+    confidence: Tensor,
+    bins: int = 15,
+    scheme: Scheme = "width",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """The ECE that a perfectly calibrated model with these confidences gets: mean, 2.5 and 97.5 %.
+
+    Right answers are drawn with the probability that `confidence` (N,) promises. An ECE above
+    `high` is evidence of miscalibration; one below is none (consistency resampling).
+
+    Source: Bröcker and Smith (2007). Errors as in `reliability`.
+    """
+    confidence, _ = _checked(confidence, torch.ones_like(confidence), bins)
+    edges = _edges(confidence, bins, scheme)
+    index = torch.bucketize(confidence, edges[1:-1])
+    promised = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, confidence)
+    generator = torch.Generator().manual_seed(seed)
+    errors, rows = [], max(1, MAX_DRAWS // len(confidence))
+    for start in range(0, resamples, rows):
+        shape = min(rows, resamples - start), len(confidence)
+        drawn = torch.rand(shape, generator=generator, dtype=torch.float64) < confidence
+        right = torch.zeros(shape[0], bins, dtype=torch.float64)
+        right.index_add_(1, index, drawn.double())
+        errors.append((right - promised).abs().sum(1) / len(confidence))
+    found = torch.cat(errors)
+    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Interval(found.mean().item(), low, high)
+
+
+def brier_score(probability: Tensor, label: Tensor) -> float:
+    """Mean squared distance of `probability` (N, C) from the one-hot `label` (N,), in [0, 2].
+
+    The sum over classes of Brier (1950). For two classes it is twice the mean of (p - y)^2 that
+    scikit-learn gives. A proper score: the true probabilities have the lowest expectation.
+    """
+    probability = _checked_probability(probability, label)
+    truth = torch.nn.functional.one_hot(label.cpu(), probability.shape[1])
+    return ((probability - truth) ** 2).sum(1).mean().item()
+
+
+def negative_log_likelihood(logits: Tensor, label: Tensor, temperature: float = 1.0) -> float:
+    """Mean of -log p(label) in nats, from `logits` (N, C) and `label` (N,) int64; a proper score.
+
+    From logits, so that nothing needs clipping: scikit-learn's `log_loss` clips probabilities.
+    """
+    _check_logits(logits, label)
+    scaled = logits.detach().cpu().double() / temperature
+    return torch.nn.functional.cross_entropy(scaled, label.cpu()).item()
+
+
+def temperature(logits: Tensor, label: Tensor) -> float:
+    """The T > 0 for which softmax(logits / T) has the lowest negative log-likelihood.
+
+    Choose it on validation data and divide the test logits by it: above 1 the model was too sure.
+    Answers and their ranking for one example never change. The loss is convex in 1 / T, so its
+    slope is bisected. Where the best T lies outside [0.01, 100] (every answer right, or none
+    better than guessing) that bound is returned.
+
+    Source: Guo et al. (2017), section 4.2. Raises ValueError for wrong shapes or no examples.
+    """
+    _check_logits(logits, label)
+    logits = logits.detach().cpu().double()
+    right = logits.gather(1, label.cpu()[:, None]).mean()
+
+    def slope(inverse: Tensor) -> Tensor:
+        """Derivative of the loss by 1 / T: the mean logit expected, less the right one's."""
+        probability = (inverse * logits).softmax(1)
+        # a class that is ruled out, with logit -inf and probability 0, adds nothing
+        return (probability * logits.masked_fill(probability == 0, 0)).sum(1).mean() - right
+
+    low, high = torch.tensor([1 / HIGHEST, 1 / LOWEST], dtype=torch.float64).log()
+    if slope(low.exp()) >= 0:
+        return HIGHEST
+    if slope(high.exp()) <= 0:
+        return LOWEST
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle.exp()) < 0 else (low, middle)
+    return (-(low + high) / 2).exp().item()
+
+
+def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:
+    """(bins + 1,) edges; with scheme "mass" inner ones are confidences that occur."""
+    if scheme not in ("width", "mass"):
+        raise ValueError(f"scheme must be 'width' or 'mass', got {scheme!r}")
+    inner = torch.arange(bins + 1, dtype=torch.float64) / bins
+    if scheme == "mass":
+        last = len(confidence) - 1
+        inner[1:-1] = confidence.sort().values[torch.arange(1, bins) * last // bins]
+    return inner
+
+
+def _checked(confidence: Tensor, correct: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    if confidence.ndim != 1 or len(confidence) == 0 or confidence.shape != correct.shape:
+        raise ValueError(
+            "confidence and correct must both be (N,) with N >= 1, "
+            f"got {tuple(confidence.shape)} and {tuple(correct.shape)}"
+        )
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    confidence = confidence.detach().cpu().double()
+    outside = ~((confidence >= 0) & (confidence <= 1))  # NaN too
+    if outside.any():
+        first = int(outside.nonzero()[0])
+        raise ValueError(f"confidence must lie in [0, 1], value {first} is {confidence[first]}")
+    return confidence, correct.detach().cpu().double()
+
+
+def _check_logits(logits: Tensor, label: Tensor) -> None:
+    if logits.ndim != 2 or 0 in logits.shape or label.shape != logits.shape[:1]:
+        raise ValueError(
+            f"expected logits (N, C) and label (N,) with N >= 1, "
+            f"got {tuple(logits.shape)} and {tuple(label.shape)}"
+        )
+    if label.min() < 0 or label.max() >= logits.shape[1]:
+        found = f"{label.min()} to {label.max()}"
+        raise ValueError(f"labels must lie in [0, {logits.shape[1]}), got {found}")
+    if logits.isnan().any():
+        raise ValueError(f"row {int(logits.isnan().any(1).nonzero()[0])} has NaN")
+
+
+def _checked_probability(probability: Tensor, label: Tensor) -> Tensor:
+    _check_logits(probability, label)
+    probability = probability.detach().cpu().double()
+    total = probability.sum(1)
+    if probability.min() < 0 or (total - 1).abs().max() > 1e-4:
+        raise ValueError(
+            "each row of probability must be non-negative and sum to 1, "
+            f"row {int((total - 1).abs().argmax())} sums to {total[(total - 1).abs().argmax()]:.4g}"
+        )
+    return probability

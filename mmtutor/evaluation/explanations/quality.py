@@ -1,0 +1,223 @@
+"""Whether a map points at what it should: truth known, curves, and the sanity check.
+
+Knows maps (B, H, W), masks and how intervals are made. Knows no method of explanation: those are
+`mmtutor.explain`, and any function `(model, batch, target) -> maps` will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.explain.games import filler
+from mmtutor.explain.randomise import randomised
+from mmtutor.explain.targets import Batch, Probability, Target, scores
+from mmtutor.models.modes import evaluating
+
+Method = Callable[[nn.Module, Batch, Target], Tensor]
+
+
+def pointing_game(maps: Tensor, masks: Tensor, tolerance: int = 0) -> Tensor:
+    """Whether the highest point of each map lies on the object: hits (B,) bool.
+
+    Zhang et al. (2018). Of several highest pixels most must lie on it, so that a map
+    that is the same everywhere does not hit.
+
+    Args:
+        maps: (B, H, W) floating point; higher = more important.
+        masks: (B, H, W) bool, True on the object.
+        tolerance: pixels by which every object is widened to all sides (theirs: 15).
+
+    Raises:
+        ValueError: shapes differ, a map is not finite, or a mask is empty.
+    """
+    masks = _checked(maps, masks)
+    if tolerance:
+        side = 2 * tolerance + 1
+        wide = F.max_pool2d(masks.float().unsqueeze(1), side, stride=1, padding=tolerance)
+        masks = wide.squeeze(1) > 0
+    highest = maps == maps.amax(dim=(1, 2), keepdim=True)
+    inside = (highest & masks).sum(dim=(1, 2))
+    return 2 * inside > highest.sum(dim=(1, 2))
+
+
+def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
+    """Share of a map's positive part that lies on the object: (B,) in [0, 1].
+
+    Wang et al. (2020). A map without a positive part counts as the same everywhere: it
+    gets the object's share of the picture. Arguments and errors as in `pointing_game`.
+    """
+    masks = _checked(maps, masks)
+    positive = maps.clamp(min=0)
+    total = positive.sum(dim=(1, 2))
+    share = (positive * masks).sum(dim=(1, 2)) / total.where(total > 0, torch.ones_like(total))
+    return share.where(total > 0, masks.to(maps.dtype).mean(dim=(1, 2)))
+
+
+def random_maps(images: Tensor, seed: int = 0) -> Tensor:
+    """Noise (B, H, W) in [0, 1): the control that has seen neither picture nor model."""
+    generator = torch.Generator().manual_seed(seed)
+    size = (len(images), *images.shape[-2:])
+    return torch.rand(size, generator=generator).to(images.device)
+
+
+def centre_maps(images: Tensor) -> Tensor:
+    """A hill in the middle (B, H, W) in (0, 1]: photographers put things there."""
+    height, width = images.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=images.device)[:, None]
+    x = torch.linspace(-1, 1, width, device=images.device)
+    return (-(x**2 + y**2)).exp().expand(len(images), -1, -1)
+
+
+def edge_maps(images: Tensor) -> Tensor:
+    """How much neighbouring pixels differ (B, H, W): has seen the picture, but no model."""
+    grey = F.pad(images.mean(dim=1, keepdim=True), [1, 1, 1, 1], mode="replicate")
+    kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).to(images)  # Sobel's
+    both = F.conv2d(grey, torch.stack([kernel, kernel.T]).unsqueeze(1))
+    return both.norm(dim=1)
+
+
+class Curves(NamedTuple):
+    """The score while pixels leave, and while they come back, the most important first.
+
+    Attributes:
+        deletion, insertion: (B, steps + 1), from the first pixel to the last.
+        deletion_area, insertion_area: (B,) mean heights. A map that knows what the score needs has
+            a small one and a large one.
+    """
+
+    deletion: Tensor
+    insertion: Tensor
+    deletion_area: Tensor
+    insertion_area: Tensor
+
+
+def deletion_insertion(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    maps: Tensor,
+    steps: int = 16,
+    fill: Tensor | float | None = None,
+) -> Curves:
+    """Take pixels away in the order of the map, and put them into an empty picture in that order.
+
+    Petsiuk et al. (2018), algorithm 1. Class indices as target are scored by their probability.
+    Equal pixels go in reading order.
+
+    Args:
+        maps: (B, H, W); higher = sooner.
+        steps: into so many parts the pixels are cut.
+        fill: what a pixel becomes when it is away, see `explain.games.filler`.
+    """
+    target = Probability(target) if isinstance(target, Tensor) else target
+    images = batch["image"]
+    if maps.shape != images[:, 0].shape:
+        raise ValueError(f"maps are {tuple(maps.shape)}: expected {tuple(images[:, 0].shape)}")
+    ground = filler(images, fill)
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    order = order.view_as(maps).unsqueeze(1)  # 0 = the most important pixel
+    curves = []
+    with evaluating(model), torch.no_grad():
+        for first, then in ((ground, images), (images, ground)):
+            points = []
+            for step in range(steps + 1):
+                changed = order < step * maps[0].numel() / steps
+                mixed = torch.where(changed, first, then)
+                points.append(scores(model, {**batch, "image": mixed}, target))
+            curves.append(torch.stack(points, dim=1))
+    areas = [torch.trapezoid(curve, dim=1) / steps for curve in curves]
+    return Curves(*curves, *areas)
+
+
+class SanityCheck(NamedTuple):
+    """How alike an explanation is before and after the weights were drawn anew.
+
+    Attributes:
+        similarity: mean rank correlation of the two maps, 1 = the same, with its interval.
+        per_example: (B,) the mean over the random networks.
+        passes: whether the whole interval lies below the threshold.
+    """
+
+    similarity: Interval
+    per_example: Tensor
+    passes: bool
+
+
+def sanity_check(
+    method: Method,
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    seeds: Sequence[int] = (0, 1, 2),
+    threshold: float = 0.5,
+    absolute: bool = False,
+    only: str = "",
+) -> SanityCheck:
+    """Does the explanation change when the model forgets all it has learned?
+
+    The parameter randomisation test of Adebayo et al. (2018), section 3: one that stays the same
+    cannot be about the model. A map without any relief before and after has stayed the same.
+
+    Args:
+        method: `(model, batch, target) -> maps` (B, H, W) or (B, L).
+        seeds: one randomised network each.
+        threshold: the similarity that is still taken for "changed".
+        absolute: compare sizes only. A map that multiplies by the input keeps its size where the
+            picture is flat, whatever the weights, and then fails.
+        only: the part of the model that forgets, by name; "head" asks least, for all maps of what
+            was answered should change with it.
+    """
+    maps = method(model, batch, target)
+    others = [method(randomised(model, seed, only), batch, target) for seed in seeds]
+    if absolute:
+        maps, others = maps.abs(), [other.abs() for other in others]
+    per_example = torch.stack([_alike(maps, other) for other in others]).mean(dim=0)
+    similarity = bootstrap_interval(per_example)
+    return SanityCheck(similarity, per_example, similarity.high < threshold)
+
+
+def _alike(x: Tensor, y: Tensor) -> Tensor:
+    """`rank_correlation`, but 1 where both maps are flat."""
+    flat = [maps.flatten(1).amax(1) == maps.flatten(1).amin(1) for maps in (x, y)]
+    return rank_correlation(x, y).masked_fill(flat[0] & flat[1], 1)
+
+
+def rank_correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Spearman's correlation of each row of x (B, ...) with that of y: (B,) in [-1, 1].
+
+    Ties share their mean rank. A row that is the same everywhere has rank correlation 0 with any.
+    """
+    if x.shape != y.shape:
+        raise ValueError(f"maps differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
+    a, b = (_mean_ranks(maps.flatten(1)) for maps in (x, y))
+    a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
+    scale = (a.norm(dim=1) * b.norm(dim=1)).clamp(min=torch.finfo(a.dtype).tiny)
+    return (a * b).sum(dim=1) / scale
+
+
+def _mean_ranks(x: Tensor) -> Tensor:
+    """Ranks 0.. of each row (B, N), equals sharing their mean, float64."""
+    ordered = x.contiguous().sort(dim=1).values
+    below = torch.searchsorted(ordered, x.contiguous())
+    up_to = torch.searchsorted(ordered, x.contiguous(), right=True)
+    return (below + up_to - 1).double() / 2
+
+
+def _checked(maps: Tensor, masks: Tensor) -> Tensor:
+    if maps.ndim != 3 or maps.shape != masks.shape:
+        raise ValueError(
+            f"expected maps and masks (B, H, W), got {tuple(maps.shape)} and {tuple(masks.shape)}"
+        )
+    if not maps.isfinite().all():
+        raise ValueError("a map holds numbers that are not finite")
+    masks = masks.bool()
+    empty = (~masks.flatten(1).any(dim=1)).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"the mask of example {empty[0]} is empty: there is nothing to point at")
+    return masks

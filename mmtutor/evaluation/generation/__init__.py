@@ -1,0 +1,45 @@
+"""Scores of generated text, all of them by their names.
+
+Knows where each lives. N-grams: `bleu`, `cider`; order of words: `sequences`; embeddings:
+`embedding_scores`; how text is cut: `generation_text`; against known facts: `facts`.
+Does not know how text is generated.
+"""
+
+from mmtutor.evaluation.generation.bleu import Bleu, bleu
+from mmtutor.evaluation.generation.cider import Cider, cider, cider_d
+from mmtutor.evaluation.generation.embedding_scores import (
+    BertScore,
+    bert_score,
+    clip_score,
+    idf,
+    ref_clip_score,
+)
+from mmtutor.evaluation.generation.ngrams import distinct
+from mmtutor.evaluation.generation.sequences import (
+    ErrorRate,
+    Scores,
+    error_rate,
+    meteor_idea,
+    rouge_l,
+)
+from mmtutor.evaluation.generation.text import TOKENIZERS
+
+__all__ = [
+    "TOKENIZERS",
+    "BertScore",
+    "Bleu",
+    "Cider",
+    "ErrorRate",
+    "Scores",
+    "bert_score",
+    "bleu",
+    "cider",
+    "cider_d",
+    "clip_score",
+    "distinct",
+    "error_rate",
+    "idf",
+    "meteor_idea",
+    "ref_clip_score",
+    "rouge_l",
+]

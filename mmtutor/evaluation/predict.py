@@ -1,0 +1,64 @@
+"""How well a model classifies: predictions, accuracy with its interval, confusion.
+
+Knows logits, labels and how to count. Does not know what the classes are or how a model was
+trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+
+
+class Predictions(NamedTuple):
+    """What a classifier said, and what was so, on the CPU.
+
+    Attributes:
+        logits: (N, C) float32.
+        label: (N,) int64, each in [0, C).
+    """
+
+    logits: Tensor
+    label: Tensor
+
+    @property
+    def predicted(self) -> Tensor:
+        """(N,) int64: the class with the highest logit; of equals the first."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def correct(self) -> Tensor:
+        """(N,) bool."""
+        return self.predicted == self.label
+
+    def accuracy(self, groups: Tensor | None = None) -> Interval:
+        """Share of right answers in [0, 1], with a 95 % bootstrap interval.
+
+        `groups` (N,) int64: examples that rise and fall together; see `bootstrap_interval`.
+        """
+        return bootstrap_interval(self.correct.double(), groups=groups)
+
+    def confusion(self) -> Tensor:
+        """(C, C) int64: how many examples of class i (row) were called class j (column)."""
+        classes = self.logits.shape[1]
+        pairs = self.label * classes + self.predicted
+        return pairs.bincount(minlength=classes**2).view(classes, classes)
+
+
+def predict(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> Predictions:
+    """Run a model whose output has `logits` over a loader whose batches have `label`.
+
+    The model runs in evaluation mode on its own device, and is left in the mode it came in.
+    Raises ValueError if the loader gives no batch, KeyError if a batch has no `label`.
+    """
+    logits, labels = [], []
+    for batch, output in outputs(model, loader):
+        logits.append(output.logits.float().cpu())
+        labels.append(batch["label"].cpu())
+    return Predictions(torch.cat(logits), torch.cat(labels))

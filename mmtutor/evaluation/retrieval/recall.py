@@ -1,0 +1,210 @@
+"""How well a model retrieves: ranks, recall at k, median rank, mean reciprocal rank.
+
+Knows: scores, which items are relevant to which query, and how to count fairly.
+Does not know: how embeddings were trained, nor where the pictures came from. The large-scale search
+behind the numbers lives in `mmtutor.evaluation.retrieval.search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks, top_k
+
+__all__ = [
+    "Ranks",
+    "chance_recall",
+    "embed",
+    "evaluate_retrieval",
+    "hit_rates",
+    "mean_reciprocal_rank",
+    "median_rank",
+    "ranks",
+    "recall_at_k",
+    "retrieval_ranks",
+    "retrieval_report",
+    "top_k",
+]
+
+KS = (1, 5, 10)
+
+
+def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
+    """Rank of the best relevant item of every query, (Q,) int64, 1 is best.
+
+    `similarity` (Q, G) floating point, higher is better; `relevant` (Q, G) bool. The rank is one
+    plus the number of irrelevant items that score at least as high as the best relevant one. Ties
+    count against the model: otherwise one that gives everything the same score would be perfect.
+    Relevant items never push each other down.
+
+    Raises TypeError for wrong dtypes, and ValueError for wrong shapes, NaN scores, or queries
+    that have no relevant item (their rank does not exist, and leaving them out would flatter).
+    """
+    _check_scores(similarity, relevant)
+    best = similarity.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)  # [Q, 1]
+    return 1 + ((similarity >= best) & ~relevant).sum(1)
+
+
+def recall_at_k(similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+    """Share of queries, in [0, 1], with at least one relevant item among the first k, for each k.
+
+    This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier,
+    2013), a hit rate: a query with five captions counts once any of them is found. Arguments, ties
+    and errors as in `ranks`.
+    """
+    return hit_rates(ranks(similarity, relevant), ks)
+
+
+def hit_rates(rank: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+    """Share of `rank` (Q,) int64 that is at most k, for each k: recall at k from known ranks."""
+    _check_ranks(rank)
+    return {k: (rank <= k).double().mean().item() for k in _checked_ks(ks)}
+
+
+def median_rank(rank: Tensor) -> float:
+    """Median of `rank` (Q,) int64, 1 is best; the mean of the middle two when Q is even."""
+    _check_ranks(rank)
+    ordered = rank.double().sort().values
+    return ((ordered[(len(rank) - 1) // 2] + ordered[len(rank) // 2]) / 2).item()
+
+
+def mean_reciprocal_rank(rank: Tensor) -> float:
+    """Mean of 1 / rank over queries, in (0, 1], from `rank` (Q,) int64 (Voorhees, TREC-8, 1999)."""
+    _check_ranks(rank)
+    return rank.double().reciprocal().mean().item()
+
+
+def retrieval_report(
+    similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS
+) -> dict[str, float]:
+    """Every retrieval number in both directions, from image-by-text scores.
+
+    `similarity` (I, T) floating point and `relevant` (I, T) bool: several captions per image, or
+    several images per caption, are several True in a row or column. Keys are the direction followed
+    by the number: `image_to_text_recall_at_1`, `text_to_image_median_rank`,
+    `image_to_text_mean_reciprocal_rank`, `image_to_text_chance_at_1` …
+    """
+    both = Ranks(ranks(similarity, relevant), ranks(similarity.T, relevant.T))
+    chance = chance_recall(relevant, ks), chance_recall(relevant.T, ks)
+    return _report(both, chance, ks)
+
+
+def chance_recall(relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+    """Expected `recall_at_k` of a random order, exactly, from `relevant` (Q, G) bool.
+
+    With m of G items relevant, k draws without replacement miss them all with probability
+    C(G-m, k) / C(G, k) (hypergeometric), so one relevant item gives k / G.
+    """
+    if relevant.dtype != torch.bool or relevant.ndim != 2 or 0 in relevant.shape:
+        raise ValueError(f"relevant must be a non-empty (Q, G) bool tensor, got {_say(relevant)}")
+    return _chance(relevant.sum(1), relevant.shape[1], ks)
+
+
+def evaluate_retrieval(
+    model: nn.Module, loader: Iterable[dict[str, Tensor]], ks: Sequence[int] = KS
+) -> dict[str, float]:
+    """The report of `retrieval_report` for a `DualEncoder` on every example of `loader`.
+
+    Row i of a batch is an image and its caption. Where the batch has `group` (B,) int64, all images
+    and captions of one group are relevant to each other; otherwise only the pair is. The model runs
+    in evaluation mode on the device where it lies, and is left in the mode it came in.
+    """
+    image, text, group = embed(model, loader)
+    both = retrieval_ranks(image, text, group, group)
+    _, index, size = group.unique(return_inverse=True, return_counts=True)
+    chance = _chance(size[index], len(group), ks)
+    return _report(both, (chance, chance), ks)
+
+
+def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Image (N, D) and text (N, D) embeddings of all of `loader`, and groups (N,) int64.
+
+    The model runs in evaluation mode on the device where it lies, and is left in the mode it came
+    in. Without `group` in the batches every row is a group of its own. Raises ValueError if the
+    loader gives no batch.
+    """
+    images, texts, groups = [], [], []
+    for batch, output in outputs(model, loader):
+        images.append(output.image.float())
+        texts.append(output.text.float())
+        groups += [batch["group"]] if "group" in batch else []
+    if groups and len(groups) < len(images):
+        raise ValueError(f"only {len(groups)} of {len(images)} batches have a `group`")
+    image, text = torch.cat(images), torch.cat(texts)
+    return (
+        image,
+        text,
+        torch.cat(groups) if groups else torch.arange(len(image), device=image.device),
+    )
+
+
+def _report(
+    both: Ranks, chance: tuple[dict[int, float], dict[int, float]], ks: Sequence[int]
+) -> dict[str, float]:
+    report: dict[str, float] = {}
+    for direction, rank, expected in zip(Ranks._fields, both, chance, strict=True):
+        for k, rate in hit_rates(rank, ks).items():
+            report[f"{direction}_recall_at_{k}"] = rate
+        report[f"{direction}_median_rank"] = median_rank(rank)
+        report[f"{direction}_mean_reciprocal_rank"] = mean_reciprocal_rank(rank)
+        for k, rate in expected.items():
+            report[f"{direction}_chance_at_{k}"] = rate
+    return report
+
+
+def _chance(relevant_count: Tensor, gallery_size: int, ks: Sequence[int]) -> dict[int, float]:
+    """Chance recall when query q has `relevant_count[q]` relevant items out of `gallery_size`."""
+    ks = _checked_ks(ks)
+    counts, queries = relevant_count.cpu().unique(return_counts=True)
+    draw = torch.arange(min(max(ks), gallery_size), dtype=torch.float64)  # [K]: items drawn before
+    miss = (gallery_size - counts[:, None] - draw) / (gallery_size - draw)
+    missed_all = miss.cumprod(1)  # [counts, K]: all of the first K + 1 draws miss
+    share = queries.double() / queries.sum()
+    return {k: (share @ (1 - missed_all[:, min(k, gallery_size) - 1])).item() for k in ks}
+
+
+def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
+    ks = tuple(ks)
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks must hold whole numbers of at least 1, got {ks}")
+    return ks
+
+
+def _check_ranks(rank: Tensor) -> None:
+    if rank.ndim != 1 or rank.is_floating_point() or rank.numel() == 0 or rank.min() < 1:
+        raise ValueError(
+            f"ranks must be a non-empty (Q,) integer tensor of at least 1, got {_say(rank)}"
+        )
+
+
+def _check_scores(similarity: Tensor, relevant: Tensor) -> None:
+    if not similarity.is_floating_point():
+        raise TypeError(f"similarity must be floating point, got {similarity.dtype}")
+    if relevant.dtype != torch.bool:
+        raise TypeError(f"relevant must be bool, got {relevant.dtype}")
+    if similarity.ndim != 2 or similarity.shape != relevant.shape or 0 in similarity.shape:
+        raise ValueError(
+            "similarity and relevant must both be (Q, G) with at least one row and column, "
+            f"got {tuple(similarity.shape)} and {tuple(relevant.shape)}"
+        )
+    without = ~relevant.any(1)
+    if without.any():
+        raise ValueError(
+            f"{int(without.sum())} of {len(without)} queries have no relevant item, "
+            f"the first is row {int(without.nonzero()[0])}"
+        )
+    broken = similarity.isnan()
+    if broken.any():
+        row, column = broken.nonzero()[0].tolist()
+        raise ValueError(
+            f"similarity has {int(broken.sum())} NaN scores, "
+            f"the first at row {row}, column {column}"
+        )
+
+
+def _say(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype}"

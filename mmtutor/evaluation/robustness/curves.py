@@ -1,0 +1,201 @@
+"""How a score falls: by severity of a corruption, radius of an attack, share of missing data.
+
+Knows curves of right answers over a growing difficulty, and what papers make of them. Does not know
+how data are spoiled (`data.corruptions`) or attacked (`attacks.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, loader
+from mmtutor.data.batch import Batch
+from mmtutor.data.corruptions import SEVERITIES, corrupt
+from mmtutor.evaluation.predict import predict
+from mmtutor.evaluation.robustness.attacks import pgd
+from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+
+Attack = Callable[[nn.Module, Batch, float], Batch]
+
+
+class Curve(NamedTuple):
+    """Right answers at each of K levels of difficulty, for the same N examples.
+
+    Attributes:
+        levels: (K,) severities, radii or shares, rising.
+        correct: (K, N) bool.
+    """
+
+    levels: tuple[float, ...]
+    correct: Tensor
+
+    @property
+    def accuracy(self) -> Tensor:
+        """(K,) float64, in [0, 1]."""
+        return self.correct.double().mean(dim=1)
+
+    def intervals(self, level: float = 0.95) -> list[Interval]:
+        """Accuracy at each level with its bootstrap interval over examples."""
+        return [bootstrap_interval(row.double(), level=level) for row in self.correct]
+
+    def falls(self, slack: float = 0.0) -> bool:
+        """Whether accuracy never rises by more than `slack` from one level to the next."""
+        return bool((self.accuracy.diff() <= slack).all())
+
+
+def curve(
+    model: nn.Module, levels: Iterable[float], batches: Callable[[float], Iterable[Batch]]
+) -> Curve:
+    """Accuracy over `levels`; `batches(level)` gives the test data at one, always in one order."""
+    levels = tuple(levels)
+    return Curve(levels, torch.stack([predict(model, batches(x)).correct for x in levels]))
+
+
+def severity_curve(
+    model: nn.Module,
+    data: Dataset,
+    corruption: str,
+    modality: str = "image",
+    field: str | None = None,
+    severities: Iterable[int] = (0, *SEVERITIES),
+    seed: int = 0,
+    batch_size: int = 256,
+) -> Curve:
+    """Accuracy by severity of one corruption, 0 (clean) to 5; arguments as in `corrupt`."""
+
+    def batches(severity: float) -> Iterable[Batch]:
+        return loader(corrupt(data, corruption, int(severity), modality, field, seed), batch_size)
+
+    return curve(model, severities, batches)
+
+
+def attack_curve(
+    model: nn.Module,
+    data: Dataset,
+    radii: Iterable[float],
+    attack: Attack = pgd,
+    batch_size: int = 256,
+) -> Curve:
+    """Accuracy by radius of an attack, `attack(model, batch, radius) -> batch`."""
+
+    def batches(radius: float) -> Iterable[Batch]:
+        return (attack(model, batch, radius) for batch in loader(data, batch_size))
+
+    return curve(model, radii, batches)
+
+
+def missing_curve(
+    model: nn.Module,
+    data: Dataset,
+    modality: int,
+    modalities: int = 2,
+    shares: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+    seed: int = 0,
+    batch_size: int = 256,
+) -> Curve:
+    """Accuracy by the share of examples that lack one modality, for models that read `present`.
+
+    Whoever lacks it at a smaller share lacks it at a larger one too.
+
+    Args:
+        modality: its place in the sorted order of the model's `modalities`.
+
+    Raises:
+        ValueError: there is no such modality.
+    """
+    if not 0 <= modality < modalities:
+        raise ValueError(f"modality is {modality}: expected 0 to {modalities - 1}")
+    chance = torch.rand(len(data), generator=torch.Generator().manual_seed(seed))
+
+    def batches(share: float) -> Iterable[Batch]:
+        present = torch.ones(len(data), modalities, dtype=torch.bool)
+        present[:, modality] = chance >= share
+        return loader(data.with_column("present", present), batch_size)
+
+    return curve(model, shares, batches)
+
+
+def corruption_error(
+    model: Mapping[str, Curve], baseline: Mapping[str, Curve], relative: bool = False
+) -> dict[str, float]:
+    """Error summed over severities, over that of a baseline: CE of each corruption, and "mean".
+
+    1 is as bad as the baseline. With `relative` only what is lost against clean data (severity 0)
+    counts: a model that is bad to begin with loses little.
+
+    Source: Hendrycks and Dietterich (2019), section 4.1: CE and mCE, relative CE and relative mCE.
+
+    Args:
+        model, baseline: curves by name of the corruption; the same names, and level 0 first.
+
+    Raises:
+        ValueError: names or levels differ, a curve does not begin at 0, or the baseline has no
+            error to compare with.
+    """
+    if model.keys() != baseline.keys() or not model:
+        raise ValueError(f"corruptions differ: {', '.join(model)} and {', '.join(baseline)}")
+    ratios = {}
+    for name, one in model.items():
+        other = baseline[name]
+        if one.levels != other.levels or one.levels[0] != 0:
+            raise ValueError(f"levels of {name!r} are {one.levels} and {other.levels}")
+        mine, theirs = (_summed_error(c.accuracy, relative) for c in (one, other))
+        if theirs <= 0:
+            raise ValueError(f"the baseline loses nothing to {name!r}")
+        ratios[name] = mine / theirs
+    return ratios | {"mean": sum(ratios.values()) / len(ratios)}
+
+
+class Trend(NamedTuple):
+    """What accuracy under shift to expect of accuracy without: a line between log odds."""
+
+    slope: float
+    intercept: float
+
+    def expected(self, accuracy: Tensor) -> Tensor:
+        """Accuracy under shift that ordinary models of this `accuracy` have."""
+        return (self.slope * _log_odds(accuracy) + self.intercept).sigmoid()
+
+
+def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor) -> Trend:
+    """Fit the line through ordinary models' accuracies (M,) without and (M,) under shift.
+
+    Least squares between log odds, as in Taori et al. (2020), section 3. Raises ValueError for
+    fewer than two models, unequal numbers, or models that are all equally good.
+    """
+    x, y = (torch.as_tensor(v, dtype=torch.float64) for v in (accuracy, shifted))
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
+        raise ValueError(f"need two models of different accuracy, got {x.tolist()}, {y.tolist()}")
+    x, y = _log_odds(x), _log_odds(y)
+    if x.max() == x.min():
+        raise ValueError(f"need two models of different accuracy, got {accuracy}")
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    return Trend(slope.item(), (y.mean() - slope * x.mean()).item())
+
+
+def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> float:
+    """How much better under shift than ordinary models that are as good without (Taori, eq. 1).
+
+    0 for an ordinary model, however good: to be better everywhere is not to be more robust.
+    """
+    return shifted - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
+
+
+def relative_robustness(shifted: float, before: float) -> float:
+    """What a defence gains under shift over the same model without it (Taori, eq. 2)."""
+    return shifted - before
+
+
+def _log_odds(share: Tensor) -> Tensor:
+    """Shares of exactly 0 and 1 are moved in by a thousandth: their odds are infinite."""
+    return torch.logit(share.double(), eps=1e-3)
+
+
+def _summed_error(accuracy: Tensor, relative: bool) -> float:
+    """Error over the severities after the first, or what they lose against the first."""
+    lost = accuracy[0] - accuracy[1:] if relative else 1 - accuracy[1:]
+    return lost.sum().item()

@@ -1,0 +1,146 @@
+"""From pairwise preferences to a ranking: the model of Bradley and Terry, with its doubt.
+
+Knows who was preferred to whom, and by which rater. Does not know what was judged or why.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmtutor.evaluation.statistics.intervals import Interval
+
+STEPS = 100
+CLOSE = 1e-10  # the step of a strength that counts as none
+PRIOR = 0.1  # of a win and of a defeat for each model against a phantom of average strength
+
+
+class Preferences(NamedTuple):
+    """N judgements.
+
+    Attributes:
+        winner, loser: (N,) int64, numbers of the models; a tie is two half judgements, one each
+            way, see `weight`.
+        rater: (N,) int64, who judged.
+        weight: (N,) float64, 1 for a judgement and 0.5 for half a tie.
+    """
+
+    winner: Tensor
+    loser: Tensor
+    rater: Tensor
+    weight: Tensor
+
+
+def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
+    """Strengths s (..., M) from wins (..., M, M), how often row was preferred to column.
+
+    P(i is preferred to j) = 1 / (1 + exp(s_j - s_i)); the strengths have mean 0. They are the
+    maximum of the likelihood, found by Newton's method. `prior` wins and as many defeats of each
+    model against a phantom of strength 0 keep the strength finite of a model that always won; 0 is
+    the plain maximum, which then does not exist.
+
+    Source: Bradley and Terry (1952), Biometrika 39.
+
+    Raises ValueError for a matrix that is not square, negative or not finite, a negative prior, and
+    without a prior if there is no maximum: some models never beat the others, or never met them.
+    """
+    wins = wins.double()
+    if wins.ndim < 2 or wins.shape[-1] != wins.shape[-2]:
+        raise ValueError(f"wins must be (..., M, M), got {tuple(wins.shape)}")
+    if not wins.isfinite().all() or (wins < 0).any():
+        raise ValueError("wins must be finite and not negative")
+    models = wins.shape[-1]
+    if prior < 0 or (prior == 0 and not _connected(wins).all()):
+        raise ValueError(f"prior is {prior}: without one, each model must beat each by some way")
+    wins = wins * (1 - torch.eye(models, dtype=wins.dtype))
+    met = wins + wins.transpose(-1, -2)  # how often two models were compared
+    s = torch.zeros(wins.shape[:-1], dtype=torch.float64)
+    for _ in range(STEPS):
+        chance = (s.unsqueeze(-1) - s.unsqueeze(-2)).sigmoid()
+        slope = wins.sum(-1) - (met * chance).sum(-1) + prior * (1 - 2 * s.sigmoid())
+        bend = met * chance * (1 - chance)
+        own = bend.sum(-1) + 2 * prior * s.sigmoid() * (1 - s.sigmoid())
+        # without the phantom a constant may be added to all strengths: the last term forbids it
+        curvature = torch.diag_embed(own) - bend + (prior == 0) / models
+        step = torch.linalg.solve(curvature, slope).clamp(-1, 1)
+        s = s + step
+        if step.abs().max() < CLOSE:
+            break
+    return s - s.mean(-1, keepdim=True)
+
+
+def strengths(
+    judged: Preferences, models: int, resamples: int = 1_000, level: float = 0.95, seed: int = 0
+) -> list[Interval]:
+    """Strength of each of M models with a percentile interval over RATERS drawn with replacement.
+
+    Judgements of one rater rise and fall together, so raters are drawn, not judgements.
+    Raises ValueError for an empty or inconsistent set of judgements.
+    """
+    wins = wins_by_rater(judged, models)  # [R, M, M]
+    if len(wins) < 2:
+        raise ValueError("one rater says nothing of how raters differ: expected at least two")
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(wins), (resamples, len(wins)), generator=generator)
+    times = torch.zeros(resamples, len(wins), dtype=torch.float64)
+    times.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+    resampled = bradley_terry((times @ wins.flatten(1)).view(resamples, models, models))
+    tail = (1 - level) / 2
+    low, high = resampled.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
+    found = bradley_terry(wins.sum(0))
+    return [Interval(*row) for row in torch.stack([found, low, high], dim=1).tolist()]
+
+
+def _connected(wins: Tensor) -> Tensor:
+    """(...) bool: whether a chain of wins leads from every model to every other."""
+    models = wins.shape[-1]
+    reached = (wins > 0).double() + torch.eye(models, dtype=torch.float64)
+    for _ in range(models.bit_length()):  # each round doubles the length of the chains
+        reached = (reached @ reached).clamp(max=1)
+    return (reached > 0).flatten(-2).all(-1)
+
+
+def wins_by_rater(judged: Preferences, models: int) -> Tensor:
+    """(R, M, M) float64: how often each rater preferred row to column. Raises ValueError."""
+    shapes = {name: tuple(column.shape) for name, column in judged._asdict().items()}
+    if len(set(shapes.values())) > 1 or judged.winner.ndim != 1 or not len(judged.winner):
+        raise ValueError(f"judgements must be (N,) each with N >= 1, got {shapes}")
+    named = torch.cat([judged.winner, judged.loser])
+    if named.min() < 0 or named.max() >= models or (judged.winner == judged.loser).any():
+        raise ValueError(f"models must be two different numbers in 0..{models - 1}")
+    rater = judged.rater.unique(return_inverse=True)[1]
+    place = (rater * models + judged.winner) * models + judged.loser
+    size = (int(rater.max()) + 1) * models**2
+    counts = torch.zeros(size, dtype=torch.float64).index_add_(0, place, judged.weight.double())
+    return counts.view(-1, models, models)
+
+
+def simulate(
+    truth: Tensor,
+    raters: int,
+    judgements: int,
+    careless: float = 0.0,
+    first_place: float = 0.0,
+    seed: int = 0,
+) -> Preferences:
+    """Raters whose truth is known: each judges `judgements` random pairs of M models.
+
+    Args:
+        truth: (M,) strengths.
+        careless: share of raters who toss a coin.
+        first_place: added to the strength of the answer that is shown first (position bias). Which
+            one that is, is random, as it should be.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    n = raters * judgements
+    first = torch.randint(len(truth), (n,), generator=generator)
+    second = (first + torch.randint(1, len(truth), (n,), generator=generator)) % len(truth)
+    rater = torch.arange(raters).repeat_interleave(judgements)
+    tosses = (torch.rand(raters, generator=generator) < careless)[rater]
+    advantage = truth[first].double() - truth[second].double() + first_place
+    chance = torch.where(tosses, 0.5, advantage.sigmoid())
+    won = torch.rand(n, generator=generator, dtype=torch.float64) < chance
+    winner, loser = torch.where(won, first, second), torch.where(won, second, first)
+    return Preferences(winner, loser, rater, torch.ones(n, dtype=torch.float64))

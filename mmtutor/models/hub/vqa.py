@@ -1,0 +1,265 @@
+"""Three kinds of pretrained question answerers from `transformers`, behind one `answer`.
+
+Knows how to load such a checkpoint safely, how each kind wants picture and question, and how its
+answer becomes a string. Does not know data sets or metrics. `transformers` is imported only when a
+checkpoint is loaded.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mmtutor.data.hub.preprocess import (
+    HubUnreachableError,
+    hub_reachable,
+    is_folder,
+    need_hub_extra,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+
+PROMPT = "{question}\nAnswer the question using a single word or phrase."  # Liu et al. 2024, LLaVA
+MAX_NEW_TOKENS = 12  # VQAv2's answers have one to three words
+# The branch that holds safetensors, where a hub id's main branch has pickled weights alone.
+BRANCHES = {"dandelin/vilt-b32-finetuned-vqa": "refs/pr/9"}
+
+
+class HubVqa(ABC):
+    """A pretrained model that answers questions about pictures; nothing in it is trained here.
+
+    Args:
+        model: on its device, in evaluation mode.
+        processor: the checkpoint's own image processor and tokenizer.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        self.model = model
+        self.processor = processor
+
+    def answer(self, images: Sequence[Tensor], questions: Sequence[str]) -> list[str]:
+        """One short answer a question, in lower case, as VQAv2's people gave theirs.
+
+        An answer depends on its own picture and question alone, not on the rest of the batch; in
+        half precision rounding may turn a near tie.
+
+        Args:
+            images: B uint8 (3, H, W), of any sizes.
+            questions: B strings.
+
+        Raises:
+            ValueError: the lengths differ, or a picture is not uint8 (3, H, W).
+        """
+        if len(images) != len(questions):
+            raise ValueError(f"{len(images)} images for {len(questions)} questions")
+        if not questions:
+            return []
+        pictures = [_picture(image, index) for index, image in enumerate(images)]
+        with torch.inference_mode():
+            said = self._say(pictures, list(questions))
+        return [short(text) for text in said]
+
+    @abstractmethod
+    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+        """The answers as the model writes them."""
+
+    def _ready(self, text: list[str], pictures: list[Any], **options: Any) -> BatchFeature:
+        """What the processor makes of a batch, on the model's device and in its precision."""
+        inputs = self.processor(
+            text=text, images=pictures, padding=True, return_tensors="pt", **options
+        )
+        return inputs.to(self.model.device, self.model.dtype)
+
+
+class AnswerClassifier(HubVqa):
+    """Chooses among the answers it was trained on: ViLT (Kim et al. 2021).
+
+    Attributes:
+        answers: what it can say; VQAv2's checkpoint knows 3,129.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        super().__init__(model, processor)
+        self.answers = [name for _, name in sorted(model.config.id2label.items())]
+
+    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+        longest = self.model.config.max_position_embeddings
+        inputs = self._ready(questions, pictures, truncation=True, max_length=longest)
+        return [self.answers[i] for i in self.model(**inputs).logits.argmax(dim=1).tolist()]
+
+
+class AnswerDecoder(HubVqa):
+    """Reads the question beside the picture, then writes an answer: BLIP (Li et al. 2022).
+
+    The paper's figures rank 3,128 candidate answers instead of writing freely.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        super().__init__(model, processor)
+        model.text_decoder.generation_config = _greedy()
+
+    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+        text = self.model.config.text_config
+        cut = {"truncation": True, "max_length": text.max_position_embeddings}
+        lengths = [len(ids) for ids in self.processor.tokenizer(questions, **cut)["input_ids"]]
+        said = [""] * len(questions)
+        # One length at a time: the library lets the decoder read padding, whatever the mask says,
+        # so that an answer would depend on how long the other questions of the batch are.
+        for length in sorted(set(lengths)):
+            rows = [row for row, other in enumerate(lengths) if other == length]
+            inputs = self._ready([questions[r] for r in rows], [pictures[r] for r in rows], **cut)
+            written = self.model.generate(**inputs)
+            decoded = self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
+            for row, words in zip(rows, decoded, strict=True):
+                said[row] = words
+        return said
+
+
+class PromptedModel(HubVqa):
+    """A vision-language model that follows instructions, asked through its own chat template.
+
+    Args:
+        prompt: the instruction, with `{question}` where the question goes.
+
+    Raises:
+        ValueError: the checkpoint has no chat template.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, processor: ProcessorMixin, prompt: str = PROMPT
+    ) -> None:
+        super().__init__(model, processor)
+        if not getattr(processor, "chat_template", None):
+            raise ValueError(f"{type(model).__name__} has no chat template, so it takes no prompts")
+        self.prompt = prompt
+        tokenizer = processor.tokenizer
+        tokenizer.padding_side = "left"  # what is written must follow what was asked
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        ends = model.generation_config.eos_token_id
+        model.generation_config = _greedy(
+            eos_token_id=tokenizer.eos_token_id if ends is None else ends,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+
+    def asked(self, question: str) -> str:
+        """All that the model reads of the question, with the marks of its chat template."""
+        text = {"type": "text", "text": self.prompt.format(question=question)}
+        message = {"role": "user", "content": [{"type": "image"}, text]}
+        return self.processor.apply_chat_template([message], add_generation_prompt=True)
+
+    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+        prompts = [self.asked(question) for question in questions]
+        start = self.processor.tokenizer.bos_token
+        twice = start is not None and prompts[0].startswith(
+            start
+        )  # the tokenizer would add another
+        options = {"add_special_tokens": False} if twice else {}
+        inputs = self._ready(prompts, [[picture] for picture in pictures], **options)
+        written = self.model.generate(**inputs)
+        new = written[:, inputs["input_ids"].shape[1] :]
+        return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+
+
+def load_vqa(
+    source: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    prompt: str = PROMPT,
+) -> HubVqa:
+    """A pretrained question answerer; its class is chosen by what the checkpoint is.
+
+    Only safetensors weights are read, and no code from the hub runs.
+
+    Args:
+        source: a hub id or a local folder, such as "dandelin/vilt-b32-finetuned-vqa".
+        device: where the model is put.
+        dtype: of its weights and its arithmetic. Models trained in bf16 can overflow in fp16.
+        prompt: for models that are prompted, with `{question}`; others read the bare question.
+
+    Raises:
+        HubUnreachableError: no network and no cached copy.
+        FileNotFoundError: `source` is neither a folder nor a hub id.
+        TypeError: the checkpoint does not answer questions about pictures.
+        ValueError: it takes prompts but has no chat template.
+        OSError: the source has no safetensors weights or no processor.
+        ImportError: the extra `hub` is not installed.
+    """
+    need_hub_extra()
+    from transformers import AutoConfig, AutoProcessor
+
+    local = is_folder(source)
+    name = str(Path(source).expanduser()) if local else str(source)
+    safely: dict[str, Any] = {"trust_remote_code": False}
+    if not local:
+        safely |= {"local_files_only": not hub_reachable(), "revision": BRANCHES.get(name, "main")}
+    try:
+        config = AutoConfig.from_pretrained(name, **safely)
+        model_class, wrapper = _kind(config, source)
+        model = model_class.from_pretrained(name, use_safetensors=True, dtype=dtype, **safely)
+        processor = AutoProcessor.from_pretrained(name, **safely)
+    except OSError as error:
+        if safely.get("local_files_only"):
+            raise HubUnreachableError(source) from error
+        raise
+    options = {"prompt": prompt} if wrapper is PromptedModel else {}
+    return wrapper(model.to(device).eval(), processor, **options)
+
+
+def short(text: str) -> str:
+    """The first line of what a model wrote, in lower case, without a full stop at its end.
+
+    VQAv2's people answer so, and its metric compares letter by letter where all ten agree.
+    """
+    lines = text.strip().splitlines() or [""]
+    return lines[0].strip().rstrip(".").lower()
+
+
+def _kind(config: Any, source: str | Path) -> tuple[type, type[HubVqa]]:
+    """The model's class and its wrapper, before any weights are fetched; or a TypeError."""
+    from transformers import (
+        AutoModelForImageTextToText,
+        BlipForQuestionAnswering,
+        ViltForQuestionAnswering,
+    )
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    architecture = (config.architectures or [None])[0]
+    if architecture == "ViltForQuestionAnswering":
+        return ViltForQuestionAnswering, AnswerClassifier
+    if architecture == "BlipForQuestionAnswering":
+        return BlipForQuestionAnswering, AnswerDecoder
+    if config.model_type not in ("vilt", "blip") and (
+        type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    ):
+        return AutoModelForImageTextToText, PromptedModel
+    raise TypeError(
+        f"{source} is a {config.model_type} model ({architecture}) that does not answer questions "
+        "about pictures: expected ViltForQuestionAnswering, BlipForQuestionAnswering, or a "
+        "vision-language model that takes prompts"
+    )
+
+
+def _greedy(**tokens: int | list[int] | None) -> Any:
+    """Always the likeliest token. As a model's own configuration, so that nothing is left of the
+    sampling or the penalties that came with the checkpoint."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, **tokens)
+
+
+def _picture(image: Tensor, index: int) -> Image:
+    from PIL import Image
+
+    if image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
+        raise ValueError(
+            f"image {index} is {image.dtype} {tuple(image.shape)}: expected uint8 (3, H, W)"
+        )
+    return Image.fromarray(image.permute(1, 2, 0).cpu().numpy())

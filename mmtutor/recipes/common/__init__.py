@@ -1,0 +1,1 @@
+"""What all recipes share: settings, training, results."""

@@ -1,0 +1,168 @@
+"""Image classification from scratch: a small CNN or a small ViT learns Fashion-MNIST.
+
+Knows one whole experiment and the controls that should hurt it. Pretrained networks are elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmtutor.data import Dataset, load
+from mmtutor.data.real.fashion_mnist import CLASSES, SIDE
+from mmtutor.data.transforms import ColourJitter, Compose, RandomCrop, RandomFlip
+from mmtutor.encoders import SmallCNN, VisionTransformer
+from mmtutor.encoders.vision_transformer import rearrange_patches
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.encoders.classifying import settings, train_classifier
+
+POOL = 50_000  # the published training pictures from here on are for validation
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        encoder: "cnn" or "vit".
+        train: how many training pictures; which ones, `seed` decides.
+        test: how many pictures to test on.
+        split: what they are from: "test", or "validation" while anything is still being chosen.
+        dim: size of a token.
+        width: channels after the CNN's first convolution.
+        patch: side of a patch in pixels; None is 4 for the CNN and 7 for the ViT.
+        depth, heads: of the ViT.
+        shift: move every picture, for training and for testing, by up to so many pixels each way.
+        augment: whether training pictures are shifted, mirrored and made brighter or darker.
+        rearrange: cut every picture into squares of this side and put them into one other order,
+            the same for all pictures; 1 moves single pixels, 0 leaves the pictures alone.
+        shuffle_labels: give each training picture the label of another.
+    """
+
+    encoder: str = "cnn"
+    train: int = 1_200
+    test: int = 1_000
+    split: str = "test"
+    dim: int = 48
+    width: int = 24
+    patch: int | None = None
+    depth: int = 2
+    heads: int = 4
+    shift: int = 0
+    augment: bool = False
+    rearrange: int = 0
+    shuffle_labels: bool = False
+    epochs: int = 5
+    batch_size: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.01
+    precision: str = "auto"
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+PRESETS = {
+    "tiny": Config(train=256, test=100, dim=32, width=8, depth=1, epochs=6),
+    "cpu": Config(),
+    "t4": Config(
+        train=POOL, test=10_000, dim=256, width=96, augment=True, epochs=20, batch_size=256
+    ),
+    "h100": Config(
+        "vit", train=POOL, test=10_000, dim=384, patch=4, depth=8, heads=8, augment=True,
+        epochs=100, batch_size=512, lr=1e-3, weight_decay=0.05,
+    ),
+}  # fmt: skip
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train one encoder with a linear layer, then test it once."""
+    torch.manual_seed(config.seed)
+    trained = train_classifier(
+        build(config),
+        training_set(config),
+        test_set(config),
+        classes=len(CLASSES),
+        **settings(config),
+        progress=progress,
+    )
+    return Result(trained.metrics, trained.history, trained.model, config)
+
+
+def build(config: Config) -> nn.Module:
+    """The encoder of `config`, untrained. Raises ValueError for an unknown one."""
+    if config.encoder == "cnn":
+        return SmallCNN(config.dim, config.width, config.patch or 4)
+    if config.encoder == "vit":
+        patch = config.patch or 7
+        return VisionTransformer(config.dim, SIDE, patch, config.depth, config.heads)
+    raise ValueError(f"unknown encoder {config.encoder!r}: expected 'cnn' or 'vit'")
+
+
+def training_set(config: Config) -> Dataset:
+    """The pictures to train on, with whatever `config` does to them."""
+    if not 1 <= config.train <= POOL:
+        raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
+    generator = torch.Generator().manual_seed(config.seed)
+    rows = torch.randperm(POOL, generator=generator)[: config.train]
+    data = _changed(load("fashion-mnist", "train").subset(rows), config)
+    if config.shuffle_labels:
+        order = torch.randperm(len(data), generator=generator)
+        data = data.with_column("label", data.column("label")[order])
+    return data.with_transform(augmentation(config.seed)) if config.augment else data
+
+
+def test_set(config: Config) -> Dataset:
+    """The pictures to test on, from the split that `config` names."""
+    if config.split not in ("test", "validation"):
+        raise ValueError(f"unknown split {config.split!r}: expected 'test' or 'validation'")
+    if config.split == "test":
+        data = load("fashion-mnist", "test", n=config.test)
+    else:
+        data = load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
+    return _changed(data, config)
+
+
+def augmentation(seed: int = 0) -> Compose:
+    """Changes to a picture of clothes that leave its class alone."""
+    return Compose(
+        [
+            RandomCrop(SIDE, padding=2, seed=seed),
+            RandomFlip(seed=seed),
+            ColourJitter(0.2, 0.2, 0.0, seed=seed),
+        ]
+    )
+
+
+def shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:
+    """`data` with every picture moved by up to `reach` pixels each way; black comes in."""
+    if reach == 0:
+        return data
+    generator = torch.Generator().manual_seed(seed)
+    padded = F.pad(data.column("image").contiguous(), [reach] * 4)
+    start = torch.randint(2 * reach + 1, (2, len(data), 1), generator=generator)
+    rows, columns = start + torch.arange(SIDE)  # each [N, 28]
+    each = torch.arange(len(data))[:, None, None]
+    moved = padded[each, :, rows[:, :, None], columns[:, None]]  # [N, 28, 28, 3]
+    return data.with_column("image", moved.permute(0, 3, 1, 2))
+
+
+def rearranged(data: Dataset, side: int) -> Dataset:
+    """`data` with the squares of `side` pixels of every picture in one fixed new order."""
+    if side == 0:
+        return data
+    count = (SIDE // side) ** 2
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return data.with_column("image", rearrange_patches(data.column("image"), side, order))
+
+
+def _changed(data: Dataset, config: Config) -> Dataset:
+    """What `config` does to training and test pictures alike."""
+    return rearranged(shifted(data, config.shift, config.seed), config.rearrange)

@@ -1,0 +1,158 @@
+"""Classifying texts from scratch: five encoders, three ways to cut a text, two tasks.
+
+Knows one whole experiment on captions: word order on `shapes`, or the language of real captions.
+Vectors made by others are `retrieval`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mmtutor.data import Dataset
+from mmtutor.data.shapes.scene import COLOURS
+from mmtutor.data.synthetic.text_tasks import LANGUAGES, language_of, leading_colour
+from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
+from mmtutor.encoders import BagOfWords, RecurrentEncoder, SmallTransformer
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.encoders.classifying import Trained, settings, train_classifier
+
+ENCODERS = ("bag", "rnn", "lstm", "gru", "transformer")
+TOKENS = ("word", "char", "bpe")
+TASKS = ("order", "language")
+Tokenizer = WordTokenizer | SubwordTokenizer
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        task: "order", the colour of the object that is left or above, or "language".
+        language: of the captions of task "order": "en" or "zh".
+        train, test: pairs of captions of task "order"; the other task has all that there are.
+        encoder: one of ENCODERS.
+        bidirectional: of a recurrent encoder.
+        positions: of a Transformer: "learned", "sinusoidal" or "none".
+        tokens: one of TOKENS; `vocabulary` is the size of a BPE.
+        max_length: longer texts are cut.
+        shuffle_labels: a control: train on the labels of other texts.
+        fold: of the stamps, for task "language".
+        split: what is predicted: "test", or "val" while settings are being chosen.
+    """
+
+    task: str = "order"
+    language: str = "en"
+    train: int = 2_500
+    test: int = 300
+    encoder: str = "transformer"
+    bidirectional: bool = False
+    positions: str = "learned"
+    tokens: str = "word"
+    vocabulary: int = 2_000
+    max_length: int = 96
+    shuffle_labels: bool = False
+    fold: int = 0
+    split: str = "test"
+    dim: int = 64
+    depth: int = 1
+    heads: int = 4
+    dropout: float = 0.0
+    epochs: int = 1
+    batch_size: int = 16
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    precision: str = "auto"
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+PRESETS = {
+    "tiny": Config(train=200, test=50, dim=16),
+    "cpu": Config(),
+    "t4": Config(train=50_000, test=5_000, dim=256, depth=4, epochs=5, batch_size=256, lr=5e-4),
+    "h100": Config(
+        train=200_000, test=10_000, dim=512, depth=6, heads=8, batch_size=512, lr=3e-4, epochs=5
+    ),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train one text classifier, then predict the held-out texts once."""
+    trained = train(config, progress)
+    return Result(trained.metrics, trained.history, trained.model, config)
+
+
+def train(config: Config, progress: bool = False) -> Trained:
+    """As `run`, with the predictions: `test` holds one for each row of `texts(config, split)`."""
+    data, held_out = texts(config, "train"), texts(config, config.split)
+    if config.shuffle_labels:
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(config.seed))
+        data = data.with_column("label", data.column("label")[order])
+    tokenizer = tokenizer_of(config, data.column("text"))
+    torch.manual_seed(config.seed)
+    return train_classifier(
+        build(config, tokenizer.size),
+        prepared(data, tokenizer, config.max_length),
+        prepared(held_out, tokenizer, config.max_length),
+        classes=len(classes(config)),
+        **settings(config),
+        progress=progress,
+    )
+
+
+def texts(config: Config, split: str) -> Dataset:
+    """The texts and labels of a split. Raises ValueError for an unknown task."""
+    if config.task == "language":
+        return language_of(split, fold=config.fold)
+    if config.task == "order":
+        n = config.train if split == "train" else config.test
+        return leading_colour(split, n, config.language, config.seed)
+    raise ValueError(f"unknown task {config.task!r}: expected one of {', '.join(TASKS)}")
+
+
+def classes(config: Config) -> tuple[str, ...]:
+    """The names of the labels."""
+    return COLOURS if config.task == "order" else tuple(LANGUAGES.values())
+
+
+def tokenizer_of(config: Config, train_texts: list[str]) -> Tokenizer:
+    """The vocabulary of the training texts. Raises ValueError for an unknown way to cut."""
+    if config.tokens == "bpe":
+        return SubwordTokenizer.fit(train_texts, config.vocabulary)
+    if config.tokens not in TOKENS:
+        raise ValueError(f"unknown tokens {config.tokens!r}: expected one of {', '.join(TOKENS)}")
+    return WordTokenizer.fit(train_texts, unit={"word": "word", "char": "character"}[config.tokens])
+
+
+def build(config: Config, size: int) -> nn.Module:
+    """An untrained encoder for `size` token ids. Raises ValueError for an unknown encoder."""
+    if config.encoder == "bag":
+        return BagOfWords(size, config.dim)
+    if config.encoder == "transformer":
+        return SmallTransformer(
+            size,
+            config.dim,
+            config.depth,
+            config.heads,
+            config.max_length,
+            config.dropout,
+            config.positions,
+        )
+    if config.encoder not in ENCODERS:
+        known = ", ".join(ENCODERS)
+        raise ValueError(f"unknown encoder {config.encoder!r}: expected one of {known}")
+    return RecurrentEncoder(size, config.dim, config.encoder, config.bidirectional)
+
+
+def prepared(data: Dataset, tokenizer: Tokenizer, max_length: int) -> Dataset:
+    """Only what a classifier reads: token ids, each text's once for all epochs, and labels."""
+    ids = [torch.tensor(tokenizer.encode(text)[:max_length]) for text in data.column("text")]
+    return Dataset({"tokens": ids, "label": data.column("label")}, name=data.name)

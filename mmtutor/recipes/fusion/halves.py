@@ -1,0 +1,145 @@
+"""The bake-off on real pictures: the upper and the lower half of a garment as two modalities.
+
+Knows Fashion-MNIST cut in two. Each half is read row by row: 7 tokens of 14 numbers, from the
+picture at half its size. Who enters is `fusion_entrants`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset
+from mmtutor.data.real import fashion_mnist
+from mmtutor.evaluation.efficiency import parameters
+from mmtutor.models import Ensemble
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.fusion.entrants import (
+    Inputs,
+    Sizes,
+    SummedCrossEntropy,
+    build,
+    joined,
+    score,
+    train_together,
+    with_missing,
+)
+from mmtutor.training import History
+
+CLASSES = len(fashion_mnist.CLASSES)
+INPUTS = Inputs(("lower", "upper"), size=14, length=7, classes=CLASSES)
+ENTERED = (
+    *("late", "concat", "mean", "max", "gated"),
+    *("low-rank tensor", "attention", "cross-attention", "bottleneck"),
+)
+MEAN, DEVIATION = 0.286, 0.353  # of the training pictures' pixels
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        entrants: names in `ENTRANTS`.
+        seeds: runs of each, with training pictures and first weights of their own.
+        train: pictures that each run trains on; `test`: pictures that all are tested on.
+        missing: share of the training examples that lack one half, drawn evenly (modality dropout).
+        parameters, dim, out_dim: as in `Sizes`.
+    """
+
+    entrants: tuple[str, ...] = ENTERED
+    seeds: int = 5
+    train: int = 3000
+    test: int = 1000
+    missing: float = 0.0
+    parameters: int = 5000
+    dim: int = 12
+    out_dim: int = 12
+    epochs: int = 2
+    batch_size: int = 50
+    lr: float = 0.015
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+PRESETS = {
+    "tiny": Config(entrants=("concat", "max"), seeds=2, train=300, test=200),
+    "cpu": Config(),
+    "t4": Config(train=12_000, test=10_000, epochs=10, parameters=20_000),
+    "h100": Config(train=12_000, test=10_000, epochs=20, parameters=100_000, out_dim=32),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train and test every entrant, and the first also on each half alone.
+
+    `metrics["accuracy"][entrant]` lists the test accuracy of each seed.
+    """
+    histories, ensembles = [], nn.ModuleDict()
+    metrics: dict[str, Any] = {"accuracy": {}, "parameters": {}}
+    data = examples("test", config)
+    for name in config.entrants:
+        ensemble, history = train(name, config, progress)
+        metrics["accuracy"][name] = score(ensemble, data, objective(config)).accuracy.tolist()
+        metrics["parameters"][name] = parameters(ensemble) // len(ensemble)
+        ensembles[name] = ensemble
+        histories.append(history)
+    return Result(metrics, joined(histories), ensembles, config)
+
+
+def train(
+    name: str, config: Config, progress: bool = False, without: int | None = None
+) -> tuple[Ensemble, History]:
+    """One entrant from all seeds at once; `without` takes one half from all its pictures."""
+    data = examples("train", config)
+    if without is not None:
+        data = with_missing(data, 1.0, without)
+    elif config.missing:
+        data = with_missing(data, config.missing, seed=config.seed)
+    sizes = Sizes(config.parameters, config.dim, config.out_dim)
+    return train_together(
+        [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)],
+        data,
+        objective(config),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        progress=progress,
+    )
+
+
+def objective(config: Config) -> SummedCrossEntropy:
+    return SummedCrossEntropy([CLASSES] * config.seeds)
+
+
+def examples(split: str, config: Config) -> Dataset:
+    """Columns lower, upper (N, R, 7, 14) float32, and label (N, R): R = seeds.
+
+    Each run trains on pictures of its own; all are tested on the same.
+    """
+    if split == "test":
+        data = fashion_mnist.load("test", n=config.test)
+        rows = torch.arange(config.test).unsqueeze(1).expand(-1, config.seeds)
+    else:
+        data = fashion_mnist.load("train")
+        generator = torch.Generator().manual_seed(config.seed)
+        rows = torch.randperm(len(data), generator=generator)[: config.train * config.seeds]
+        rows = rows.view(config.train, config.seeds)
+    grey = data.column("image")[rows.flatten(), 0]
+    pictures = small(grey).unflatten(0, rows.shape)  # [N, R, 14, 14]
+    upper, lower = pictures.split(INPUTS.length, dim=2)
+    return Dataset({"lower": lower, "upper": upper, "label": data.column("label")[rows]})
+
+
+def small(grey: Tensor) -> Tensor:
+    """(N, 28, 28) uint8 -> (N, 14, 14) float32 of mean 0 and deviation about 1."""
+    return F.avg_pool2d((grey.float() / 255 - MEAN) / DEVIATION, 2)

@@ -1,0 +1,1 @@
+"""Recipes of the chapter on joint learning."""

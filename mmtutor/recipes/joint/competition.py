@@ -1,0 +1,203 @@
+"""Modality competition: quick words and a slow picture answer one question, and one starves.
+
+Knows `shapes` scenes with one word each, which names the colour most of the time, and the cures.
+Several tasks for one modality are `joint_learning`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, load, loader
+from mmtutor.data.shapes.scene import COLOURS
+from mmtutor.encoders import BagOfWords, SmallCNN
+from mmtutor.evaluation.predict import predict
+from mmtutor.losses import cross_entropy
+from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
+from mmtutor.models.branches import Branches
+from mmtutor.recipes.common.presets import UNTOUCHED, choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.training import History, fit
+
+MODALITIES = ("image", "tokens")
+WAYS = {
+    "image": "the picture, trained alone",
+    "joint": "both, one loss",
+    "dropout": "both, one of them missing half the time",
+    "modulation": "both, the leader's gradient held back",
+    "frozen words": "both, the word encoder held back altogether",
+    "own losses": "both, and each must answer alone",
+    "own shuffled": "the same, but each alone is given wrong answers",
+    "useless words": "both, words shuffled among the scenes",
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        train, test: how many scenes.
+        patch: of the CNN; the pictures have sides of 4 * patch.
+        right: share of scenes whose word names the colour; the others' word is drawn at random.
+        word_scale: standard deviation of the word vectors at the start; large ones learn fast.
+        ways: which of WAYS to train.
+        seeds: how many seeds, from `seed` on.
+    """
+
+    train: int = 1_000
+    test: int = 400
+    dim: int = 32
+    channels: int = 8
+    patch: int = 8
+    right: float = 0.9
+    word_scale: float = 2.0
+    alpha: float = 1.0
+    ways: tuple[str, ...] = tuple(WAYS)
+    epochs: int = 8
+    batch_size: int = 128
+    lr: float = 1e-2
+    seeds: int = 3
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+PRESETS = {
+    "tiny": Config(
+        train=256, test=128, epochs=4, batch_size=32, seeds=1, ways=("image", "joint", "own losses")
+    ),
+    "cpu": Config(),
+    "t4": Config(train=20_000, test=5_000, dim=128, channels=64, patch=16, seeds=5),
+    "h100": Config(train=100_000, test=10_000, dim=256, channels=96, patch=16, seeds=10),
+}
+
+
+class Trained(NamedTuple):
+    """One model after training, how it went, and its test accuracy with some inputs missing."""
+
+    model: Branches
+    history: History
+    accuracy: dict[str, float]
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train every way of `config` from every seed.
+
+    Metrics: `accuracy`, way -> "both" | "image" | "tokens" (what the model is given in the test)
+    -> a number for each seed; and `pull`, way -> modality -> for each seed how hard the joint loss
+    pulls at its code after each epoch.
+    """
+    data = {split: examples(config, split) for split in ("train", "test")}
+    accuracy: dict[str, dict[str, list[float]]] = {way: {} for way in config.ways}
+    pull: dict[str, dict[str, list[list[float]]]] = {way: {} for way in config.ways}
+    for seed in range(config.seed, config.seed + config.seeds):
+        for way in config.ways:
+            trained = train(config, way, data, seed, progress)
+            for given, value in trained.accuracy.items():
+                accuracy[way].setdefault(given, []).append(value)
+            for name in trained.model.encoders:
+                course = [epoch[name] for epoch in trained.history.epochs]
+                pull[way].setdefault(name, []).append(course)
+    metrics = {"accuracy": accuracy, "pull": pull}
+    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+
+
+def train(
+    config: Config, way: str, data: dict[str, Dataset], seed: int, progress: bool = False
+) -> Trained:
+    """One model, by one of WAYS; `data` holds the splits train and test."""
+    torch.manual_seed(seed)
+    model = build(config, way)
+    probe = next(iter(loader(data["train"], 128)))
+    training = data["train"] if way != "useless words" else shuffled_words(data["train"])
+    history = fit(
+        model,
+        objective(config, way),
+        loader(training, config.batch_size, shuffle=True, seed=seed),
+        epochs=config.epochs,
+        lr=config.lr,
+        validate=lambda model: pulls(model, probe),
+        progress=progress,
+    )
+    return Trained(model, history, accuracies(model, data["test"]))
+
+
+def build(config: Config, way: str) -> Branches:
+    """An untrained model; raises ValueError for an unknown way."""
+    choose(WAYS, way)
+    image = SmallCNN(config.dim, config.channels, config.patch)
+    words = BagOfWords(2 + len(COLOURS), config.dim)
+    nn.init.normal_(words.embedding.weight, std=config.word_scale)
+    if way == "frozen words":
+        words.requires_grad_(False)
+    encoders = [image] if way == "image" else [image, words]
+    return Branches(encoders, len(COLOURS), drop=0.5 if way == "dropout" else 0.0)
+
+
+def objective(config: Config, way: str):
+    """What `way` minimises."""
+    if way == "own losses":
+        return BranchLosses()
+    if way == "own shuffled":
+        return WrongBranchLosses()
+    return GradientModulation(config.alpha) if way == "modulation" else cross_entropy
+
+
+class WrongBranchLosses(BranchLosses):
+    """A control: the branches' own losses are given another example's label."""
+
+    def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
+        wrong = {**batch, "label": batch["label"].roll(1)}
+        both = cross_entropy(output, batch)
+        return both + super().forward(output, wrong) - cross_entropy(output, wrong)
+
+
+def pulls(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
+    """How hard the joint loss pulls at each modality's code, by modality, on `batch`."""
+    device = model.bias.device
+    batch = {key: value.to(device) for key, value in batch.items()}
+    with torch.enable_grad():
+        output = model(batch)
+        return code_gradients(cross_entropy(output, batch), output.codes)
+
+
+def accuracies(model: Branches, data: Dataset) -> dict[str, float]:
+    """Share of right answers with all modalities ("both"), and with each one alone."""
+    found = {"both": accuracy(model, data)} if len(model.encoders) > 1 else {}
+    for m, name in enumerate(model.encoders):
+        present = torch.zeros(len(data), len(model.encoders), dtype=torch.bool)
+        present[:, m] = True
+        found[name] = accuracy(model, data.with_column("present", present))
+    return found
+
+
+def accuracy(model: nn.Module, data: Dataset) -> float:
+    """Share of right answers in [0, 1]."""
+    return predict(model, loader(data, 500)).correct.double().mean().item()
+
+
+def examples(config: Config, split: str) -> Dataset:
+    """Pictures of one shape, a word as `tokens`, and the colour as `label`."""
+    n = config.train if split == "train" else config.test
+    seed = 0 if split == "train" else UNTOUCHED
+    data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
+    label = data.column("colour")[:, 0]
+    generator = torch.Generator().manual_seed(n)
+    true = torch.rand(n, generator=generator) < config.right
+    word = torch.where(true, label, torch.randint(len(COLOURS), (n,), generator=generator))
+    columns = {"image": data.column("image"), "tokens": list(word[:, None] + 2), "label": label}
+    return Dataset(columns, name=data.name)
+
+
+def shuffled_words(data: Dataset) -> Dataset:
+    """Every scene gets another scene's word."""
+    words = data.column("tokens")
+    return data.with_column("tokens", [words[-1], *words[:-1]])

@@ -1,0 +1,114 @@
+"""Two linear tasks that share a code of one number, small enough to be solved on paper.
+
+Knows inputs x with covariance I, two targets a.x and b.x at an angle, and the best code w.x for
+them. Pictures and networks are `joint_learning`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, loader
+from mmtutor.encoders import FeatureEncoder
+from mmtutor.losses.multitask import WeightedSum
+from mmtutor.models.multitask import MultiTask
+from mmtutor.recipes.joint.tasks import predict_tasks
+from mmtutor.training import fit
+
+TASKS = ("A", "B")
+
+
+def directions(degrees: float) -> Tensor:
+    """The unit vectors a and b at an angle: (2, 2), a row for each task."""
+    angle = math.radians(degrees)
+    return torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]])
+
+
+def linear_tasks(degrees: float, units: Sequence[float] = (1, 1), n: int = 16) -> Dataset:
+    """N examples whose sample covariance is exactly I, with targets A and B (N, 1) in `units`."""
+    x = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
+    x = torch.linalg.qr(x - x.mean(dim=0)).Q * n**0.5  # [N, 2]
+    targets = x @ directions(degrees).T * torch.tensor(units, dtype=torch.float32)
+    columns = {task: targets[:, [k]] for k, task in enumerate(TASKS)}
+    return Dataset({"image_features": x, **columns})
+
+
+def explained(code: Tensor, degrees: float) -> Tensor:
+    """Share of each target's variance that code directions w (..., 2) explain: (..., 2) in [0, 1].
+
+    It is the squared cosine of w with a and with b, for the best head.
+    """
+    return nn.functional.normalize(code, dim=-1).matmul(directions(degrees).T).square()
+
+
+def best_code(weights: Tensor, degrees: float) -> Tensor:
+    """The w that minimises the weighted sum of squared errors: weights (..., 2) -> (..., 2).
+
+    It is the first eigenvector of the sum of weight_k d_k d_k' (Eckart and Young 1936).
+    """
+    d = directions(degrees).to(weights.dtype)
+    matrix = torch.einsum("...k,ki,kj->...ij", weights, d, d)
+    return torch.linalg.eigh(matrix).eigenvectors[..., -1]
+
+
+def untrained(seed: int = 1) -> MultiTask:
+    """A linear code of one number and two linear heads."""
+    torch.manual_seed(seed)
+    heads = {task: nn.Linear(1, 1, bias=False) for task in TASKS}
+    return MultiTask(FeatureEncoder(2), heads, nn.Linear(2, 1, bias=False))
+
+
+def train(
+    data: Dataset,
+    objective: nn.Module | None = None,
+    model: MultiTask | None = None,
+    steps: int = 120,
+    lr: float = 0.1,
+) -> MultiTask:
+    """`steps` steps on all of `data` at once."""
+    model = model or untrained()
+    batches = loader(data, len(data))
+    fit(
+        model,
+        objective or WeightedSum(),
+        batches,
+        epochs=steps,
+        lr=lr,
+        weight_decay=0.0,
+        clip_norm=None,
+        progress=False,
+    )
+    return model
+
+
+def score(model: MultiTask, data: Dataset) -> list[float]:
+    """Share of each target's variance that the model explains: 1 is perfect, in any units."""
+    found = predict_tasks(model, data).values()
+    lost = [(x.logits - x.label).square().mean() / x.label.square().mean() for x in found]
+    return [1 - share.item() for share in lost]
+
+
+def transfer(
+    degrees: Sequence[float], n: int = 20, inputs: int = 5, noise: float = 1.0, trials: int = 2_000
+) -> Tensor:
+    """Error of one shared code less that of separate fits, for task A: (angles, trials).
+
+    Below zero sharing helps. Each trial draws the noise of `n` examples with covariance I, so a
+    separate least-squares fit is the truth plus noise / sqrt(n) on each of `inputs` coefficients,
+    and the best fit with a shared code of one number is the nearest matrix of rank 1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    errors = []
+    for angle in degrees:
+        truth = torch.zeros(2, inputs)
+        truth[:, :2] = directions(angle)
+        jitter = torch.randn(trials, 2, inputs, generator=generator) * noise / n**0.5
+        u, s, v = torch.linalg.svd(truth + jitter, full_matrices=False)
+        joint = u[:, :, :1] * s[:, None, :1] @ v[:, :1]  # [trials, 2, inputs], rank 1
+        error = [(fitted - truth)[:, 0].square().sum(dim=1) for fitted in (joint, truth + jitter)]
+        errors.append(error[0] - error[1])
+    return torch.stack(errors)

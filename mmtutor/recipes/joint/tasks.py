@@ -1,0 +1,235 @@
+"""Joint learning: two tasks on one encoder, with too little room and with the cures for it.
+
+Knows two pairs of tasks whose truth is known: colour and position of a shape, and kind and turn of
+a garment. Several modalities for one task are `modality_competition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, load, loader
+from mmtutor.encoders import SmallCNN
+from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.predict import Predictions
+from mmtutor.losses.multitask import (
+    CombinedGradients,
+    UncertaintyWeighting,
+    WeightedSum,
+    equal_norms,
+    gradient_cosines,
+    pcgrad,
+    task_gradients,
+    task_losses,
+)
+from mmtutor.models.multitask import MultiTask
+from mmtutor.recipes.common.presets import UNTOUCHED, choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.training import History, fit
+
+TASKS = {
+    "shapes": {"colour": 8, "position": 9},
+    "fashion-mnist": {"kind": 10, "turn": 4},
+}
+WAYS = {
+    "joint": "one code for both tasks",
+    "weights": "the first task's loss weighs more",
+    "uncertainty": "learned weights",
+    "equal norms": "gradients of equal length",
+    "pcgrad": "conflicting parts projected out",
+    "branches": "a code for each task",
+    "wide": "one code with more room",
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        data: "shapes" or "fashion-mnist".
+        train, test: how many pictures.
+        patch: of the CNN; the sides of the pictures are multiples of 4 * patch.
+        width: numbers in the code that the tasks read; `wide` is that of the way of this name.
+        weight: of the first task's loss in the way "weights".
+        ways: which of WAYS to train, besides each task alone at `width`.
+        seeds: how many seeds, from `seed` on.
+    """
+
+    data: str = "shapes"
+    train: int = 1_000
+    test: int = 400
+    dim: int = 32
+    channels: int = 16
+    patch: int = 8
+    width: int = 2
+    wide: int = 32
+    weight: float = 4.0
+    ways: tuple[str, ...] = ("joint", "weights", "pcgrad", "branches", "wide")
+    epochs: int = 8
+    batch_size: int = 128
+    lr: float = 1e-2
+    seeds: int = 3
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+LARGE = Config(train=20_000, dim=128, channels=64, patch=4, wide=128, ways=tuple(WAYS))
+PRESETS = {
+    "tiny": Config(
+        **{"train": 256, "test": 128, "width": 8, "epochs": 6, "batch_size": 32, "seeds": 1},
+        ways=("joint", "pcgrad"),
+    ),
+    "cpu": Config(),
+    "t4": LARGE,
+    "h100": Config(**{**LARGE.__dict__, "train": 100_000, "dim": 256, "seeds": 10}),
+}
+
+
+class Trained(NamedTuple):
+    """One model after training, how it went, and its answers on the test set by task."""
+
+    model: MultiTask
+    history: History
+    test: dict[str, Predictions]
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """Share of right answers in [0, 1], by task."""
+        return {task: x.correct.double().mean().item() for task, x in self.test.items()}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train every way of `config`, and each task alone, from every seed.
+
+    Metrics: `accuracy`, way -> task -> a number for each seed, with "alone" among the ways; and
+    `cosine`, way -> for each seed the cosine of the two tasks' gradients after each epoch.
+    """
+    train_data, test_data = examples(config, "train"), examples(config, "test")
+    accuracy = {way: {task: [] for task in tasks_of(config)} for way in ("alone", *config.ways)}
+    cosine: dict[str, list[list[float]]] = {way: [] for way in config.ways}
+    for seed in range(config.seed, config.seed + config.seeds):
+        for task in tasks_of(config):
+            alone = train(config, "joint", train_data, test_data, seed, [task], progress)
+            accuracy["alone"][task].append(alone.accuracy[task])
+        for way in config.ways:
+            trained = train(config, way, train_data, test_data, seed, progress=progress)
+            for task, value in trained.accuracy.items():
+                accuracy[way][task].append(value)
+            cosine[way].append([epoch["cosine"] for epoch in trained.history.epochs])
+    metrics = {"accuracy": accuracy, "cosine": cosine}
+    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+
+
+def train(
+    config: Config,
+    way: str,
+    train_data: Dataset,
+    test_data: Dataset,
+    seed: int,
+    tasks: Sequence[str] = (),
+    progress: bool = False,
+) -> Trained:
+    """One model, by one of WAYS, on all tasks of `config` or on those named."""
+    torch.manual_seed(seed)
+    tasks = tasks or list(tasks_of(config))
+    model = build(config, way, tasks)
+    probe = next(iter(loader(train_data, 128)))
+    history = fit(
+        model,
+        objective(config, way, model),
+        loader(train_data, config.batch_size, shuffle=True, seed=seed),
+        epochs=config.epochs,
+        lr=config.lr,
+        validate=(lambda model: conflict(model, probe)) if len(tasks) == 2 else None,
+        progress=progress,
+    )
+    return Trained(model, history, predict_tasks(model, test_data))
+
+
+def tasks_of(config: Config) -> dict[str, int]:
+    """The tasks of `config.data` and their numbers of classes; raises ValueError if unknown."""
+    return choose(TASKS, config.data)
+
+
+def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
+    """An untrained model for `tasks`; raises ValueError for an unknown way."""
+    choose(WAYS, way)
+    encoder = SmallCNN(config.dim, config.channels, config.patch)
+    classes = {task: tasks_of(config)[task] for task in tasks}
+    if way == "branches":  # the same head, but each with a code of its own
+        return MultiTask(
+            encoder,
+            {
+                task: nn.Sequential(nn.Linear(config.dim, config.width), nn.Linear(config.width, c))
+                for task, c in classes.items()
+            },
+        )
+    width = config.wide if way == "wide" else config.width
+    heads = {task: nn.Linear(width, c) for task, c in classes.items()}
+    return MultiTask(encoder, heads, nn.Linear(config.dim, width))
+
+
+def objective(config: Config, way: str, model: MultiTask) -> nn.Module:
+    """What `way` minimises; a task alone has nothing to be weighed against."""
+    first, *others = model.heads
+    if not others:
+        return WeightedSum()
+    if way == "weights":
+        return WeightedSum({first: config.weight, **dict.fromkeys(others, 1.0)})
+    if way == "uncertainty":
+        return UncertaintyWeighting(len(model.heads), speed=10.0)
+    if way in ("pcgrad", "equal norms"):
+        return CombinedGradients(model.shared, pcgrad if way == "pcgrad" else equal_norms)
+    return WeightedSum()
+
+
+def conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
+    """`cosine` of the first two tasks' gradients on what they share, on `batch`."""
+    device = model.shared[0].device
+    batch = {key: value.to(device) for key, value in batch.items()}
+    with torch.enable_grad():
+        gradients = task_gradients(task_losses(model(batch), batch), model.shared)
+    return {"cosine": gradient_cosines(gradients)[0, 1].item()}
+
+
+def predict_tasks(model: MultiTask, data: Dataset) -> dict[str, Predictions]:
+    """What the model says of every example, by task."""
+    found = [(batch, output.tasks) for batch, output in outputs(model, loader(data, 500))]
+    return {
+        task: Predictions(
+            torch.cat([tasks[task].float().cpu() for _, tasks in found]),
+            torch.cat([batch[task].cpu() for batch, _ in found]),
+        )
+        for task in model.heads
+    }
+
+
+def examples(config: Config, split: str) -> Dataset:
+    """Pictures and the targets of both tasks."""
+    n = config.train if split == "train" else config.test
+    if config.data == "fashion-mnist":
+        clothes = load("fashion-mnist", split)
+        first = 0 if split == "train" else len(clothes) - n  # no setting was chosen on the last
+        return turned(clothes.subset(range(first, first + n)))
+    seed = 0 if split == "train" else UNTOUCHED
+    data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
+    columns = {task: data.column(task)[:, 0] for task in tasks_of(config)}
+    return Dataset({"image": data.column("image"), **columns}, name=data.name)
+
+
+def turned(data: Dataset) -> Dataset:
+    """Each picture turned by a quarter as often as its `turn`, 0..3, says; its label is `kind`."""
+    image, turn = data.column("image").clone(), torch.arange(len(data)) % 4
+    for k in range(1, 4):
+        image[turn == k] = image[turn == k].rot90(k, dims=(2, 3))
+    return Dataset({"image": image, "kind": data.column("label"), "turn": turn}, name=data.name)

@@ -1,0 +1,218 @@
+"""Retrieval at hub scale: CLIP on Flickr30k, as it comes and fine-tuned.
+
+Knows which checkpoint, which table and which settings make one experiment. Everything it does is
+elsewhere: loading in `data.flickr30k` and `models.hub_dual_encoder`, training in `fit`, counting in
+`evaluation.retrieval`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmtutor.data import Dataset, loader
+from mmtutor.data.hub.flickr30k import FLICKR30K, load_flickr30k, one_row_per_caption
+from mmtutor.data.hub.preprocess import Preprocess
+from mmtutor.evaluation.retrieval.recall import (
+    chance_recall,
+    hit_rates,
+    mean_reciprocal_rank,
+    median_rank,
+    ranks,
+    retrieval_report,
+)
+from mmtutor.losses import ContrastiveObjective
+from mmtutor.models.hub.dual_encoder import HubDualEncoder, load_clip
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.retrieval.scoring import KS, interval
+from mmtutor.training import History, fit
+from mmtutor.training.optimisation import mixed_precision
+
+CLIP_B32 = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+CLIP_L14 = "openai/clip-vit-large-patch14"
+AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment.
+
+    Attributes:
+        model: hub id or local folder of a dual encoder with safetensors weights.
+        data: hub id or local folder of a Flickr30k table.
+        images: test images used; None for all 1,000. A smaller gallery is an easier task.
+        epochs: of fine-tuning; 0 only evaluates the checkpoint as it comes (zero-shot).
+        train_images: training images used, each with all its captions; None for all 29,000.
+        batch_size: images or captions a batch; in training also the number of candidates.
+        lr: highest learning rate of fine-tuning, small because the weights are good already.
+        precision: "auto", "fp32", "fp16" or "bf16", in training and in evaluation.
+        workers: processes that decode pictures.
+        seed: of the order of batches, the control and the intervals.
+        checkpoint: folder where training is saved after every epoch and resumed from.
+    """
+
+    model: str = CLIP_B32
+    data: str = FLICKR30K
+    images: int | None = None
+    epochs: int = 0
+    train_images: int | None = None
+    batch_size: int = 64
+    lr: float = 1e-5
+    precision: str = "auto"
+    workers: int = 0
+    seed: int = 0
+    checkpoint: str | None = None
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> Config:
+        """The preset `name`, with `changes` to its fields: `model` and `data` may be local folders.
+
+        "tiny" is meant for tiny stand-ins. Raises ValueError naming the presets there are.
+        """
+        return replace(choose(PRESETS, name), **changes)
+
+
+PRESETS = {
+    "tiny": Config(images=12, epochs=1, train_images=24, batch_size=8, lr=1e-3),
+    "cpu": Config(images=100, batch_size=16),
+    "t4": Config(epochs=1, train_images=6_000, batch_size=128, workers=2),
+    "h100": Config(CLIP_L14, epochs=2, batch_size=256, lr=5e-6, workers=12),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Evaluate a checkpoint on the test split, fine-tune it if asked, and evaluate it again.
+
+    The metrics are what `evaluate` gives, under `zero_shot` and, after training, `fine_tuned`.
+    Without training the history is empty.
+
+    Raises:
+        HubUnreachableError: model or data is on the hub, which does not answer, and not cached.
+        TypeError: the model is not a dual encoder.
+        ValueError: the table lacks a column or a split.
+    """
+    torch.manual_seed(config.seed)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    test = load_flickr30k(config.data, "test", limit=config.images)
+    model, prepare = load_clip(config.model, device)
+    metrics, history = {"zero_shot": evaluate(model, prepare, test, config)}, History()
+    if config.epochs:
+        history = fine_tune(model, prepare, config, progress)
+        metrics["fine_tuned"] = evaluate(model, prepare, test, config)
+    return Result(metrics=metrics, history=history, model=model, config=config)
+
+
+def fine_tune(
+    model: HubDualEncoder, prepare: Preprocess, config: Config, progress: bool = True
+) -> History:
+    """Train all weights of `model` in place on the training split, validated after every epoch."""
+    images = load_flickr30k(config.data, "train", limit=config.train_images)
+    pairs = one_row_per_caption(images).with_transform(prepare)
+    batches = loader(
+        pairs,
+        config.batch_size,
+        shuffle=True,
+        seed=config.seed,
+        drop_last=True,
+        workers=config.workers,
+    )
+    held_out = load_flickr30k(config.data, "val", limit=config.images)
+    return fit(
+        model,
+        objective_of(model),
+        batches,
+        epochs=config.epochs,
+        lr=config.lr,
+        precision=config.precision,
+        validate=partial(_validate, prepare=prepare, images=held_out, config=config),
+        checkpoint=config.checkpoint,
+        progress=progress,
+    )
+
+
+def objective_of(model: HubDualEncoder) -> ContrastiveObjective:
+    """The loss the checkpoint was trained with, starting from its learned scale and bias."""
+    if model.logit_bias is None:
+        return ContrastiveObjective("info_nce", init_scale=model.logit_scale)
+    objective = ContrastiveObjective("sigmoid", init_scale=model.logit_scale)
+    torch.nn.init.constant_(objective.bias, model.logit_bias)
+    return objective
+
+
+def evaluate(
+    model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
+) -> dict[str, Any]:
+    """Retrieval in both directions between all images and all their captions.
+
+    Counts of `images` and `captions`, and for `image_to_text` and `text_to_image`: `recall_at_k`
+    with bootstrap 95 % intervals over images, median rank, mean reciprocal rank, `chance`, and
+    `shuffled`, the control: the same scores against names in random order, which must be at chance.
+    """
+    scores, image_group, text_group = similarities(model, prepare, images, config)
+    relevant = image_group[:, None] == text_group  # [I, T]
+    return {
+        "images": len(image_group),
+        "captions": len(text_group),
+        "image_to_text": _direction(scores, relevant, image_group, config.seed),
+        "text_to_image": _direction(scores.T, relevant.T, text_group, config.seed),
+    }
+
+
+def _direction(scores: Tensor, relevant: Tensor, group: Tensor, seed: int) -> dict[str, Any]:
+    """What `evaluate` reports of queries (Q, G) that belong to the images `group` (Q,)."""
+    order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(seed))
+    rank, control = ranks(scores, relevant), ranks(scores, relevant[order])
+    chance, shuffled = chance_recall(relevant, KS), hit_rates(control, KS)
+    return {
+        **{f"recall_at_{k}": interval(rank <= k, group) for k in KS},
+        "median_rank": median_rank(rank),
+        "mean_reciprocal_rank": mean_reciprocal_rank(rank),
+        "chance": {f"recall_at_{k}": chance[k] for k in KS},
+        "shuffled": {f"recall_at_{k}": shuffled[k] for k in KS},
+    }
+
+
+def similarities(
+    model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cosines (I, T) of all images and all captions, and their groups (I,) and (T,), on the CPU.
+
+    Every image is encoded once, however many captions it has.
+    """
+    captions = one_row_per_caption(images)
+    texts = Dataset({key: captions.column(key) for key in ("caption", "group")}, prepare)
+    batches = partial(loader, batch_size=config.batch_size, workers=config.workers)
+    dtype = AUTOCAST[mixed_precision(config.precision)]
+    image, image_group = _embed(model.encode_image, batches(images.with_transform(prepare)), dtype)
+    text, text_group = _embed(model.encode_text, batches(texts), dtype)
+    return image @ text.T, image_group, text_group
+
+
+@torch.inference_mode()
+def _embed(
+    encode: Callable[[dict[str, Tensor]], Tensor],
+    batches: Iterable[dict[str, Tensor]],
+    dtype: torch.dtype | None,
+) -> tuple[Tensor, Tensor]:
+    """Embeddings (N, D) float32 and groups (N,) of all batches, on the CPU."""
+    device = encode.__self__.mean.device
+    rows, groups = [], []
+    for batch in batches:
+        batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            rows.append(encode(batch).float().cpu())
+        groups.append(batch["group"].cpu())
+    return torch.cat(rows), torch.cat(groups)
+
+
+def _validate(
+    model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
+) -> dict[str, float]:
+    scores, image_group, text_group = similarities(model, prepare, images, config)
+    return retrieval_report(scores, image_group[:, None] == text_group[None, :])

@@ -1,0 +1,161 @@
+"""One small dual encoder, one optimiser, several losses: what the loss alone decides.
+
+Knows one experiment on pictures of a single shape. Two of its losses are there to fail: article
+004's has the wrong sign, and agreement alone is content with one point for everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, load, loader
+from mmtutor.data.tokenizer import WordTokenizer
+from mmtutor.encoders import SmallCNN
+from mmtutor.encoders.text import BagOfWords
+from mmtutor.evaluation.retrieval.recall import chance_recall, recall_at_k
+from mmtutor.losses import ContrastiveObjective, triplet
+from mmtutor.models import DualEncoder, ProjectionHead
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.retrieval.scoring import embed, score
+from mmtutor.training import fit
+
+Batch = dict[str, Tensor]
+Pairs = tuple[Tensor, Tensor]
+KS = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        loss: a name in `OBJECTIVES`.
+        train, test: how many pictures to train on, and how many in the test gallery.
+        size: side of the pictures, in pixels.
+        dim: size of tokens and of the shared space.
+    """
+
+    loss: str = "info_nce"
+    train: int = 512
+    test: int = 200
+    size: int = 32
+    dim: int = 32
+    width: int = 8
+    epochs: int = 8
+    batch_size: int = 64
+    lr: float = 5e-3
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """The configuration called `name`; raises ValueError naming the presets there are."""
+        return choose(PRESETS, name)
+
+
+PRESETS = {
+    "tiny": Config(train=256, test=64, epochs=6, batch_size=32),
+    "cpu": Config(),
+    "t4": Config(train=50_000, test=1_000, size=64, dim=128, width=32, epochs=5, batch_size=256),
+    "h100": Config(train=200_000, test=1_000, size=64, dim=256, width=64, epochs=5, batch_size=512),
+}
+
+
+def wrong_sign(output: Pairs, batch: Batch) -> Tensor:
+    """Article 004's loss (004:175) over all pairs of a batch, halves and all.
+
+    A pair's score z' is the sigmoid of ten times its cosine; y is 1 for a pair and else 0.
+    """
+    z = (10 * output.image @ output.text.T).sigmoid()
+    y = same(batch).to(z.dtype)
+    return ((z * y + (1 - z) * (1 - y)) / 2).mean()
+
+
+def agreement(output: Pairs, batch: Batch) -> Tensor:
+    """One minus the mean cosine of the pairs: no pair is ever told apart from another."""
+    return 1 - (output.image * output.text).sum(dim=1).mean()
+
+
+def triplets(hardest: bool) -> Callable[[Pairs, Batch], Tensor]:
+    """The triplet loss as an objective."""
+    return lambda output, batch: triplet(
+        output.image, output.text, hardest=hardest, relevant=same(batch)
+    )
+
+
+def same(batch: Batch) -> Tensor:
+    """(B, B) bool: picture i and caption j show and say the same."""
+    return batch["group"][:, None] == batch["group"]
+
+
+OBJECTIVES: dict[str, Callable[[], nn.Module | Callable]] = {
+    "wrong_sign": lambda: wrong_sign,
+    "agreement": lambda: agreement,
+    "triplet_hardest": lambda: triplets(hardest=True),
+    "triplet_mean": lambda: triplets(hardest=False),
+    "sigmoid": lambda: ContrastiveObjective("sigmoid"),
+    "info_nce": lambda: ContrastiveObjective("info_nce"),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train with the loss of `config`, then search for captions and pictures of new scenes.
+
+    Metrics: `recall_at_k` of both directions together and `chance_at_k`; `spread`, the variance of
+    the picture embeddings, between 0 (all are one point) and 1.
+    """
+    if config.loss not in OBJECTIVES:
+        raise ValueError(f"unknown loss {config.loss!r}: expected one of {', '.join(OBJECTIVES)}")
+    torch.manual_seed(config.seed)
+    model, train = build(config), prepared(config, "train")
+    history = fit(
+        model,
+        OBJECTIVES[config.loss](),
+        loader(train, config.batch_size, shuffle=True, seed=config.seed),
+        epochs=config.epochs,
+        lr=config.lr,
+        progress=progress,
+    )
+    return Result(evaluate(model, prepared(config, "test")), history, model, config)
+
+
+def evaluate(model: DualEncoder, test: Dataset) -> dict[str, float]:
+    """The metrics of `run`."""
+    scores, (image, _, _) = score(model, test), embed(model, test)
+    one, other = (
+        recall_at_k(s, scores.relevant, KS) for s in (scores.similarity, scores.similarity.T)
+    )
+    metrics = {f"recall_at_{k}": (one[k] + other[k]) / 2 for k in KS}
+    metrics |= {f"chance_at_{k}": v for k, v in chance_recall(scores.relevant, KS).items()}
+    return metrics | {"spread": image.var(dim=0, correction=0).sum().item()}
+
+
+def build(config: Config) -> DualEncoder:
+    """A small CNN and a bag of words, untrained."""
+    dim = config.dim
+    heads = ProjectionHead(dim, dim), ProjectionHead(dim, dim)
+    text = BagOfWords(tokenizer(config).size, dim)
+    return DualEncoder(SmallCNN(dim, config.width), text, *heads)
+
+
+def prepared(config: Config, split: str) -> Dataset:
+    """Pictures, `tokens` of their captions, and `group`, equal where captions mean the same."""
+    data, words = scenes(config, split), tokenizer(config)
+    captions = [torch.tensor(words.encode(text)) for text in data.column("caption")]
+    columns = {"image": data.column("image"), "tokens": captions, "group": data.column("scene")}
+    return Dataset(columns, name=data.name)
+
+
+def scenes(config: Config, split: str) -> Dataset:
+    """The pictures and captions of `split`."""
+    n = config.train if split == "train" else config.test
+    return load("shapes", split, n=n, size=config.size, seed=config.seed, max_objects=1)
+
+
+def tokenizer(config: Config) -> WordTokenizer:
+    """The vocabulary of the training captions."""
+    return WordTokenizer.fit(scenes(config, "train").column("caption"))

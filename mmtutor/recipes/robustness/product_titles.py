@@ -1,0 +1,69 @@
+"""A shop: photographs of clothes with the titles that sellers give them.
+
+Knows how titles are made up, which are wrong, and what other sellers say instead. The photographs
+are real (`fashion_mnist`); the titles are drawn here, so that it is known what they tell.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from mmtutor.data import Dataset
+from mmtutor.data.tokenizer import WordTokenizer
+from mmtutor.data.transforms import (
+    Compose,
+    SynonymReplacement,
+    Tokenize,
+)
+
+# What a seller calls each class, in the order of `fashion_mnist.CLASSES`, and what others call it.
+SYNONYMS = {
+    "tshirt": ("tee",),
+    "trousers": ("pants", "slacks"),
+    "pullover": ("sweater", "jumper"),
+    "dress": ("gown", "frock"),
+    "coat": ("overcoat",),
+    "sandal": ("slipper",),
+    "shirt": ("blouse",),
+    "sneaker": ("trainer",),
+    "bag": ("handbag", "purse"),
+    "boot": ("bootie",),
+}
+NAMES = tuple(SYNONYMS)
+OPENINGS = ("new", "cheap", "classic", "almost new", "elegant", "")
+ENDINGS = ("for sale", "as seen", "last one", "free shipping", "")
+WRONG = 0.15  # of the titles name another class: sellers are careless
+
+
+def with_titles(
+    data: Dataset, seed: int = 0, new_words: bool = False, wrong: float = WRONG
+) -> Dataset:
+    """`data` with a column `title` (N strings) and, by a transform, its `tokens`.
+
+    Args:
+        data: has `label` (N,) int64, an index into NAMES.
+        new_words: whether half of the names are replaced by synonyms, anew at every reading.
+        wrong: share of the titles that name another class.
+    """
+    label = data.column("label")
+    generator = torch.Generator().manual_seed(seed)
+    n = len(label)
+    careless = torch.rand(n, generator=generator) < wrong
+    shift = torch.randint(1, len(NAMES), (n,), generator=generator)
+    named = (label + careless * shift) % len(NAMES)
+    before, after = (
+        torch.randint(len(words), (n,), generator=generator) for words in (OPENINGS, ENDINGS)
+    )
+    titles = [
+        f"{OPENINGS[b]} {NAMES[k]} {ENDINGS[a]}".strip()
+        for b, k, a in zip(before.tolist(), named.tolist(), after.tolist(), strict=True)
+    ]
+    words = [SynonymReplacement(SYNONYMS, 0.5, "title", seed)] if new_words else []
+    data = Dataset({**data.columns, "title": titles}, name=data.name)
+    return data.with_transform(Compose([*words, Tokenize(tokenizer(), "title")]))
+
+
+def tokenizer() -> WordTokenizer:
+    """All words that titles can have, the other sellers' included."""
+    others = [word for words in SYNONYMS.values() for word in words]
+    return WordTokenizer.fit([*NAMES, *others, *OPENINGS, *ENDINGS])

@@ -1,0 +1,177 @@
+"""Question answering at hub scale: ViLT, BLIP or a prompted model on VQAv2, and whether it looks.
+
+Knows which checkpoint, which questions and which controls make one experiment; trains nothing.
+Everything it does is elsewhere: loading in `data.vqav2` and `models.hub_vqa`, counting in
+`evaluation.vqa`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from mmtutor.data import Dataset, load
+from mmtutor.data.dataset import Example
+from mmtutor.data.hub.vqav2 import VQAV2, load_vqav2, ten_of_one_mind
+from mmtutor.evaluation.modality_use import permuted
+from mmtutor.evaluation.vqa.accuracy import by_group, vqa_accuracy
+from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
+from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.retrieval.scoring import interval
+from mmtutor.training import History
+from mmtutor.training.optimisation import mixed_precision
+
+VILT = "dandelin/vilt-b32-finetuned-vqa"
+BLIP = "Salesforce/blip-vqa-base"
+SMOLVLM = "HuggingFaceTB/SmolVLM-256M-Instruct"
+QWEN3_VL = "Qwen/Qwen3-VL-8B-Instruct"
+OWN = ("easy-vqa", "shapes-questions")  # the book's own questions
+DTYPE = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+GREY = 127
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment.
+
+    Attributes:
+        model: hub id or local folder of a ViLT, a BLIP or a prompted model with safetensors.
+        data: hub id or local folder of a table like VQAv2; or "easy-vqa" or "shapes-questions".
+        split: of the table. VQAv2's test splits have no published answers, and ViLT and BLIP were
+            fine-tuned on its validation questions too: their scores there flatter them. No model
+            can have met "shapes-questions".
+        questions: how many, the first of the split; None for all.
+        batch_size: questions answered at once.
+        prompt: for prompted models, with `{question}`.
+        precision: "auto", "fp32", "fp16" or "bf16", of the weights and the arithmetic. On GPUs
+            without bf16 "auto" is fp16, in which a prompted model may overflow: then take "fp32".
+        seed: of the exchanged pictures.
+    """
+
+    model: str = VILT
+    data: str = VQAV2
+    split: str = "validation"
+    questions: int | None = None
+    batch_size: int = 32
+    prompt: str = PROMPT
+    precision: str = "auto"
+    seed: int = 0
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> Config:
+        """The preset `name`, with `changes` to its fields: `model` and `data` may be local folders.
+
+        "tiny" is meant for tiny stand-ins. Raises ValueError naming the presets there are.
+        """
+        return replace(choose(PRESETS, name), **changes)
+
+
+PRESETS = {
+    "tiny": Config(questions=20, batch_size=8),
+    "cpu": Config(questions=100, batch_size=8),
+    "t4": Config(BLIP, questions=2_000, batch_size=64),
+    "h100": Config(QWEN3_VL, questions=10_000, batch_size=64),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Let a checkpoint answer, and again without its pictures and with exchanged ones.
+
+    The metrics are those of `evaluate`. Nothing is trained: the history is empty, and the result's
+    `model` holds no weights, for they are the checkpoint's own.
+
+    Raises:
+        HubUnreachableError: model or data is on the hub, which does not answer, and not cached.
+        TypeError: the model does not answer questions about pictures.
+        ValueError: the table lacks a column or the split.
+    """
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    questions = questions_of(config)
+    dtype = DTYPE[mixed_precision(config.precision)]
+    model = load_vqa(config.model, device, dtype, config.prompt)
+    metrics = evaluate(model, questions, config, progress)
+    return Result(metrics=metrics, history=History(), model=nn.Identity(), config=config)
+
+
+def questions_of(config: Config) -> Dataset:
+    """The questions asked; of the book's own data the test split, as if ten people had answered."""
+    if config.data not in OWN:
+        return load_vqav2(config.data, config.split, limit=config.questions)
+    many = {"n": config.questions} if config.data == "shapes-questions" and config.questions else {}
+    own = ten_of_one_mind(load(config.data, "test", **many))
+    return own.subset(range(min(len(own), config.questions or len(own))))
+
+
+def evaluate(
+    model: HubVqa, questions: Dataset, config: Config, progress: bool = False
+) -> dict[str, Any]:
+    """VQA accuracy with 95 % bootstrap intervals over pictures, by answer type, and the controls.
+
+    Counts of `questions` and `images`; `accuracy`; `by_answer_type`; `constant`, the accuracy of
+    always giving the answer that is commonest here; and for `blank` (a grey picture) and `permuted`
+    (the picture of another question): `accuracy`, `drop` (how much worse, question by question) and
+    `unchanged`, the share of answers that stay the same. A model that looks must lose by both.
+    """
+    image, people = questions.column("image_id"), questions.column("answers")
+    controls = {
+        "blank": questions.with_transform(blank),
+        "permuted": exchange_pictures(questions, config.seed),
+    }
+    said = answers(model, questions, config.batch_size, progress)
+    score = vqa_accuracy(said, people).per_question  # [N]
+    common = Counter(questions.column("answer")).most_common(1)[0][0]
+    metrics = {
+        "questions": len(questions),
+        "images": len(image.unique()),
+        "accuracy": interval(score, image),
+        "by_answer_type": {
+            kind: found._asdict()
+            for kind, found in by_group(score, questions.column("answer_type"), image).items()
+        },
+        "constant": {
+            "answer": common,
+            "accuracy": vqa_accuracy([common] * len(people), people).mean,
+        },
+    }
+    for name, other in controls.items():
+        without = answers(model, other, config.batch_size, progress)
+        worse = vqa_accuracy(without, people).per_question
+        metrics[name] = {
+            "accuracy": interval(worse, image),
+            "drop": interval(score - worse, image),
+            "unchanged": sum(a == b for a, b in zip(said, without, strict=True)) / len(said),
+        }
+    return metrics
+
+
+def answers(
+    model: HubVqa, questions: Dataset, batch_size: int, progress: bool = False
+) -> list[str]:
+    """The model's answer to every question, in order."""
+    said: list[str] = []
+    with tqdm(total=len(questions), disable=not progress, unit="question") as bar:
+        for start in range(0, len(questions), batch_size):
+            rows = range(start, min(start + batch_size, len(questions)))
+            batch = questions.__getitems__(rows)
+            said += model.answer(
+                [row["image"] for row in batch], [row["question"] for row in batch]
+            )
+            bar.update(len(batch))
+    return said
+
+
+def blank(example: Example) -> Example:
+    """A grey picture of the same size."""
+    return {**example, "image": torch.full_like(example["image"], GREY)}
+
+
+def exchange_pictures(questions: Dataset, seed: int = 0) -> Dataset:
+    """The same questions, each with another one's picture and never its own; see `permuted`."""
+    key = "image" if "image" in questions.columns else "row"  # the picture, or where it lies
+    return permuted(questions, key, seed=seed, groups="image_id")

@@ -1,0 +1,166 @@
+"""Pictures: headers are judged before any decoder runs, and results lie on white squares."""
+
+import base64
+import io
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmtutor.data.fetch import pictures
+from mmtutor.data.fetch.pictures import PictureError, decode, picture_size
+from tests.data.debs import bomb, chunk, png, svg
+
+RED, WHITE = [255, 0, 0], [255, 255, 255]
+
+
+def encoded(picture: Image.Image, **options) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def no_decoder(monkeypatch):
+    """Fail if Pillow or resvg are asked to decode anything."""
+
+    def refuse(*args, **kwargs):
+        pytest.fail("a decoder ran")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr("resvg_py.svg_to_bytes", refuse)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_png_is_decoded(mode):
+    picture = decode(png(0, mode), 32)
+    assert picture.shape == (32, 32, 3)
+    assert picture.dtype == np.uint8
+    assert picture_size(png(0, mode)) == ("png", 24, 16)
+
+
+def test_a_wide_picture_is_centred_on_white():
+    picture = decode(encoded(Image.new("RGB", (40, 20), "red")), 16)
+    assert picture[4:12].reshape(-1, 3).tolist() == [RED] * 128
+    assert picture[[0, 3, 12, 15]].reshape(-1, 3).tolist() == [WHITE] * 64
+
+
+def test_transparent_pixels_become_white_also_in_a_palette():
+    clear = encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
+    assert (decode(clear, 8) == 255).all()
+    palette = Image.new("P", (8, 8), 0)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    palette.putpixel((0, 0), 1)
+    picture = decode(encoded(palette, transparency=0), 8)
+    assert picture[0, 0].tolist() == RED
+    assert picture[1:].min() == 255
+
+
+def test_shrinking_averages_instead_of_skipping():
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    picture = decode(encoded(Image.fromarray(stripes)), 16)
+    assert np.abs(picture.astype(int) - 127).max() < 20
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size"),
+    [
+        ('width="40" height="20"', (40, 20)),
+        ('width="40px" height="20px" viewBox="0 0 1 1"', (40, 20)),
+        ('width="30pt" height="15pt"', (40, 20)),
+        ('width="1in" height="2.54cm"', (96, 96)),
+        ('viewBox="0 0 40 20"', (40, 20)),
+        ('width="100%" height="100%" viewBox="0,0,40,20"', (40, 20)),
+    ],
+)
+def test_the_size_of_an_svg(attributes, size):
+    kind, *found = picture_size(svg(attributes))
+    assert kind == "svg"
+    assert found == pytest.approx(size)
+
+
+@pytest.mark.parametrize("unit", ["", "pt"])
+def test_an_svg_is_drawn_on_a_white_square(unit):
+    body = '<rect width="100%" height="100%" fill="red"/>'
+    picture = decode(svg(f'width="40{unit}" height="20{unit}"', body), 16)
+    assert picture[5:11].reshape(-1, 3).tolist() == [RED] * 96
+    assert picture[[0, 2, 13, 15]].reshape(-1, 3).tolist() == [WHITE] * 64
+
+
+@pytest.mark.usefixtures("no_decoder")
+class TestRefusedUnseen:
+    """What is refused from the header alone."""
+
+    def test_a_small_file_of_144_megapixels(self):
+        data = bomb(12_000, 12_000)
+        assert len(data) < 200_000
+        with pytest.raises(PictureError, match="12000 x 12000 pixels: at most 16000000"):
+            decode(data, 224)
+
+    def test_a_picture_bomb_inside_an_svg(self):
+        inner = base64.b64encode(bomb(5_000, 5_000)).decode()
+        data = svg(body=f'<image href="data:image/png;base64,{inner}"/>')
+        with pytest.raises(PictureError, match="5000 x 5000 pixels"):
+            decode(data, 224)
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"", "neither PNG nor SVG"),
+            (b"GIF89a" + bytes(50), "neither PNG nor SVG"),
+            (png()[:20], "no IHDR"),
+            (png()[:16] + b"\xff" + png()[17:], "checksum"),
+            (png()[:8] + chunk(b"IHDR", bytes(13)), "empty"),
+            (svg('width="0" height="5"'), "empty"),
+            (svg('width="50000" height="50000"'), "at most"),
+            (svg('width="1e200" height="1e200"'), "empty"),
+            (svg('viewBox="0 0 nan 5"'), "empty"),
+            (svg(""), "without a width and height"),
+            (svg('width="9" height="9"', "<g>"), "damaged SVG"),
+            (b'<?xml version="1.0"?><html><svg/></html>', "root element is <html>"),
+            (svg(body='<image href="/etc/passwd"/>'), "another file"),
+            (svg(body='<image href="other.png"/>'), "another file"),
+            (svg(body='<filter><feImage href="https://x/y.png"/></filter>'), "another file"),
+            (svg(body='<image href="data:image/svg+xml;base64,AAAA"/>'), "another file"),
+            (svg(body='<image href="data:image/png;base64,A"/>'), "damaged picture embedded"),
+            (svg(body='<image href="data:image/png;base64,AAAA"/>'), "is not one"),
+            (svg('width="100000" height="1"'), "too thin"),
+        ],
+    )
+    def test_other_hostile_or_damaged_files(self, data, message):
+        with pytest.raises(PictureError, match=message):
+            decode(data, 224)
+
+    def test_entities_that_multiply(self):
+        entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 20}">' for i in range(1, 9))
+        text = f'<!DOCTYPE svg [<!ENTITY e0 "{"x" * 99}">{entities}]>'
+        data = text.encode() + svg(body="<desc>&e8;</desc>")
+        with pytest.raises(PictureError, match="damaged SVG"):
+            decode(data, 224)
+
+
+def test_pixels_that_cannot_be_decoded_are_an_error():
+    whole = png(size=(200, 200))
+    for data in (whole[: len(whole) // 2], whole[:60] + bytes(20) + whole[80:]):
+        with pytest.raises(PictureError, match="damaged PNG"):
+            decode(data, 32)
+
+
+def test_no_single_changed_byte_gives_another_error():
+    rng = np.random.default_rng(0)
+    originals = [png(1), svg(body='<rect width="9" height="9" fill="red"/>')]
+    for data in originals:
+        for position in rng.integers(0, len(data), 150):
+            changed = bytearray(data)
+            changed[position] ^= 1 << rng.integers(8)
+            with suppress(PictureError):
+                assert decode(bytes(changed), 16).shape == (16, 16, 3)
+
+
+def test_the_limit_is_on_pixels_not_on_bytes(monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1)
+    assert picture_size(png(), max_pixels=24 * 16)[1:] == (24, 16)
+    with pytest.raises(PictureError, match="at most 383"):
+        picture_size(png(), max_pixels=24 * 16 - 1)
