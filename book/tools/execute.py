@@ -3,8 +3,9 @@
     python -m book.tools.execute            # run what is stale under nbmake, one chapter a core
     python -m book.tools.execute --timings  # also copy the seconds into the package
 
-A chapter is stale when its code cells, the package's source, the pinned versions or the preset
-differ from those its executed copy was made with. Prose may change without running anything.
+A chapter is stale when its code cells, what they reach in the package (`mmtutor.reach`), the
+installed versions of what they import or the preset differ from those its executed copy was made
+with. Prose, and the rest of the package, may change without running anything.
 Does not know how a page is rendered.
 """
 
@@ -25,10 +26,10 @@ import nbformat
 from book.tools.layout import Book, digest, write_atomically
 from book.tools.sync import notebook, to_json
 from mmtutor.machine import cores
+from mmtutor.reach import reach
 
 CELL_TIMEOUT = 1800  # seconds
 MAX_JOBS = 4  # chapters at once; each may need 2 GB
-CODE = {".js", ".json", ".py"}
 PRESET = "cpu"
 # Tags that change what a run does; the others only change how the page looks.
 RUN_TAGS = {"raises-exception", "skip-execution"}
@@ -127,17 +128,12 @@ def key(book: Book, chapter: Path) -> str:
     cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
     code = [[cell.source, sorted(RUN_TAGS & set(cell.metadata.get("tags", [])))] for cell in cells]
     python = "{}.{}".format(*sys.version_info)
-    parts = [json.dumps(code).encode(), preset().encode(), python.encode()]
-    return digest(parts + package_source(book))
-
-
-def package_source(book: Book) -> list[bytes]:
-    """Names and contents of the files that a notebook's results depend on."""
-    files = [path for path in (book.root / "mmtutor").rglob("*") if path.suffix in CODE]
-    files = [path for path in sorted(files) if path != book.root / TIMINGS]
-    files += [path for path in [book.root / "constraints.txt"] if path.exists()]
-    named = [(path.relative_to(book.root).as_posix().encode(), path.read_bytes()) for path in files]
-    return [part for pair in named for part in pair]
+    reached = reach([source for source, _ in code], book.root)
+    package = {path: digest([text.encode()]) for path, text in reached.sources.items()}
+    package |= {path: digest([data]) for path, data in reached.files.items()}
+    package.pop(TIMINGS.as_posix(), None)
+    settings = [code, preset(), python, sorted(package.items()), sorted(reached.versions().items())]
+    return digest([json.dumps(settings).encode()])
 
 
 def preset() -> str:

@@ -1,6 +1,7 @@
 """What makes a chapter stale, what a failing cell says, and that a good copy outlives a bad run."""
 
 import json
+from importlib import metadata
 
 import nbmake.nb_run
 import pytest
@@ -21,27 +22,33 @@ def key(book):
 
 def test_the_key_follows_code_package_versions_and_preset(book, monkeypatch):
     keys = [key(book)]
-    write_chapter(book, "print(6 * 8)")
+    write_chapter(book, "import numpy, mmtutor.model")
     keys.append(key(book))
     (book.root / "mmtutor").mkdir()
     (book.root / "mmtutor/model.py").write_text("x = 1\n")
     keys.append(key(book))
     (book.root / "mmtutor/model.py").write_text("x = 2\n")
     keys.append(key(book))
-    (book.root / "constraints.txt").write_text("torch==2.15.0\n")
+    monkeypatch.setattr(metadata, "version", lambda name: f"0.1 of {name}")
     keys.append(key(book))
     monkeypatch.setenv("MMTUTOR_PRESET", "t4")
     keys.append(key(book))
-    write_chapter(book, ":tags: [raises-exception]\n\nprint(6 * 8)")
+    write_chapter(book, ":tags: [raises-exception]\n\nimport numpy, mmtutor.model")
     keys.append(key(book))
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_does_not_follow_prose_looks_or_stored_timings(book):
-    before = key(book)
-    write_chapter(book, ":tags: [hide-input]\n\nprint(6 * 7)", prose="New words.")
-    (book.root / execute.TIMINGS).parent.mkdir(parents=True)
+def test_the_key_does_not_follow_prose_looks_stored_timings_or_unreached_modules(book):
+    setup = book.root / "mmtutor/notebook/setup.py"
+    setup.parent.mkdir(parents=True)
+    setup.write_text(f'TIMINGS = "{execute.TIMINGS.name}"\n')
     (book.root / execute.TIMINGS).write_text("{}")
+    write_chapter(book, "import mmtutor.notebook.setup")
+    before = key(book)
+    looks = ":tags: [hide-input]\n\nimport mmtutor.notebook.setup"
+    write_chapter(book, looks, prose="New words.")
+    (book.root / execute.TIMINGS).write_text('{"labs/tiny": {}}')
+    setup.with_name("other.py").write_text("print(6 * 7)")
     assert key(book) == before
 
 

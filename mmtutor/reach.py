@@ -1,0 +1,262 @@
+"""Which sources of the package a piece of code reaches, found by reading it, without running it.
+
+A chapter is executed again when one of them changes; a stored result carries their fingerprint.
+Knows how Python looks names up; does not know chapters or recipes. These count as reached:
+
+- imports, those inside functions too, but not those for type checkers alone;
+- names through a package's `__init__` to where they are made: of the `__init__` itself only the
+  statements that are used, not all that it imports;
+- a module that a string names, as `"mmtutor.data.batch"` does. A table of such strings is no
+  mention of them all: an entry counts where its key is mentioned, as in `load("stamps")`;
+- a data file whose name or stem is mentioned, if it lies beside a module that is reached or in a
+  folder that is mentioned.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = "mmtutor"
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """`sources` (of an `__init__` only the statements that are used) and data `files`, by their
+    paths below the root; `names`: the imported top-level names, and all strings."""
+
+    sources: dict[str, str]
+    files: dict[str, bytes]
+    names: set[str]
+
+    def versions(self) -> dict[str, str]:
+        """The installed distributions that are imported or named, each with its version."""
+        owners = _owners()
+        found = {owner for name in self.names & owners.keys() for owner in owners[name]}
+        return {name: metadata.version(name) for name in sorted(found - {PACKAGE})}
+
+
+_owners = cache(metadata.packages_distributions)
+
+
+def reach(code: Iterable[str], root: Path = ROOT) -> Reached:
+    """What the pieces of `code` reach in the package below `root`.
+
+    Code that does not parse reaches nothing: it cannot run either.
+    """
+    total, lines, done = _Mentions(), {}, set()
+    for text in code:
+        with suppress(SyntaxError):
+            total.visit(ast.parse(text))
+    while items := total.items() - done:
+        done |= items
+        for path, part in (found for item in items for found in _find(root, *item)):
+            lines.setdefault(path, set()).update(part.lines)
+            total.add(part.mentions)
+    names = total.strings | {module.partition(".")[0] for module, _ in total.imports}
+    return Reached(
+        {_below(root, path): _text(path, lines[path]) for path in sorted(lines) if lines[path]},
+        {_below(root, path): path.read_bytes() for path in sorted(_data(root, lines, total))},
+        names,
+    )
+
+
+def fingerprint(module: str, root: Path = ROOT) -> str:
+    """SHA-256 of the code that `module` reaches, as 64 hex digits.
+
+    Comments, docstrings, layout and data files do not count. Raises ModuleNotFoundError.
+    """
+    sources = reach([f"import {module}"], root).sources
+    if not sources:
+        raise ModuleNotFoundError(f"no source of {module!r} below {root}")
+    plain = [(path, _plain(ast.parse(text))) for path, text in sources.items()]
+    return hashlib.sha256(repr(plain).encode()).hexdigest()
+
+
+def _plain(node: object) -> object:
+    """A syntax tree as nested lists: without docstrings, and the same in each version of Python."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node if not _is_text(item)]
+    if isinstance(node, ast.AST):
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node)]
+        return [type(node).__name__, *(pair for pair in fields if pair[1] not in (None, []))]
+    return node
+
+
+def _is_text(node: object) -> bool:
+    """Whether `node` is a docstring, or another statement that is nothing but a string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+_Item = tuple[str, str]  # a module and a name in it, "" for all of it
+
+
+@dataclass
+class _Mentions(ast.NodeVisitor):
+    """What code mentions, one piece or several. `base`: what its relative imports start from."""
+
+    base: str = ""
+    imports: set[_Item] = field(default_factory=set)
+    strings: set[str] = field(default_factory=set)
+    patterns: set[str] = field(default_factory=set)  # f-strings, as regular expressions
+    table: set[tuple[str, str]] = field(default_factory=set)  # (key, module)
+    names: set[str] = field(default_factory=set)  # plain names
+
+    def add(self, other: _Mentions) -> None:
+        self.imports |= other.imports
+        self.strings |= other.strings
+        self.patterns |= other.patterns
+        self.table |= other.table
+
+    def items(self) -> set[_Item]:
+        """All that is imported or named by a string."""
+        named = {(module, "") for key, module in self.table if self.has(key)}
+        dotted = {(text, "") for text in self.strings if text.startswith(f"{PACKAGE}.")}
+        return self.imports | named | dotted
+
+    def has(self, text: str) -> bool:
+        return text in self.strings or any(re.fullmatch(p, text) for p in self.patterns)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.imports |= {(alias.name, "") for alias in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.imports |= set(_origins(node, self.base).values())
+
+    def visit_If(self, node: ast.If) -> None:
+        checking = ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for part in node.orelse if checking else [node.test, *node.body, *node.orelse]:
+            self.visit(part)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        for key, value in zip(node.keys, node.values, strict=True):
+            match key, value:
+                case ast.Constant(str(name)), ast.Constant(str(module)) if "." in module:
+                    self.table.add((name, module))
+                case _:
+                    for part in filter(None, (key, value)):
+                        self.visit(part)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not _is_text(node):
+            self.visit(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        fixed = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+        if re.search("[a-z]{2}", "".join(filter(None, fixed))):  # not "-" alone, which many have
+            self.patterns.add("".join(".*" if f is None else re.escape(f) for f in fixed))
+        for part in node.values:
+            if not isinstance(part, ast.Constant):
+                self.visit(part)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.strings.add(node.value)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.names.add(node.id)
+
+
+def _origins(node: ast.ImportFrom, base: str) -> dict[str, _Item]:
+    """Where each name comes from that the import binds."""
+    above = base.split(".")[: 1 - node.level or None] if node.level else []
+    module = ".".join([*above, *filter(None, [node.module])])
+    return {a.asname or a.name: (module, "" if a.name == "*" else a.name) for a in node.names}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Lines of a file, a module's all or an `__init__`'s statement, and the names they make."""
+
+    lines: range
+    makes: frozenset[str]
+    mentions: _Mentions
+
+
+@cache
+def _parts(text: str, base: str, whole: bool) -> tuple[_Part, ...]:
+    """The one part of a `whole` module, or the statements of an `__init__`."""
+    tree = ast.parse(text)
+    if whole:
+        return (_Part(range(1, text.count("\n") + 2), frozenset(), _read(tree, base)),)
+    made = frozenset[str]().union(*map(_makes, tree.body))
+    parts = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):  # each name for itself; where it leads is what counts
+            origins = _origins(node, base).items()
+            parts += [_Part(range(0), {name}, _Mentions(imports={at})) for name, at in origins]
+            continue
+        mentions = _read(node, base)
+        mentions.imports |= {(base, name) for name in mentions.names & made - _makes(node)}
+        first = min(n.lineno for n in [node, *getattr(node, "decorator_list", [])])
+        parts.append(_Part(range(first, node.end_lineno + 1), _makes(node), mentions))
+    return tuple(parts)
+
+
+def _read(tree: ast.AST, base: str = "") -> _Mentions:
+    mentions = _Mentions(base)
+    mentions.visit(tree)
+    return mentions
+
+
+def _makes(node: ast.stmt) -> frozenset[str]:
+    """The names that a statement binds."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return frozenset({node.name})
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return frozenset(alias.asname or alias.name for alias in node.names)
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    return frozenset(n.id for n in names if isinstance(n.ctx, ast.Store))
+
+
+def _path(root: Path, module: str) -> Path | None:
+    """The file of a module of the package, or None."""
+    if module.partition(".")[0] != PACKAGE:
+        return None
+    stem = root.joinpath(*module.split("."))
+    places = (stem / "__init__.py", stem.with_name(f"{stem.name}.py"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _find(root: Path, module: str, name: str) -> Iterator[tuple[Path, _Part]]:
+    """The parts that make `name`, found as `from module import name` does, or all of `module`."""
+    path = _path(root, module)
+    if path is None:
+        return
+    package = path.name == "__init__.py"
+    base = module if package else module.rpartition(".")[0]
+    parts = _parts(path.read_text("utf-8"), base, not package)
+    if package and name:
+        makers = [part for part in parts if name in part.makes]
+        if not makers and _path(root, f"{module}.{name}"):
+            yield from _find(root, f"{module}.{name}", "")
+            return
+        parts = makers or parts
+    yield from ((path, part) for part in parts)
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _text(path: Path, lines: set[int]) -> str:
+    rows = path.read_text("utf-8").splitlines()
+    return "\n".join(row for number, row in enumerate(rows, 1) if number in lines)
+
+
+def _data(root: Path, sources: Iterable[Path], total: _Mentions) -> Iterator[Path]:
+    """The data files that are mentioned where they may be meant."""
+    folders = {path.parent for path in sources}
+    for path in (root / PACKAGE).rglob("*.*"):
+        near = path.parent in folders or path.parent.name in total.strings
+        named = path.name in total.strings or total.has(path.stem)
+        if near and named and path.suffix not in {".py", ".pyc"}:
+            yield path
