@@ -12,8 +12,6 @@ from mmtutor.data.batch import Batch, collate, loader, require
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.fetch.cache import cache_dir
 
-__all__ = ["Batch", "Dataset", "cache_dir", "collate", "load", "loader", "require"]
-
 SOURCES = {
     "easy-vqa": "mmtutor.data.real.easy_vqa",
     "fashion-mnist": "mmtutor.data.real.fashion_mnist",

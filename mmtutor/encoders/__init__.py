@@ -14,24 +14,3 @@ from mmtutor.encoders.recurrent import LastToken, Recurrent, RecurrentEncoder
 from mmtutor.encoders.text import BagOfWords, SmallTransformer
 from mmtutor.encoders.video import VideoCNN, VideoTransformer
 from mmtutor.encoders.vision_transformer import VisionTransformer
-
-__all__ = [
-    "AudioCNN",
-    "AudioTransformer",
-    "BagOfWords",
-    "EfficientNetLite0",
-    "Encoded",
-    "FeatureEncoder",
-    "LastToken",
-    "Recurrent",
-    "RecurrentEncoder",
-    "SmallCNN",
-    "SmallTransformer",
-    "VideoCNN",
-    "VideoTransformer",
-    "VisionTransformer",
-    "WordLlama",
-    "encode",
-    "imagenet_categories",
-    "load_efficientnet_lite0",
-]

@@ -5,17 +5,3 @@ from mmtutor.evaluation.predict import Predictions, predict
 from mmtutor.evaluation.retrieval.recall import evaluate_retrieval, recall_at_k, retrieval_report
 from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
 from mmtutor.evaluation.vqa.accuracy import vqa_accuracy
-
-__all__ = [
-    "Interval",
-    "Predictions",
-    "ablate",
-    "bootstrap_interval",
-    "evaluate_retrieval",
-    "must_look",
-    "permuted",
-    "predict",
-    "recall_at_k",
-    "retrieval_report",
-    "vqa_accuracy",
-]

@@ -14,29 +14,3 @@ from mmtutor.explain.saliency import (
 )
 from mmtutor.explain.shapley import modality_shares
 from mmtutor.explain.targets import Probability, pair_score
-
-__all__ = [
-    "Game",
-    "Lime",
-    "Probability",
-    "activations",
-    "attention",
-    "cascade",
-    "game",
-    "grad_cam",
-    "gradient",
-    "guided_backpropagation",
-    "image_attention",
-    "image_rollout",
-    "input_x_gradient",
-    "integrated_gradients",
-    "lime",
-    "modality_game",
-    "modality_shares",
-    "occlusion",
-    "paint",
-    "pair_score",
-    "randomised",
-    "rollout",
-    "smooth_grad",
-]

@@ -28,24 +28,3 @@ FUSIONS: dict[str, type[Fusion]] = {
     "product": Product,
     "film": FiLM,
 }
-
-__all__ = [
-    "FUSIONS",
-    "Attention",
-    "Bilinear",
-    "Bottleneck",
-    "Concat",
-    "Convolution",
-    "CrossAttention",
-    "FiLM",
-    "Fusion",
-    "Gated",
-    "Late",
-    "LowRankTensor",
-    "Max",
-    "Mean",
-    "MultiHeadCrossAttention",
-    "Product",
-    "Sum",
-    "Weighted",
-]

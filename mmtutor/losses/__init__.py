@@ -11,19 +11,3 @@ from mmtutor.losses.classification import (
 from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_contrastive, triplet
 from mmtutor.losses.gather import gather_with_grad
 from mmtutor.losses.regression import least_squares, mean_squared_error
-
-__all__ = [
-    "ContrastiveObjective",
-    "binary_cross_entropy",
-    "categorical_cross_entropy",
-    "cross_entropy",
-    "focal",
-    "gather_with_grad",
-    "info_nce",
-    "least_squares",
-    "log_softmax",
-    "mean_squared_error",
-    "sigmoid_contrastive",
-    "softmax",
-    "triplet",
-]

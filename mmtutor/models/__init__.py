@@ -4,13 +4,3 @@ from mmtutor.models.classifier import Classifier, ClassifierOutput
 from mmtutor.models.dual_encoder import DualEncoder, DualEncoderOutput, ProjectionHead
 from mmtutor.models.ensemble import Ensemble
 from mmtutor.models.fusion_classifier import FusionClassifier
-
-__all__ = [
-    "Classifier",
-    "ClassifierOutput",
-    "DualEncoder",
-    "DualEncoderOutput",
-    "Ensemble",
-    "FusionClassifier",
-    "ProjectionHead",
-]

@@ -4,16 +4,3 @@ from mmtutor.notebook.checks import check, fails
 from mmtutor.notebook.plots import curves, gallery, image_grid, learning_curve, similarity_heatmap
 from mmtutor.notebook.setup import default_preset, setup
 from mmtutor.notebook.show import show
-
-__all__ = [
-    "check",
-    "curves",
-    "default_preset",
-    "fails",
-    "gallery",
-    "image_grid",
-    "learning_curve",
-    "setup",
-    "show",
-    "similarity_heatmap",
-]

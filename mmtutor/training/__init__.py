@@ -3,5 +3,3 @@
 from mmtutor.training.checkpoint import load_model, save_model
 from mmtutor.training.fit import fit
 from mmtutor.training.history import History
-
-__all__ = ["History", "fit", "load_model", "save_model"]

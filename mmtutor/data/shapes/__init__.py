@@ -8,27 +8,3 @@ from mmtutor.data.shapes.render import PALETTE
 from mmtutor.data.shapes.scene import COLOURS, POSITIONS, SHAPES, SIZES, Scene, exchange_colours
 from mmtutor.data.shapes.sound import tones
 from mmtutor.data.shapes.variants import variants, wordings
-
-__all__ = [
-    "COLOURS",
-    "MOTIONS",
-    "OPPOSITE",
-    "PALETTE",
-    "POSITIONS",
-    "SHAPES",
-    "SIZES",
-    "Scene",
-    "chinese",
-    "english",
-    "exchange_colours",
-    "fact_score",
-    "facts_of",
-    "facts_said",
-    "load",
-    "paths",
-    "scenes",
-    "sounds",
-    "tones",
-    "variants",
-    "wordings",
-]

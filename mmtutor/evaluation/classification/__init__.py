@@ -14,17 +14,3 @@ from mmtutor.evaluation.classification.scores import (
     per_class,
     regression,
 )
-
-__all__ = [
-    "auroc",
-    "average_precision",
-    "averages",
-    "balanced_accuracy",
-    "confusion",
-    "expected_calibration_error",
-    "per_class",
-    "precision_recall_curve",
-    "regression",
-    "roc_curve",
-    "top_label",
-]

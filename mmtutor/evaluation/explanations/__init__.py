@@ -10,14 +10,3 @@ from mmtutor.evaluation.explanations.quality import (
     rank_correlation,
     sanity_check,
 )
-
-__all__ = [
-    "centre_maps",
-    "deletion_insertion",
-    "edge_maps",
-    "energy_inside",
-    "pointing_game",
-    "random_maps",
-    "rank_correlation",
-    "sanity_check",
-]

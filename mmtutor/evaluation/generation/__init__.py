@@ -23,23 +23,3 @@ from mmtutor.evaluation.generation.sequences import (
     rouge_l,
 )
 from mmtutor.evaluation.generation.text import TOKENIZERS
-
-__all__ = [
-    "TOKENIZERS",
-    "BertScore",
-    "Bleu",
-    "Cider",
-    "ErrorRate",
-    "Scores",
-    "bert_score",
-    "bleu",
-    "cider",
-    "cider_d",
-    "clip_score",
-    "distinct",
-    "error_rate",
-    "idf",
-    "meteor_idea",
-    "ref_clip_score",
-    "rouge_l",
-]

@@ -2,5 +2,3 @@
 
 from mmtutor.evaluation.retrieval.probing import WINOGROUND_CHANCE, pope, winoground
 from mmtutor.evaluation.retrieval.recall import chance_recall, ranks, recall_at_k
-
-__all__ = ["WINOGROUND_CHANCE", "chance_recall", "pope", "ranks", "recall_at_k", "winoground"]

@@ -23,24 +23,3 @@ from mmtutor.evaluation.robustness.fairness import (
     modality_values,
 )
 from mmtutor.evaluation.robustness.gradient_masking import gradient_masking_checks, loss_surface
-
-__all__ = [
-    "attack_curve",
-    "balance",
-    "corruption_error",
-    "effective_robustness",
-    "fgsm",
-    "gradient_masking_checks",
-    "group_gaps",
-    "implied_false_positive_rate",
-    "input_gradient",
-    "loss_surface",
-    "margin",
-    "margins",
-    "missing_curve",
-    "modality_values",
-    "pgd",
-    "random_noise",
-    "severity_curve",
-    "trend",
-]

@@ -11,20 +11,3 @@ from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.evaluation.statistics.preferences import bradley_terry, simulate, strengths
 from mmtutor.evaluation.statistics.resampling import auroc_interval, f1_interval, resampled_interval
 from mmtutor.evaluation.statistics.seeds import paired_interval
-
-__all__ = [
-    "Interval",
-    "auroc_interval",
-    "bradley_terry",
-    "decompose",
-    "f1_interval",
-    "invisible_to_sums",
-    "kendall_tau",
-    "largest_differences",
-    "mutual_information",
-    "paired_interval",
-    "random_case",
-    "resampled_interval",
-    "simulate",
-    "strengths",
-]

@@ -1,5 +1,3 @@
 """Scores of answers to questions about pictures."""
 
 from mmtutor.evaluation.vqa.accuracy import by_group, confusion, pair_accuracy, vqa_accuracy
-
-__all__ = ["by_group", "confusion", "pair_accuracy", "vqa_accuracy"]

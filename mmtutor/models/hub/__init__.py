@@ -1,5 +1,3 @@
 """Adapters from `transformers` checkpoints to the book's models."""
 
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, short
-
-__all__ = ["PROMPT", "HubVqa", "short"]

@@ -2,5 +2,3 @@
 
 from mmtutor.data.shapes.questions.dataset import load, pairs, questions
 from mmtutor.data.shapes.questions.forms import ANSWERS, TYPES
-
-__all__ = ["ANSWERS", "TYPES", "load", "pairs", "questions"]
