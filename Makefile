@@ -2,7 +2,7 @@
 #   make book    install, get the data, execute what changed, render, say where to open it
 #   make test    unit tests, then every notebook that changed
 #   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
-#   make check   lint, format, layers, sync, spelling   make bench   the benchmarks
+#   make check   lint, layers, sizes, sync, spelling       make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
 #   make constraints   note the installed versions
 # A chapter runs on each core; JOBS=1 runs one at a time, with all cores.
@@ -46,6 +46,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m book.tools.size
 	$(BIN)/codespell $(wildcard $(SPELLED))
 	$(BIN)/python -m book.tools.sync --check
 	$(BIN)/python -m book.tools.links

@@ -20,6 +20,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -125,15 +126,22 @@ def run_nbmake(book: Book, path: Path, threads: int) -> int:
 
 def key(book: Book, chapter: Path) -> str:
     """What a run of this chapter depends on, in one hash."""
+    return digest([json.dumps(key_inputs(book, chapter), sort_keys=True).encode()])
+
+
+def key_inputs(book: Book, chapter: Path) -> dict[str, Any]:
+    """What goes into the key; `package` has a hash for each file that the cells reach."""
     cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
-    code = [[cell.source, sorted(RUN_TAGS & set(cell.metadata.get("tags", [])))] for cell in cells]
-    python = "{}.{}".format(*sys.version_info)
-    reached = reach([source for source, _ in code], book.root)
-    package = {path: digest([text.encode()]) for path, text in reached.sources.items()}
-    package |= {path: digest([data]) for path, data in reached.files.items()}
-    package.pop(TIMINGS.as_posix(), None)
-    settings = [code, preset(), python, sorted(package.items()), sorted(reached.versions().items())]
-    return digest([json.dumps(settings).encode()])
+    reached = reach([cell.source for cell in cells], book.root)
+    files = {path: text.encode() for path, text in reached.sources.items()} | reached.files
+    files.pop(TIMINGS.as_posix(), None)
+    return {
+        "cells": [[c.source, sorted(RUN_TAGS & set(c.metadata.get("tags", [])))] for c in cells],
+        "package": {path: digest([content]) for path, content in files.items()},
+        "versions": reached.versions(),
+        "python": "{}.{}".format(*sys.version_info),
+        "preset": preset(),
+    }
 
 
 def preset() -> str:

@@ -7,6 +7,7 @@ import nbmake.nb_run
 import pytest
 
 from book.tools import execute
+from book.tools.layout import Book
 from mmtutor.machine import cores
 from tests.book.tiny import tiny_book, write_chapter
 
@@ -36,6 +37,35 @@ def test_the_key_follows_code_package_versions_and_preset(book, monkeypatch):
     write_chapter(book, ":tags: [raises-exception]\n\nimport numpy, mmtutor.model")
     keys.append(key(book))
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("chapter", "reached", "not_reached"),
+    [
+        ("2-encoders/audio", ["encoders/audio.py", "data/real/sounds.py"], ["evaluation/vqa/"]),
+        (
+            "5-labs/retrieval",
+            ["evaluation/retrieval/", "data/real/stamps.py"],
+            ["data/hub/vqav2.py"],
+        ),
+        ("5-labs/visual-question-answering", ["evaluation/vqa/", "data/real/easy_vqa.py"], []),
+        (
+            "6-evaluation/metrics",
+            ["data/real/fashion_mnist.py"],
+            ["evaluation/vqa/", "data/real/stamps.py"],
+        ),
+        (
+            "6-evaluation/standards",
+            ["recipes/stored/scorecard-cpu.json"],
+            ["recipes/stored/vqa-easy.json"],
+        ),
+    ],
+)
+def test_a_chapter_reaches_what_it_uses_and_not_all_of_the_package(chapter, reached, not_reached):
+    book = Book()
+    paths = execute.key_inputs(book, book.source / f"{chapter}.md")["package"]
+    assert [part for part in reached if not any(f"mmtutor/{part}" in path for path in paths)] == []
+    assert [part for part in not_reached if any(f"mmtutor/{part}" in path for path in paths)] == []
 
 
 def test_the_key_does_not_follow_prose_looks_stored_timings_or_unreached_modules(book):

@@ -1,0 +1,184 @@
+"""How large the package is, part by part, and whether the house's bounds hold.
+
+    python -m book.tools.size    # the table; fails above a bound
+
+Knows Python source; does not know what any of it does.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from book.tools.layout import Book
+
+PACKAGE = "mmtutor"
+MEASURED = (PACKAGE, "book/tools", "data_scripts", "benchmarks")
+# At most so many; the last two are for the package with `CHAPTERS` chapters.
+BOUNDS = {
+    "modules in a folder": 14,
+    "lines of a module": 300,
+    "lines of a function": 50,
+    "lines of code": 13_000,
+    "public names": 700,
+}
+BOUNDS |= {
+    "modules in a folder": 22,
+    "lines of a function": 57,
+    "lines of code": 16_100,
+    "public names": 980,
+}  # while the package is on its way
+CHAPTERS = 17
+A_CHAPTER_MORE = {"lines of code": 700, "public names": 30}
+# At least so many of a hundred public functions, classes and methods with a docstring.
+DOCUMENTED = {
+    "mmtutor": 96.4,
+    "mmtutor/data": 99.4,
+    "mmtutor/encoders": 100,
+    "mmtutor/evaluation": 99.5,
+    "mmtutor/explain": 93.3,
+    "mmtutor/fusion": 71.1,
+    "mmtutor/losses": 100,
+    "mmtutor/models": 96.5,
+    "mmtutor/notebook": 98.1,
+    "mmtutor/recipes": 96,
+    "mmtutor/training": 83.3,
+}
+NOT_CODE = {"COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER"}
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITION = (*FUNCTION, ast.ClassDef)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file of Python, `path` below the repository."""
+
+    path: Path
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def code_lines(self) -> int:
+        """Lines without docstrings, comments and blank ones."""
+        words: set[int] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Module, *DEFINITION)) and ast.get_docstring(node) is not None:
+                words.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+        lines: set[int] = set()
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            if tokenize.tok_name[token.type] not in NOT_CODE:
+                lines.update(range(token.start[0], token.end[0] + 1))
+        return len(lines - words)
+
+    @cached_property
+    def public(self) -> list[ast.stmt]:
+        """Functions and classes at the top whose name begins with no underscore."""
+        return [node for node in self.tree.body if _is_public(node)]
+
+    @cached_property
+    def documented(self) -> list[bool]:
+        """Of each public function, class and public method, whether it has a docstring."""
+        methods = [n for c in self.public if isinstance(c, ast.ClassDef) for n in c.body]
+        nodes = [*self.public, *filter(_is_public, methods)]
+        return [ast.get_docstring(node) is not None for node in nodes]
+
+
+def _is_public(node: ast.stmt) -> bool:
+    return isinstance(node, DEFINITION) and not node.name.startswith("_")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A line of the table. `documented` is in percent."""
+
+    part: str
+    modules: int
+    lines: int
+    names: int
+    documented: float
+
+
+def modules(root: Path, folders: Iterable[str] = MEASURED) -> list[Module]:
+    """The sources in `folders`, in order of their paths."""
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
+    return [Module(path.relative_to(root), path.read_text("utf-8")) for path in paths]
+
+
+def size(part: str, found: list[Module]) -> Size:
+    documented = [has for module in found for has in module.documented]
+    return Size(
+        part,
+        len(found),
+        sum(module.code_lines for module in found),
+        sum(len(module.public) for module in found),
+        100 * sum(documented) / len(documented) if documented else 100,
+    )
+
+
+def sizes(root: Path) -> list[Size]:
+    """The package, then each folder directly in it, by name."""
+    found = modules(root, [PACKAGE])
+    parts = {path.name for path in (root / PACKAGE).iterdir() if (path / "__init__.py").exists()}
+    table = [size(PACKAGE, found)]
+    for part in sorted(parts):
+        inside = [module for module in found if module.path.parts[1] == part]
+        table.append(size(f"{PACKAGE}/{part}", inside))
+    return table
+
+
+def problems(root: Path, chapters: int) -> Iterator[str]:
+    """One sentence for each bound that does not hold."""
+    found = modules(root)
+    folders = groupby(m.path.parent for m in found if m.path.name != "__init__.py")
+    counts = [(str(folder), "modules in a folder", len(list(group))) for folder, group in folders]
+    counts += [(str(m.path), "lines of a module", len(m.text.splitlines())) for m in found]
+    counts += [
+        (f"{module.path}:{node.lineno} {node.name}", "lines of a function", length)
+        for module in found
+        for node in ast.walk(module.tree)
+        if isinstance(node, FUNCTION)
+        for length in [node.end_lineno - node.lineno + 1]
+    ]
+    table = sizes(root)
+    more = max(0, chapters - CHAPTERS)
+    bounds = BOUNDS | {kind: BOUNDS[kind] + more * extra for kind, extra in A_CHAPTER_MORE.items()}
+    counts.append((PACKAGE, "lines of code", table[0].lines))
+    counts.append((PACKAGE, "public names", table[0].names))
+    for where, kind, count in counts:
+        if count > bounds[kind]:
+            yield f"{where}: {count:,} {kind}, at most {bounds[kind]:,}"
+    for row in table:
+        if row.documented < DOCUMENTED.get(row.part, 0):
+            floor = DOCUMENTED[row.part]
+            yield f"{row.part}: {row.documented:.1f} % documented, at least {floor} %"
+
+
+def table(rows: list[Size]) -> str:
+    lines = [f"{'':<22}{'modules':>8}{'lines':>8}{'names':>8}{'documented':>12}"]
+    for row in rows:
+        numbers = f"{row.modules:>8}{row.lines:>8,}{row.names:>8}{row.documented:>10.1f} %"
+        lines.append(f"{row.part:<22}{numbers}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    book = Book()
+    print(table(sizes(book.root)))
+    found = list(problems(book.root, len(book.chapters())))
+    for problem in found:
+        print(problem, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The house's own rules: small files, no circles, each metric once."""
+
+from collections import defaultdict
+
+import grimp
+import networkx
+import pytest
+
+from book.tools import size
+from book.tools.layout import Book
+
+# Public functions of `mmtutor.evaluation` that stand twice under one name.
+TWICE = {"average_precision", "confusion", "accuracy", "recall_at_k", "ranks", "consistency"}
+CIRCLES = [
+    {"mmtutor.recipes.scorecard.candidates", "mmtutor.recipes.scorecard.suite"},
+    {"mmtutor.training.fit", "mmtutor.training.resume"},
+]
+
+
+def test_files_functions_and_the_package_keep_their_sizes(capsys):
+    assert size.main() == 0, capsys.readouterr().err
+
+
+def test_no_modules_import_each_other_even_for_types():
+    graph = grimp.build_graph("mmtutor", cache_dir=None)
+    imports = [(a, b) for a in graph.modules for b in graph.find_modules_directly_imported_by(a)]
+    groups = networkx.strongly_connected_components(networkx.DiGraph(imports))
+    assert [group for group in groups if len(group) > 1 and group not in CIRCLES] == []
+
+
+def test_each_metric_has_one_definition():
+    places = defaultdict(list)
+    for module in size.modules(Book.root, ["mmtutor/evaluation"]):
+        for node in module.public:
+            places[node.name].append(module.path.as_posix())
+    twice = {name: paths for name, paths in places.items() if len(paths) > 1}
+    assert not twice.keys() - TWICE, twice
+
+
+SOURCE = '''"""Two lines
+of words."""
+# And a comment.
+import os
+
+
+def shown(x):
+    """What it does."""
+    text = """two
+    lines"""
+    return x, text
+
+
+class Thing:
+    x: int = 0
+
+    def method(self): ...
+
+    def _hidden(self): ...
+
+
+def _hidden(): ...
+'''
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(size, "DOCUMENTED", {})
+    (tmp_path / "mmtutor/part").mkdir(parents=True)
+    (tmp_path / "mmtutor/__init__.py").touch()
+    (tmp_path / "mmtutor/part/__init__.py").touch()
+    (tmp_path / "mmtutor/part/thing.py").write_text(SOURCE)
+    return tmp_path
+
+
+def test_what_is_counted(root):
+    whole, part = size.sizes(root)
+    # import, def, text (2), return, class, x, two methods, _hidden
+    assert (part.modules, part.lines, part.names) == (2, 10, 2)
+    assert part.documented == pytest.approx(100 / 3)  # shown, but not Thing and Thing.method
+    assert (whole.part, whole.modules, whole.lines) == ("mmtutor", 3, 10)
+    assert "mmtutor/part" in size.table([whole, part])
+
+
+@pytest.mark.parametrize(
+    ("bound", "sentence"),
+    [
+        ("modules in a folder", "mmtutor/part: 1 modules in a folder, at most 0"),
+        ("lines of a module", "mmtutor/part/thing.py: 22 lines of a module, at most 0"),
+        ("lines of a function", "mmtutor/part/thing.py:7 shown: 5 lines of a function, at most 0"),
+        ("lines of code", "mmtutor: 10 lines of code, at most 0"),
+        ("public names", "mmtutor: 2 public names, at most 0"),
+    ],
+)
+def test_each_bound_is_held(root, monkeypatch, bound, sentence):
+    assert list(size.problems(root, chapters=17)) == []
+    monkeypatch.setattr(size, "BOUNDS", size.BOUNDS | {bound: 0})
+    assert sentence in list(size.problems(root, chapters=17))
+
+
+def test_a_chapter_more_may_bring_lines_and_names_and_words_may_not_fall(root, monkeypatch):
+    monkeypatch.setattr(size, "BOUNDS", size.BOUNDS | {"lines of code": 0, "public names": 0})
+    monkeypatch.setattr(size, "DOCUMENTED", {"mmtutor/part": 34})
+    assert list(size.problems(root, chapters=18)) == [
+        "mmtutor/part: 33.3 % documented, at least 34 %"
+    ]
