@@ -74,7 +74,7 @@ def default_preset() -> str:
 
 def precision() -> str:
     """What `fit(precision="auto")` will use here: "fp32", "fp16" or "bf16"."""
-    from mmtutor.training.optimisation import mixed_precision
+    from mmtutor.training.optim import mixed_precision
 
     chosen = mixed_precision("auto")
     return "fp32" if chosen == "no" else chosen

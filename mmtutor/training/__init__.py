@@ -1,5 +1,6 @@
-"""Training: the one loop in the package that calls `backward`, and its checkpoints."""
+"""Training: the loop that the reader knows, the same loop for real runs, and its checkpoints."""
 
 from mmtutor.training.checkpoint import load_model, save_model
 from mmtutor.training.fit import fit
 from mmtutor.training.history import History
+from mmtutor.training.loop import train

@@ -1,7 +1,9 @@
-"""The training loop: the only `backward` in the package.
+"""The loop of `loop.train` for real runs: the same lines, and around them what a long run needs.
 
-Knows how to run any model and objective over a loader on a CPU, a GPU or several (by `torchrun`),
-through Hugging Face Accelerate. Knows nothing of modalities, of particular losses or of metrics.
+Adds to the loop: the device, a GPU or several (by `torchrun`, through Hugging Face Accelerate),
+precision, clipping, a schedule with warm-up, accumulation over batches, checkpoints, a history and
+progress. With these off it trains the same weights as the loop, bit for bit on a CPU. Knows nothing
+of modalities, of particular losses or of metrics.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmtutor.training.history import History, PendingLosses
-from mmtutor.training.optimisation import (
+from mmtutor.training.loop import Objective
+from mmtutor.training.optim import (
     SCHEDULES,
     learning_rate_factor,
     make_optimizer,
@@ -25,7 +28,6 @@ from mmtutor.training.optimisation import (
 )
 from mmtutor.training.resume import load_training, save_training
 
-Objective = Callable[[tuple[Tensor, ...], dict[str, Tensor]], Tensor]
 Validate = Callable[[nn.Module], dict[str, float]]
 
 

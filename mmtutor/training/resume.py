@@ -8,27 +8,38 @@ import random
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from mmtutor.training.checkpoint import CheckpointError, load_strictly, read_tensors, write_tensors
 from mmtutor.training.history import History
 
-if TYPE_CHECKING:
-    from mmtutor.training.fit import Run
+
+class _Run(Protocol):
+    """What of a run is kept: `fit`'s own has these."""
+
+    accelerator: Accelerator
+    both: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    loader: DataLoader
+    history: History
+    steps: int
 
 
-def save_training(path: Path, run: "Run") -> None:
+def save_training(path: Path, run: _Run) -> None:
     """Write the state of `run` after a whole epoch, atomically."""
-    generators, others = random_state()
+    generators, others = _random_state()
     if run.loader.generator is not None:
         generators["loader"] = run.loader.generator.get_state()
     tensors = {
         "module": run.both.state_dict(),
-        "optimizer": optimizer_tensors(run.optimizer),
+        "optimizer": _optimizer_tensors(run.optimizer),
         "random": generators,
     }
     metadata = {
@@ -41,7 +52,7 @@ def save_training(path: Path, run: "Run") -> None:
     write_tensors(path, flat, metadata)
 
 
-def load_training(path: Path, run: "Run") -> None:
+def load_training(path: Path, run: _Run) -> None:
     """Put `run` where `save_training` left one of the same model, objective, optimiser and loader.
 
     Raises:
@@ -54,7 +65,7 @@ def load_training(path: Path, run: "Run") -> None:
             f"this one has {run.steps}; give it another checkpoint folder"
         )
     load_strictly(run.both, _part(tensors, "module"), path)
-    load_optimizer_tensors(run.optimizer, _part(tensors, "optimizer"))
+    _load_optimizer_tensors(run.optimizer, _part(tensors, "optimizer"))
     if metadata["scaler"] and run.scaler.is_enabled():
         run.scaler.load_state_dict(metadata["scaler"])
     run.history = History(**metadata["history"])
@@ -62,14 +73,14 @@ def load_training(path: Path, run: "Run") -> None:
     if run.loader.generator is not None and "loader" in generators:
         run.loader.generator.set_state(generators["loader"])
     if run.accelerator.is_main_process:  # the file holds the first process's generators
-        restore_random_state(generators, metadata["random"])
+        _restore_random_state(generators, metadata["random"])
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{part}/"): v for k, v in tensors.items() if k.startswith(f"{part}/")}
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as flat tensors, "<parameter index>.<name>".
 
     Hyperparameters are not in it: they come from the call that resumes.
@@ -83,8 +94,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put `optimizer_tensors` back into an optimiser of the same parameters."""
+def _load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put `_optimizer_tensors` back into an optimiser of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)
@@ -92,7 +105,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[st
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
-def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     """States of PyTorch's, NumPy's and Python's global generators, as tensors and JSON."""
     tensors = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -101,8 +114,8 @@ def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, {"numpy": [name, keys.tolist(), *rest], "python": random.getstate()}
 
 
-def restore_random_state(tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
-    """Put back what `random_state` returned."""
+def _restore_random_state(tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+    """Put back what `_random_state` returned."""
     torch.set_rng_state(tensors["torch"])
     if "cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda"])

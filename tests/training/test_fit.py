@@ -6,7 +6,7 @@ from torch import nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.training import fit
-from mmtutor.training.optimisation import learning_rate_factor, make_optimizer, mixed_precision
+from mmtutor.training.optim import learning_rate_factor, make_optimizer, mixed_precision
 from tests.training.problem import Regression, data, model, run, squared_error
 
 

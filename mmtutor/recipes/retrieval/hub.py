@@ -32,7 +32,7 @@ from mmtutor.recipes.common.presets import choose
 from mmtutor.recipes.common.result import Result
 from mmtutor.recipes.retrieval.scoring import KS, interval
 from mmtutor.training import History, fit
-from mmtutor.training.optimisation import mixed_precision
+from mmtutor.training.optim import mixed_precision
 
 CLIP_B32 = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 CLIP_L14 = "openai/clip-vit-large-patch14"

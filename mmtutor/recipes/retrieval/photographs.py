@@ -40,7 +40,7 @@ from mmtutor.recipes.common.presets import choose
 from mmtutor.recipes.common.result import Result
 from mmtutor.recipes.retrieval.scoring import embed, score, summary
 from mmtutor.training import History, fit
-from mmtutor.training.optimisation import make_optimizer
+from mmtutor.training.optim import make_optimizer
 
 TEMPERATURES = (0.5, 1.0, 1.5, 2.0, 3.0)
 

@@ -25,7 +25,7 @@ from mmtutor.recipes.common.presets import choose
 from mmtutor.recipes.common.result import Result
 from mmtutor.recipes.retrieval.scoring import interval
 from mmtutor.training import History
-from mmtutor.training.optimisation import mixed_precision
+from mmtutor.training.optim import mixed_precision
 
 VILT = "dandelin/vilt-b32-finetuned-vqa"
 BLIP = "Salesforce/blip-vqa-base"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmtutor.training.optimisers import SGD, Adam, AdamW, descend
+from mmtutor.training.optim import SGD, Adam, AdamW, descend
 from tests.training.problem import data, model, run
 
 PAIRS = [

@@ -1,0 +1,43 @@
+"""The training loop that every reader of PyTorch knows, whole.
+
+Knows forward, loss, backward and step, in this order, and nothing else. `fit` does the same, bit
+for bit on a CPU, and adds what a long run needs.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+Objective = Callable[[tuple[Tensor, ...], dict[str, Tensor]], Tensor]
+
+
+def train(
+    model: nn.Module,
+    objective: nn.Module | Objective,
+    loader: Iterable[dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    epochs: int = 1,
+) -> list[float]:
+    """Minimise `objective(model(batch), batch)`; leaves the model in eval mode.
+
+    Args:
+        objective: from the model's output and the batch to a scalar.
+        loader: batches, all of which are passed through once an epoch.
+        optimizer: holds the parameters that are trained, the objective's own too if it has any.
+
+    Returns:
+        The loss of every batch, in order.
+    """
+    losses = []
+    model.train()
+    for _ in range(epochs):
+        for batch in loader:
+            output = model(batch)
+            loss = objective(output, batch)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+    model.eval()
+    return losses
