@@ -8,8 +8,6 @@ The book's chapter on audio encoders asks what an answer is worth.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,17 +17,16 @@ from mmtutor.data.real.sounds import first_words, spoken, tags, with_audio
 from mmtutor.data.shapes.dataset import scenes, sounds
 from mmtutor.data.splits import fold_of
 from mmtutor.encoders import AudioCNN, AudioTransformer
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.encoders.classifying import Trained, settings, train_classifier
+from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
+from mmtutor.recipes.common.classifier import Trained, train_classifier
 
 LANGUAGES = ("be", "bg", "ca", "el", "es", "fr", "ro", "ru")
 ARTICLES = ("un", "una")
 ATTRIBUTES = {"position": 9, "colour": 8, "shape": 6, "size": 2}
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -59,19 +56,11 @@ class Config:
     epochs: int = 8
     batch_size: int = 32
     lr: float = 2e-3
-    weight_decay: float = 0.01
-    precision: str = "auto"
     fold: int = 1
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
-    "tiny": Config("position", examples=256, epochs=4, dim=32, width=8, depth=1),
+    "tiny": Config(task="position", examples=256, epochs=4, dim=32, width=8, depth=1),
     "cpu": Config(subtract_mean=True),
     "t4": Config(subtract_mean=True, dim=256, width=64, depth=4, dropout=0.1, epochs=60, lr=5e-4),
     "h100": Config(
@@ -84,24 +73,17 @@ def run(config: Config, progress: bool = True) -> Result:
     """Train on the training part of `config`'s task and test once on the held-out fold."""
     train, test = split(config)
     trained = fit(config, train, test, progress)
-    metrics: dict[str, Any] = trained.metrics
-    metrics["majority"] = max(Counter(test.column("label").tolist()).values()) / len(test)
-    metrics["examples"] = {"train": len(train), "test": len(test)}
-    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+    majority = max(Counter(test.column("label").tolist()).values()) / len(test)
+    sizes = {"train": len(train), "test": len(test)}
+    return trained.result(config, majority=majority, examples=sizes)
 
 
 def fit(config: Config, train: Dataset, test: Dataset, progress: bool = False) -> Trained:
     """An encoder of `config`, trained on `train` (audio, label) and asked about `test`."""
     if config.shuffle_labels:
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))
-        train = train.with_column("label", train.column("label")[order])
+        train = shuffle_column(train, "label", config.seed)
     return train_classifier(
-        build(config),
-        train,
-        test,
-        classes(config),
-        **settings(config),
-        progress=progress,
+        config, build(config), train, test, classes(config), config.dropout, progress
     )
 
 

@@ -5,8 +5,6 @@ Knows one whole experiment and the controls that should hurt it. Pretrained netw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,15 +14,14 @@ from mmtutor.data.real.fashion_mnist import CLASSES, SIDE
 from mmtutor.data.transforms import ColourJitter, Compose, RandomCrop, RandomFlip
 from mmtutor.encoders import SmallCNN, VisionTransformer
 from mmtutor.encoders.vision_transformer import rearrange_patches
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.encoders.classifying import settings, train_classifier
+from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
+from mmtutor.recipes.common.classifier import train_classifier
 
 POOL = 50_000  # the published training pictures from here on are for validation
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -59,14 +56,6 @@ class Config:
     epochs: int = 5
     batch_size: int = 32
     lr: float = 3e-3
-    weight_decay: float = 0.01
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -76,7 +65,7 @@ PRESETS = {
         train=POOL, test=10_000, dim=256, width=96, augment=True, epochs=20, batch_size=256
     ),
     "h100": Config(
-        "vit", train=POOL, test=10_000, dim=384, patch=4, depth=8, heads=8, augment=True,
+        encoder="vit", train=POOL, test=10_000, dim=384, patch=4, depth=8, heads=8, augment=True,
         epochs=100, batch_size=512, lr=1e-3, weight_decay=0.05,
     ),
 }  # fmt: skip
@@ -85,15 +74,10 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Train one encoder with a linear layer, then test it once."""
     torch.manual_seed(config.seed)
-    trained = train_classifier(
-        build(config),
-        training_set(config),
-        test_set(config),
-        classes=len(CLASSES),
-        **settings(config),
-        progress=progress,
+    encoder, data, test = build(config), training_set(config), test_set(config)
+    return train_classifier(config, encoder, data, test, len(CLASSES), progress=progress).result(
+        config
     )
-    return Result(trained.metrics, trained.history, trained.model, config)
 
 
 def build(config: Config) -> nn.Module:
@@ -114,8 +98,7 @@ def training_set(config: Config) -> Dataset:
     rows = torch.randperm(POOL, generator=generator)[: config.train]
     data = _changed(load("fashion-mnist", "train").subset(rows), config)
     if config.shuffle_labels:
-        order = torch.randperm(len(data), generator=generator)
-        data = data.with_column("label", data.column("label")[order])
+        data = shuffle_column(data, "label", config.seed)
     return data.with_transform(augmentation(config.seed)) if config.augment else data
 
 

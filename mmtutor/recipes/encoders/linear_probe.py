@@ -1,7 +1,7 @@
 """How good are frozen features? A linear layer on them says it: pieces for the chapter on images.
 
 Knows the categories of `stamps` as a task, and features of a frozen EfficientNet-Lite0 under any
-preprocessing. The training loop is `classifying`.
+preprocessing. The training is `common.classifier`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Knows one whole experiment, with the mean pose as the control that looks at no p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,15 +17,14 @@ from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.keypoints import confused_sides, correct_keypoints, trunk_length
 from mmtutor.losses.heatmaps import heatmap_cross_entropy
 from mmtutor.models.pose import PoseNetwork, argmax_joints, soft_argmax_joints
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.training import fit
+from mmtutor.recipes import common
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
 
 DECODERS = {"argmax": argmax_joints, "soft-argmax": soft_argmax_joints}
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -44,14 +42,6 @@ class Config:
     epochs: int = 3
     batch_size: int = 32
     lr: float = 1e-2
-    weight_decay: float = 0.01
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -70,16 +60,7 @@ def run(config: Config, progress: bool = True) -> Result:
     torch.manual_seed(config.seed)
     model = PoseNetwork(len(JOINTS), config.width)
     train, test = figures(config, "train"), figures(config, "test")
-    history = fit(
-        model,
-        heatmap_cross_entropy,
-        loader(train, config.batch_size, shuffle=True, seed=config.seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-        progress=progress,
-    )
+    history = common.train(config, model, heatmap_cross_entropy, train, progress)
     truth = test.column("joints")
     mean = train.column("joints").mean(dim=0).expand_as(truth)
     metrics = {
@@ -93,11 +74,13 @@ def run(config: Config, progress: bool = True) -> Result:
 def figures(config: Config, split: str) -> Dataset:
     """The figures of `split` that `config` trains or tests on.
 
-    All but the training figures come from seeds of their own (`UNTOUCHED`), which no setting of the
-    presets was chosen on.
+    All but the training figures come from seeds of their own (`TEST_SEED_OFFSET`): no setting of
+    the presets was chosen on them.
     """
     train = split == "train"
-    n, seed = (config.train, config.seed) if train else (config.test, UNTOUCHED + config.seed)
+    n, seed = (
+        (config.train, config.seed) if train else (config.test, TEST_SEED_OFFSET + config.seed)
+    )
     return load(split, n=n, size=config.size, seed=seed)
 
 

@@ -6,8 +6,6 @@ Vectors made by others are `retrieval`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
@@ -16,9 +14,8 @@ from mmtutor.data.shapes.scene import COLOURS
 from mmtutor.data.synthetic.text_tasks import LANGUAGES, language_of, leading_colour
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
 from mmtutor.encoders import BagOfWords, RecurrentEncoder, SmallTransformer
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.encoders.classifying import Trained, settings, train_classifier
+from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
+from mmtutor.recipes.common.classifier import Trained, train_classifier
 
 ENCODERS = ("bag", "rnn", "lstm", "gru", "transformer")
 TOKENS = ("word", "char", "bpe")
@@ -26,8 +23,8 @@ TASKS = ("order", "language")
 Tokenizer = WordTokenizer | SubwordTokenizer
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -64,14 +61,6 @@ class Config:
     epochs: int = 1
     batch_size: int = 16
     lr: float = 2e-3
-    weight_decay: float = 0.01
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -86,25 +75,24 @@ PRESETS = {
 
 def run(config: Config, progress: bool = True) -> Result:
     """Train one text classifier, then predict the held-out texts once."""
-    trained = train(config, progress)
-    return Result(trained.metrics, trained.history, trained.model, config)
+    return train(config, progress).result(config)
 
 
 def train(config: Config, progress: bool = False) -> Trained:
     """As `run`, with the predictions: `test` holds one for each row of `texts(config, split)`."""
     data, held_out = texts(config, "train"), texts(config, config.split)
     if config.shuffle_labels:
-        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(config.seed))
-        data = data.with_column("label", data.column("label")[order])
+        data = shuffle_column(data, "label", config.seed)
     tokenizer = tokenizer_of(config, data.column("text"))
     torch.manual_seed(config.seed)
     return train_classifier(
+        config,
         build(config, tokenizer.size),
         prepared(data, tokenizer, config.max_length),
         prepared(held_out, tokenizer, config.max_length),
-        classes=len(classes(config)),
-        **settings(config),
-        progress=progress,
+        len(classes(config)),
+        config.dropout,
+        progress,
     )
 
 

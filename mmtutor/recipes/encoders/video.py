@@ -6,8 +6,6 @@ another order, and clips played backwards. Knows no other data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -17,13 +15,12 @@ from mmtutor.encoders import VideoCNN, VideoTransformer
 from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.models import Classifier
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.encoders.classifying import settings, train_classifier
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.recipes.common.classifier import train_classifier
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -48,14 +45,6 @@ class Config:
     epochs: int = 2
     batch_size: int = 32
     lr: float = 1e-2
-    weight_decay: float = 0.01
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -98,16 +87,9 @@ def run(config: Config, progress: bool = True) -> Result:
     """
     torch.manual_seed(config.seed)
     test = clips(config, "test")
-    trained = train_classifier(
-        build(config),
-        clips(config, "train"),
-        test,
-        config.motions,
-        **settings(config),
-        progress=progress,
-    )
-    metrics = trained.metrics | controls(trained.model, test, trained.test)
-    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+    encoder, data = build(config), clips(config, "train")
+    trained = train_classifier(config, encoder, data, test, config.motions, progress=progress)
+    return trained.result(config, **controls(trained.model, test, trained.test))
 
 
 def build(config: Config) -> nn.Module:
@@ -120,11 +102,13 @@ def build(config: Config) -> nn.Module:
 def clips(config: Config, split: str) -> Dataset:
     """The clips of `split` that `config` trains or tests on: `video` and `label`.
 
-    All but the training clips come from seeds of their own (`UNTOUCHED`), which no setting of the
-    presets was chosen on.
+    All but the training clips come from seeds of their own (`TEST_SEED_OFFSET`): no setting of the
+    presets was chosen on them.
     """
     train = split == "train"
-    n, seed = (config.train, config.seed) if train else (config.test, UNTOUCHED + config.seed)
+    n, seed = (
+        (config.train, config.seed) if train else (config.test, TEST_SEED_OFFSET + config.seed)
+    )
     data = load(
         "moving-shapes",
         split,

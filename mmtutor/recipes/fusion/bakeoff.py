@@ -6,7 +6,7 @@ Knows how all tasks and seeds of an entrant are trained at once. What the tasks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from math import log
 from typing import Any, NamedTuple
 
@@ -17,8 +17,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.synthetic import bits as information
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.models import Ensemble
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.common import Result, TrainConfig, settings
 from mmtutor.recipes.fusion.entrants import (
     ENTRANTS,
     Inputs,
@@ -32,8 +31,8 @@ from mmtutor.recipes.fusion.entrants import (
 from mmtutor.training import History
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -56,12 +55,7 @@ class Config:
     epochs: int = 2
     batch_size: int = 32
     lr: float = 0.012
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
+    weight_decay: float = 0.0
 
 
 PRESETS = {
@@ -106,15 +100,9 @@ def run(config: Config, progress: bool = True) -> Result:
 def train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
     """One entrant on all tasks from all seeds at once."""
     inputs, sizes = inputs_of(config), sizes_of(config)
-    return train_together(
-        [build(name, inputs, sizes, run.seed) for run in runs(config)],
-        examples("train", config),
-        objective(config),
-        epochs=config.epochs * ENTRANTS[name].patience,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        progress=progress,
-    )
+    models = [build(name, inputs, sizes, run.seed) for run in runs(config)]
+    longer = replace(config, epochs=config.epochs * ENTRANTS[name].patience)
+    return train_together(longer, models, objective(config), examples("train", config), progress)
 
 
 def inputs_of(config: Config) -> Inputs:

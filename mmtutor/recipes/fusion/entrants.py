@@ -22,7 +22,9 @@ from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
-from mmtutor.training import History, fit
+from mmtutor.recipes import common
+from mmtutor.recipes.common import TrainConfig
+from mmtutor.training import History
 
 
 @dataclass(frozen=True)
@@ -146,30 +148,24 @@ class SummedCrossEntropy(nn.Module):
 
 
 def train_together(
+    config: TrainConfig,
     models: Sequence[nn.Module],
-    data: Dataset,
     objective: SummedCrossEntropy,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
+    data: Dataset,
     progress: bool = False,
 ) -> tuple[Ensemble, History]:
     """Train R models at once on `data`, in its order."""
     ensemble = Ensemble(models)
     optimizer = torch.optim.AdamW(
-        ensemble.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+        ensemble.parameters(),
+        lr=config.lr,
+        betas=(0.9, 0.95),
+        weight_decay=config.weight_decay,
+        fused=True,
     )
-    history = fit(
-        ensemble,
-        objective,
-        loader(data, batch_size),
-        epochs=epochs,
-        optimizer=optimizer,
-        clip_norm=None,
-        progress=progress,
-    )
-    return ensemble, history
+    batches = loader(data, config.batch_size)
+    options = {"optimizer": optimizer, "clip_norm": None}
+    return ensemble, common.train(config, ensemble, objective, batches, progress, **options)
 
 
 class Scores(NamedTuple):

@@ -6,7 +6,6 @@ picture at half its size. Who enters is `fusion_entrants`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.real import fashion_mnist
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.models import Ensemble
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.common import Result, TrainConfig, settings
 from mmtutor.recipes.fusion.entrants import (
     Inputs,
     Sizes,
@@ -40,8 +38,8 @@ ENTERED = (
 MEAN, DEVIATION = 0.286, 0.353  # of the training pictures' pixels
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -63,12 +61,7 @@ class Config:
     epochs: int = 2
     batch_size: int = 50
     lr: float = 0.015
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
+    weight_decay: float = 0.0
 
 
 PRESETS = {
@@ -106,15 +99,8 @@ def train(
     elif config.missing:
         data = with_missing(data, config.missing, seed=config.seed)
     sizes = Sizes(config.parameters, config.dim, config.out_dim)
-    return train_together(
-        [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)],
-        data,
-        objective(config),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        progress=progress,
-    )
+    models = [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)]
+    return train_together(config, models, objective(config), data, progress)
 
 
 def objective(config: Config) -> SummedCrossEntropy:

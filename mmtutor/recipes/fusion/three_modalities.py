@@ -7,7 +7,6 @@ article 001's formula made to run: Attention(CNN(image), RNN(text), Transformer(
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,15 +27,14 @@ from mmtutor.evaluation.statistics.intervals import Interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.losses import cross_entropy
 from mmtutor.models import FusionClassifier, ProjectionHead
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.training import fit
+from mmtutor.recipes import common
+from mmtutor.recipes.common import Result, TrainConfig, settings
 
 MODALITIES = ("audio", "image", "tokens")  # the first is the answer's most significant bit
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses. `fusion` is a name in `FUSIONS`."""
 
     fusion: str = "attention"
@@ -47,14 +45,7 @@ class Config:
     epochs: int = 4
     batch_size: int = 100
     lr: float = 4e-3
-    weight_decay: float = 0.01
-    precision: str = "auto"
     seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -70,15 +61,8 @@ def run(config: Config, progress: bool = True) -> Result:
     torch.manual_seed(config.seed)
     tokenizer = vocabulary(config)
     model = build(config, tokenizer)
-    history = fit(
-        model,
-        cross_entropy,
-        loader(examples("train", config, tokenizer), config.batch_size, shuffle=True),
-        epochs=config.epochs,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-        progress=progress,
+    history = common.train(
+        config, model, cross_entropy, examples("train", config, tokenizer), progress
     )
     test = examples("test", config, tokenizer)
     metrics: dict[str, Any] = {"accuracy": accuracy(model, test)._asdict(), "without": {}}

@@ -6,7 +6,7 @@ Several tasks for one modality are `joint_learning`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -19,9 +19,9 @@ from mmtutor.evaluation.predict import predict
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
 from mmtutor.models.branches import Branches
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.training import History, fit
+from mmtutor.recipes import common
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.training import History
 
 MODALITIES = ("image", "tokens")
 WAYS = {
@@ -36,8 +36,8 @@ WAYS = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -62,12 +62,6 @@ class Config:
     batch_size: int = 128
     lr: float = 1e-2
     seeds: int = 3
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -118,21 +112,21 @@ def train(
     model = build(config, way)
     probe = next(iter(loader(data["train"], 128)))
     training = data["train"] if way != "useless words" else shuffled_words(data["train"])
-    history = fit(
+    history = common.train(
+        replace(config, seed=seed),
         model,
         objective(config, way),
-        loader(training, config.batch_size, shuffle=True, seed=seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        validate=lambda model: pulls(model, probe),
-        progress=progress,
+        training,
+        progress,
+        validate=lambda model: gradient_norms(model, probe),
     )
     return Trained(model, history, accuracies(model, data["test"]))
 
 
 def build(config: Config, way: str) -> Branches:
     """An untrained model; raises ValueError for an unknown way."""
-    choose(WAYS, way)
+    if way not in WAYS:
+        raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
     image = SmallCNN(config.dim, config.channels, config.patch)
     words = BagOfWords(2 + len(COLOURS), config.dim)
     nn.init.normal_(words.embedding.weight, std=config.word_scale)
@@ -160,7 +154,7 @@ class WrongBranchLosses(BranchLosses):
         return both + super().forward(output, wrong) - cross_entropy(output, wrong)
 
 
-def pulls(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
+def gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
     """How hard the joint loss pulls at each modality's code, by modality, on `batch`."""
     device = model.bias.device
     batch = {key: value.to(device) for key, value in batch.items()}
@@ -187,7 +181,7 @@ def accuracy(model: nn.Module, data: Dataset) -> float:
 def examples(config: Config, split: str) -> Dataset:
     """Pictures of one shape, a word as `tokens`, and the colour as `label`."""
     n = config.train if split == "train" else config.test
-    seed = 0 if split == "train" else UNTOUCHED
+    seed = 0 if split == "train" else TEST_SEED_OFFSET
     data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
     label = data.column("colour")[:, 0]
     generator = torch.Generator().manual_seed(n)

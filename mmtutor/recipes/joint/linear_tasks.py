@@ -16,8 +16,8 @@ from mmtutor.data import Dataset, loader
 from mmtutor.encoders import FeatureEncoder
 from mmtutor.losses.multitask import WeightedSum
 from mmtutor.models.multitask import MultiTask
+from mmtutor.recipes import common
 from mmtutor.recipes.joint.tasks import predict_tasks
-from mmtutor.training import fit
 
 TASKS = ("A", "B")
 
@@ -71,17 +71,9 @@ def train(
 ) -> MultiTask:
     """`steps` steps on all of `data` at once."""
     model = model or untrained()
+    config = common.TrainConfig(epochs=steps, lr=lr, weight_decay=0.0)
     batches = loader(data, len(data))
-    fit(
-        model,
-        objective or WeightedSum(),
-        batches,
-        epochs=steps,
-        lr=lr,
-        weight_decay=0.0,
-        clip_norm=None,
-        progress=False,
-    )
+    common.train(config, model, objective or WeightedSum(), batches, clip_norm=None)
     return model
 
 

@@ -7,8 +7,8 @@ a garment. Several modalities for one task are `modality_competition`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,9 @@ from mmtutor.losses.multitask import (
     task_losses,
 )
 from mmtutor.models.multitask import MultiTask
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.training import History, fit
+from mmtutor.recipes import common
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.training import History
 
 TASKS = {
     "shapes": {"colour": 8, "position": 9},
@@ -47,8 +47,8 @@ WAYS = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -61,7 +61,7 @@ class Config:
         seeds: how many seeds, from `seed` on.
     """
 
-    data: str = "shapes"
+    data: Literal["shapes", "fashion-mnist"] = "shapes"
     train: int = 1_000
     test: int = 400
     dim: int = 32
@@ -75,23 +75,16 @@ class Config:
     batch_size: int = 128
     lr: float = 1e-2
     seeds: int = 3
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 LARGE = Config(train=20_000, dim=128, channels=64, patch=4, wide=128, ways=tuple(WAYS))
 PRESETS = {
     "tiny": Config(
-        **{"train": 256, "test": 128, "width": 8, "epochs": 6, "batch_size": 32, "seeds": 1},
-        ways=("joint", "pcgrad"),
+        train=256, test=128, width=8, epochs=6, batch_size=32, seeds=1, ways=("joint", "pcgrad")
     ),
     "cpu": Config(),
     "t4": LARGE,
-    "h100": Config(**{**LARGE.__dict__, "train": 100_000, "dim": 256, "seeds": 10}),
+    "h100": replace(LARGE, train=100_000, dim=256, seeds=10),
 }
 
 
@@ -144,26 +137,27 @@ def train(
     tasks = tasks or list(tasks_of(config))
     model = build(config, way, tasks)
     probe = next(iter(loader(train_data, 128)))
-    history = fit(
+    validate = (lambda model: conflict(model, probe)) if len(tasks) == 2 else None
+    history = common.train(
+        replace(config, seed=seed),
         model,
         objective(config, way, model),
-        loader(train_data, config.batch_size, shuffle=True, seed=seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        validate=(lambda model: conflict(model, probe)) if len(tasks) == 2 else None,
-        progress=progress,
+        train_data,
+        progress,
+        validate=validate,
     )
     return Trained(model, history, predict_tasks(model, test_data))
 
 
 def tasks_of(config: Config) -> dict[str, int]:
-    """The tasks of `config.data` and their numbers of classes; raises ValueError if unknown."""
-    return choose(TASKS, config.data)
+    """The tasks of `config.data` and their numbers of classes."""
+    return TASKS[config.data]
 
 
 def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
     """An untrained model for `tasks`; raises ValueError for an unknown way."""
-    choose(WAYS, way)
+    if way not in WAYS:
+        raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
     encoder = SmallCNN(config.dim, config.channels, config.patch)
     classes = {task: tasks_of(config)[task] for task in tasks}
     if way == "branches":  # the same head, but each with a code of its own
@@ -221,7 +215,7 @@ def examples(config: Config, split: str) -> Dataset:
         clothes = load("fashion-mnist", split)
         first = 0 if split == "train" else len(clothes) - n  # no setting was chosen on the last
         return turned(clothes.subset(range(first, first + n)))
-    seed = 0 if split == "train" else UNTOUCHED
+    seed = 0 if split == "train" else TEST_SEED_OFFSET
     data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
     columns = {task: data.column(task)[:, 0] for task in tasks_of(config)}
     return Dataset({"image": data.column("image"), **columns}, name=data.name)

@@ -17,6 +17,7 @@ from mmtutor.data.real import easy_vqa
 from mmtutor.data.shapes import questions as shapes_questions
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.modality_use import modality_use
 from mmtutor.evaluation.predict import Predictions, predict
 from mmtutor.evaluation.vqa.accuracy import by_group
@@ -25,7 +26,6 @@ from mmtutor.losses import cross_entropy
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
 from mmtutor.recipes.common.presets import UNTOUCHED, choose
 from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.encoders.classifying import parameters
 from mmtutor.recipes.vqa.parts import (
     EdgeCNN,
     Once,

@@ -28,7 +28,7 @@ def test_the_same_seed_gives_the_same_weights():
 
 def test_shuffled_labels_are_the_same_labels_in_another_order(monkeypatch):
     seen = {}
-    monkeypatch.setattr(recipe, "train_classifier", lambda e, train, *_, **__: seen.update(t=train))
+    monkeypatch.setattr(recipe, "train_classifier", lambda _, e, train, *__: seen.update(t=train))
     train, test = recipe.split(TINY)
     recipe.fit(replace(TINY, shuffle_labels=True), train, test)
     label, shuffled = train.column("label"), seen["t"].column("label")

@@ -52,7 +52,7 @@ def test_branches_share_the_encoder_but_no_code():
 def test_unknown_names_are_answered():
     with pytest.raises(ValueError, match="expected one of joint, weights"):
         joint_learning.build(JOINT, "nothing", ["colour"])
-    with pytest.raises(ValueError, match="expected one of shapes, fashion-mnist"):
+    with pytest.raises(ValueError, match="expected 'shapes' or 'fashion-mnist'"):
         joint_learning.tasks_of(replace(JOINT, data="other"))
 
 

@@ -1,4 +1,4 @@
-"""Training and testing one classifier: what the recipes of the four encoder chapters share.
+"""Training and testing one classifier: what many recipes and pages share.
 
 Knows one encoder, one training set and one test set. Does not know any data set or encoder.
 """
@@ -15,13 +15,16 @@ from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.predict import Predictions, predict
 from mmtutor.losses import cross_entropy
 from mmtutor.models import Classifier
-from mmtutor.training import History, fit
+from mmtutor.recipes.common.config import TrainConfig
+from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.common.training import train
+from mmtutor.training import History
 
 
 class Trained(NamedTuple):
     """One classifier after training: the model, how it went, and its answers on the test set."""
 
-    model: Classifier
+    model: nn.Module
     history: History
     test: Predictions
 
@@ -34,43 +37,26 @@ class Trained(NamedTuple):
             "parameters": parameters(self.model),
         }
 
+    def result(self, config: TrainConfig, **metrics: Any) -> Result:
+        """As a recipe returns it, with further `metrics`."""
+        return Result(self.metrics | metrics, self.history, self.model, config)
+
 
 def train_classifier(
+    config: TrainConfig,
     encoder: nn.Module,
-    train: Dataset,
+    data: Dataset,
     test: Dataset,
     classes: int,
-    *,
-    epochs: int,
-    batch_size: int = 128,
-    lr: float = 1e-3,
-    weight_decay: float = 0.01,
     dropout: float = 0.0,
-    precision: str = "auto",
-    seed: int = 0,
     progress: bool = False,
 ) -> Trained:
-    """Train `encoder` with a linear layer on `train`, then predict `test` once.
+    """Train `encoder` with a linear layer on `data`, then predict `test` once.
 
-    Both data sets have a column `label` int64 in [0, classes) and the encoder's modality. `seed`
-    orders the batches and draws the linear layer; the encoder comes as it is. Options as in `fit`.
+    Both data sets have a column `label` int64 in [0, classes) and the encoder's modality. The seed
+    of `config` orders the batches and draws the linear layer; the encoder comes as it is.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     model = Classifier(encoder, classes, dropout)
-    history = fit(
-        model,
-        cross_entropy,
-        loader(train, batch_size, shuffle=True, seed=seed),
-        epochs=epochs,
-        lr=lr,
-        weight_decay=weight_decay,
-        precision=precision,
-        progress=progress,
-    )
+    history = train(config, model, cross_entropy, data, progress)
     return Trained(model, history, predict(model, loader(test, 256)))
-
-
-def settings(config: Any) -> dict[str, Any]:
-    """What a recipe's `Config` says of the options of `train_classifier`, by name."""
-    names = ("epochs", "batch_size", "lr", "weight_decay", "dropout", "precision", "seed")
-    return {name: getattr(config, name) for name in names if hasattr(config, name)}
