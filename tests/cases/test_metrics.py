@@ -1,0 +1,92 @@
+"""Small inputs on which public metrics of other projects went wrong."""
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from mmtutor.evaluation.classification.roc import auroc_one_vs_rest
+from mmtutor.evaluation.generation import bleu, distinct, error_rate, idf
+from mmtutor.evaluation.modality_use import ExampleScores, perceptual_score
+from mmtutor.evaluation.predict import Predictions
+from mmtutor.evaluation.retrieval.ranking import (
+    average_precision,
+    precision_at_k,
+    reciprocal_rank,
+)
+from mmtutor.evaluation.statistics import auroc_interval
+from mmtutor.evaluation.vqa import vqa_accuracy
+from tests.cases.outcome import outcome, unmended
+
+
+@unmended("graded relevance is taken as 0 or 1: an average precision of 3")
+def test_graded_relevance_in_binary_metrics():
+    scores = torch.tensor([[3.0, 2.0, 1.0]])
+    calls = {
+        "reciprocal_rank": lambda: reciprocal_rank(scores, torch.tensor([[1, 3, 0]])),
+        "average_precision": lambda: average_precision(scores, torch.tensor([[3, 0, 0]])),
+        "precision_at_k": lambda: precision_at_k(scores, torch.tensor([[3, 0, 0]]), 1),
+    }
+    for name, call in calls.items():
+        refused, got = outcome(call)
+        assert refused or got.item() == pytest.approx(1.0, abs=1e-9), name
+
+
+@unmended("0/1 integer targets are taken as row numbers")
+def test_auroc_interval_of_integer_targets():
+    scores, target = torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])
+    refused, got = outcome(lambda: auroc_interval(scores, target, resamples=100))
+    assert refused or got.estimate == pytest.approx(roc_auc_score(target, scores), abs=1e-9)
+
+
+@unmended("the argmax of NaN is a class")
+def test_logits_that_are_nan_have_no_accuracy():
+    nan = Predictions(torch.full((3, 4), float("nan")), torch.tensor([0, 0, 1]))
+    refused, got = outcome(nan.accuracy)
+    assert refused or got.estimate != got.estimate
+
+
+@unmended("a string is read letter by letter")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: distinct("the cat sat", 1),
+        lambda: error_rate(["a", "b", "c"], "abc"),
+        lambda: vqa_accuracy("yes", [["yes"] * 10] * 3),
+    ],
+    ids=["distinct", "error_rate", "vqa_accuracy"],
+)
+def test_one_string_where_a_list_of_strings_belongs(call):
+    assert outcome(call)[0]
+
+
+@unmended("an integer mask is taken as row numbers")
+def test_idf_of_an_integer_mask():
+    ids, references = torch.tensor([[1, 2, 3]]), torch.tensor([[1, 2, 0], [1, 3, 3], [1, 2, 3]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    all_real = torch.ones_like(ids).bool()
+    right = idf(ids, all_real, references, mask.bool())
+    refused, got = outcome(lambda: idf(ids, all_real, references, mask))
+    assert refused or torch.allclose(got, right)
+
+
+@unmended("vowel signs are dropped, so that two sentences become one")
+def test_bleu_of_two_sentences_that_differ_in_a_vowel_sign():
+    score = bleu(["लड़का की"], [["लड़के का"]], tokenizer="caption", orders=1).score
+    assert score < 100
+
+
+@unmended("a misspelt option is silently another")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: auroc_one_vs_rest(
+            torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), average="micro"
+        ),
+        lambda: perceptual_score(
+            ExampleScores(torch.ones(4), torch.zeros(4)), "modle", majority=0.5, resamples=20
+        ),
+    ],
+    ids=["auroc_one_vs_rest", "perceptual_score"],
+)
+def test_a_misspelt_option(call):
+    assert outcome(call)[0]
