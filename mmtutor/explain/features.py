@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.explain.targets import Batch, Target, encoder_of, scores, slope_by
+from mmtutor.data.batch import Batch
+from mmtutor.explain.targets import Target, encoder_of, scores, slope_by
 from mmtutor.models.modes import evaluating
 
 
 @contextmanager
-def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Any]]]:
+def _recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Any]]]:
     """Within the block, keep every output of each layer, in the order of the calls, by name.
 
     What goes on through the model is a copy, for the next layer may work in place.
@@ -47,7 +48,7 @@ def activations(model: nn.Module, batch: Batch, layers: Mapping[str, nn.Module])
     Raises:
         ValueError: a layer was not called.
     """
-    with evaluating(model), torch.no_grad(), recording(layers) as kept:
+    with evaluating(model), torch.no_grad(), _recording(layers) as kept:
         model(batch)
     return {name: _last(name, calls) for name, calls in kept.items()}
 
@@ -69,19 +70,19 @@ def grad_cam(
     """
     layer = encoder_of(model, "image") if layer is None else layer
     layer = model.get_submodule(layer) if isinstance(layer, str) else layer
-    with evaluating(model), recording({"layer": layer}) as kept, torch.enable_grad():
+    with evaluating(model), _recording({"layer": layer}) as kept, torch.enable_grad():
         picture = batch["image"].detach().requires_grad_()  # or frozen layers would give no slope
         score = scores(model, {**batch, "image": picture}, target)
         output = _last("layer", kept["layer"])
         tokens = getattr(output, "tokens", output)
         slope = slope_by(score, tokens)
     size = batch["image"].shape[-2:]
-    maps, slope = as_grid(tokens.detach(), size), as_grid(slope, size)
+    maps, slope = _as_grid(tokens.detach(), size), _as_grid(slope, size)
     cam = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()
-    return enlarge(cam.squeeze(1), size)
+    return _enlarge(cam.squeeze(1), size)
 
 
-def as_grid(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+def _as_grid(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Tokens (B, N, D), row by row over a picture of `size` (H, W), as a map (B, D, h, w).
 
     A map comes back as it is. Raises ValueError if N places cannot have the picture's proportions.
@@ -94,7 +95,7 @@ def as_grid(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     return x.transpose(1, 2).unflatten(2, (rows, -1))
 
 
-def enlarge(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+def _enlarge(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """(B, h, w) -> (B, H, W), bilinearly."""
     maps = F.interpolate(maps.unsqueeze(1), tuple(size), mode="bilinear", align_corners=False)
     return maps.squeeze(1)

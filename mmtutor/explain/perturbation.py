@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmtutor.explain.games import Game, filler
-from mmtutor.explain.targets import Batch, Target, scores
+from mmtutor.data.batch import Batch
+from mmtutor.explain.coalitions import CoalitionGame, baseline_value
+from mmtutor.explain.targets import Target, scores
 from mmtutor.models.modes import evaluating
 
 ROUNDING = 1e-20  # share of the score's square that is not taken for a change of it
@@ -27,38 +28,26 @@ def occlusion(
 ) -> Tensor:
     """How much the score drops when a square is covered: (B, H, W), with a sign.
 
-    Zeiler and Fergus (2014). A pixel gets the mean drop over the squares that cover
-    it, 0 if none does.
+    Zeiler and Fergus (2014), by `captum`. A pixel gets the mean drop over the squares that cover
+    it; squares that would end outside are cut at the border.
 
     Args:
         patch: side of the square in pixels.
         stride: step between squares; half a patch if not given.
-        fill: see `games.filler`.
+        fill: see `baseline_value`.
     """
+    from captum.attr import Occlusion
+
     images = batch["image"]
     height, width = images.shape[-2:]
     if not 0 < patch <= min(height, width):
         raise ValueError(f"a patch of {patch} does not fit into pictures of {height} x {width}")
     stride = stride or max(1, patch // 2)
-    ground = filler(images, fill).expand_as(images)
-    drops, times = images.new_zeros(len(images), height, width), images.new_zeros(height, width)
-    with evaluating(model), torch.no_grad():
-        whole = scores(model, batch, target)
-        for top in _places(height, patch, stride):
-            for left in _places(width, patch, stride):
-                square = (slice(top, top + patch), slice(left, left + patch))
-                covered = images.clone()
-                covered[:, :, *square] = ground[:, :, *square]
-                drop = whole - scores(model, {**batch, "image": covered}, target)
-                drops[:, *square] += drop[:, None, None]
-                times[square] += 1
-    return drops / times.clamp(min=1)
-
-
-def _places(size: int, patch: int, stride: int) -> list[int]:
-    """Where squares start; the last one ends at the border."""
-    starts = list(range(0, size - patch + 1, stride))
-    return starts if starts[-1] == size - patch else [*starts, size - patch]
+    ground = baseline_value(images, fill).expand_as(images)
+    occluded = Occlusion(lambda x: scores(model, {**batch, "image": x}, target))
+    with evaluating(model):
+        window, steps = (3, patch, patch), (3, stride, stride)
+        return occluded.attribute(images, window, steps, ground)[:, 0]
 
 
 class Lime(NamedTuple):
@@ -77,7 +66,7 @@ class Lime(NamedTuple):
 
 
 def lime(
-    played: Game, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0
+    game: CoalitionGame, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0
 ) -> Lime:
     """Ridge regression of the score on who is present (Ribeiro et al. 2016, section 3.3 and 3.4).
 
@@ -95,18 +84,18 @@ def lime(
     if samples < 2:
         raise ValueError(f"lime needs at least 2 samples, got {samples}")
     generator = torch.Generator().manual_seed(seed)
-    present = torch.randint(2, (samples, played.players), generator=generator).bool()
+    present = torch.randint(2, (samples, game.players), generator=generator).bool()
     present[0] = True
-    value = played.values(present).double().cpu()  # [K, B]
+    value = game.values(present).double().cpu()  # [K, B]
     x = present.double()
-    cosine = (x.sum(dim=1) / played.players).sqrt()  # of 0/1 rows with the row of ones
+    cosine = (x.sum(dim=1) / game.players).sqrt()  # of 0/1 rows with the row of ones
     weight = (-((1 - cosine) ** 2) / width**2).exp()
     fitted = _ridge(x, value, weight, ridge)
     residual = value - fitted[0] - x @ fitted[1:]
     centred = value - (weight @ value) / weight.sum()
     spread = weight @ centred**2
     spread = spread.masked_fill(spread <= ROUNDING * (weight @ value**2), torch.nan)
-    weights = fitted[1:].T.masked_fill(~played.real.cpu(), 0)
+    weights = fitted[1:].T.masked_fill(~game.real.cpu(), 0)
     return Lime(weights.float(), fitted[0].float(), (1 - weight @ residual**2 / spread).float())
 
 

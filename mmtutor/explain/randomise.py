@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from mmtutor.explain.targets import seeded
+
 
 def randomised(model: nn.Module, seed: int = 0, only: str = "") -> nn.Module:
     """A copy of `model` with its weights drawn anew (Adebayo et al. 2018, section 3).
@@ -23,10 +25,9 @@ def randomised(model: nn.Module, seed: int = 0, only: str = "") -> nn.Module:
         only: the name of a part of the model, such as "head"; the rest then stays as it is.
     """
     copied = copy.deepcopy(model)
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for part in copied.get_submodule(only).modules():
-            redraw(part)
+            _redraw(part)
     return copied
 
 
@@ -39,13 +40,12 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
     copied = copy.deepcopy(model)
     names = [name for name, part in copied.named_modules() if _own(part)]
     for number, name in enumerate(reversed(names)):
-        with torch.random.fork_rng(range(torch.cuda.device_count())):
-            torch.manual_seed(seed + number)
-            redraw(copied.get_submodule(name))
+        with seeded(seed + number):
+            _redraw(copied.get_submodule(name))
         yield name, copy.deepcopy(copied)
 
 
-def redraw(part: nn.Module) -> None:
+def _redraw(part: nn.Module) -> None:
     """Draw the weights that `part` itself owns anew, in place; its children are left alone."""
     if not _own(part):
         return

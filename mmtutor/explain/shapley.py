@@ -1,7 +1,7 @@
 """Shapley values: the one way to share a score among players that meets four fair rules.
 
 Knows exact values for few players, two estimates for many, and what they say of modalities
-(MM-SHAP). The game itself, and who can be taken away, is `games.py`.
+(MM-SHAP). The game itself, and who can be taken away, is `coalitions.py`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import math
 import torch
 from torch import Tensor
 
-from mmtutor.explain.games import Game
+from mmtutor.explain.coalitions import ROWS, CoalitionGame
+from mmtutor.explain.targets import seeded
 
 MOST_PLAYERS = 14
 
 
-def exact(played: Game) -> Tensor:
+def shapley_values(game: CoalitionGame) -> Tensor:
     """Shapley values (B, n) from all 2^n coalitions (Shapley 1953).
 
     phi_i = sum over coalitions S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)). They add
@@ -26,11 +27,11 @@ def exact(played: Game) -> Tensor:
     Raises:
         ValueError: more than 14 players.
     """
-    n = played.players
+    n = game.players
     if n > MOST_PLAYERS:
         raise ValueError(f"{n} players have 2^{n} coalitions: expected at most {MOST_PLAYERS}")
-    present = coalitions(n)  # [2^n, n]
-    value = played.values(present).double().cpu()  # [2^n, B]
+    present = _coalitions(n)  # [2^n, n]
+    value = game.values(present).double().cpu()  # [2^n, B]
     size = present.sum(dim=1)
     ways = torch.tensor([math.comb(n - 1, k) for k in range(n)], dtype=torch.float64)
     joined = 1 / (n * ways[(size - 1).clamp(min=0)])  # weight of v(S) where i is in S
@@ -39,29 +40,28 @@ def exact(played: Game) -> Tensor:
     return (value.T @ signed).float()
 
 
-def sampled(played: Game, permutations: int = 32, seed: int = 0) -> Tensor:
-    """An unbiased estimate (B, n): the mean marginal gain over random orders of arrival.
+def sampled_shapley_values(game: CoalitionGame, orders: int = 32, seed: int = 0) -> Tensor:
+    """An unbiased estimate (B, n): the mean gain over random orders of arrival, by `captum`.
 
-    Castro et al. (2009), each order followed by its reverse (Mitchell et al. 2022).
-    Efficiency holds exactly, whatever the number of orders; half as many pairs as `permutations`.
+    Castro et al. (2009). Efficiency holds exactly, whatever the number of orders. Each asks for
+    n scores of every example.
 
     Raises:
-        ValueError: `permutations` is not a positive even number.
+        ValueError: no order.
     """
-    if permutations < 2 or permutations % 2:
-        raise ValueError(f"permutations must be even and at least 2, got {permutations}")
-    n, generator = played.players, torch.Generator().manual_seed(seed)
-    orders = torch.rand(permutations // 2, n, generator=generator).argsort(dim=1)
-    orders = torch.cat([orders, orders.flip(1)])  # [P, n]
-    arrival = orders.argsort(dim=1)  # when each player comes
-    present = arrival[:, None, :] < torch.arange(n + 1)[:, None]  # [P, n + 1, n]
-    value = played.values(present.flatten(0, 1)).double().cpu().unflatten(0, (-1, n + 1))
-    gains = value.diff(dim=1)  # [P, n, B]: the gain of whoever comes k-th
-    of_player = gains.gather(1, arrival[:, :, None].expand(-1, -1, gains.shape[2]))
-    return of_player.mean(dim=0).T.float()
+    from captum.attr import ShapleyValueSampling
+
+    if orders < 1:
+        raise ValueError(f"orders is {orders}: expected at least 1")
+    everybody = torch.ones(game.batch, game.players)
+    at_once = max(1, ROWS // game.batch)
+    with seeded(seed):
+        return ShapleyValueSampling(lambda present: game.play(present > 0)).attribute(
+            everybody, n_samples=orders, perturbations_per_eval=at_once
+        )
 
 
-def kernel_shap(played: Game, samples: int = 256, seed: int = 0) -> Tensor:
+def kernel_shap(game: CoalitionGame, samples: int = 256, seed: int = 0) -> Tensor:
     """Shapley values (B, n) as a weighted linear regression (Lundberg and Lee 2017, theorem 2).
 
     Sizes of coalitions are drawn in proportion to the kernel (n - 1) / (|S| (n - |S|)), each
@@ -72,14 +72,14 @@ def kernel_shap(played: Game, samples: int = 256, seed: int = 0) -> Tensor:
     Raises:
         ValueError: fewer than two players, or fewer samples than players.
     """
-    n = played.players
+    n = game.players
     if n < 2 or samples < n:
         raise ValueError(
             f"kernel_shap needs 2 players and as many samples: got {n} players, {samples} samples"
         )
     present, weight = _kernel_coalitions(n, samples, seed)
     ends = torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)])
-    value = played.values(torch.cat([ends, present])).double().cpu()  # [2 + K, B]
+    value = game.values(torch.cat([ends, present])).double().cpu()  # [2 + K, B]
     nobody, total = value[0], value[1] - value[0]
     x = present.double()
     gram = x.T @ (x * weight[:, None])
@@ -91,7 +91,7 @@ def kernel_shap(played: Game, samples: int = 256, seed: int = 0) -> Tensor:
     return solved[:n].T.float()
 
 
-def coalitions(n: int) -> Tensor:
+def _coalitions(n: int) -> Tensor:
     """All subsets of n players, (2^n, n) bool, nobody first and everybody last."""
     return (torch.arange(2**n)[:, None] >> torch.arange(n)) % 2 == 1
 
@@ -119,7 +119,7 @@ def _kernel_coalitions(n: int, samples: int, seed: int) -> tuple[Tensor, Tensor]
     sizes = torch.arange(1, n)
     kernel = (n - 1) / (sizes * (n - sizes)).double()  # of all coalitions of a size together
     if n <= 30 and 2**n - 2 <= samples:
-        present = coalitions(n)[1:-1]
+        present = _coalitions(n)[1:-1]
         ways = torch.tensor([math.comb(n, k) for k in sizes.tolist()], dtype=torch.float64)
         return present, (kernel / ways)[present.sum(dim=1) - 1]
     generator = torch.Generator().manual_seed(seed)

@@ -6,15 +6,15 @@ Knows no method of explanation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data.batch import require
+from mmtutor.data.batch import Batch, require
 
-Batch = dict[str, Tensor]
 Score = Callable[[nn.Module, Batch], Tensor]
 Target = Tensor | Score
 
@@ -59,11 +59,6 @@ class Probability(NamedTuple):
         return Probability(self.label.repeat(times))
 
 
-def repeat(target: Target, times: int) -> Target:
-    """`target` for a batch that stands `times` times in a row."""
-    return target.repeat(times) if hasattr(target, "repeat") else target
-
-
 def encoder_of(model: nn.Module, modality: str) -> nn.Module:
     """The encoder in `model` that reads `modality`; ValueError naming the modalities there are."""
     found = [part for part in model.modules() if hasattr(part, "modality")]
@@ -74,7 +69,7 @@ def encoder_of(model: nn.Module, modality: str) -> nn.Module:
     raise ValueError(f"the model has no encoder of {modality!r}; it has {known}")
 
 
-def continuous(
+def differentiable(
     model: nn.Module, batch: Batch, target: Target, modality: str
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The input x of one modality, and the score (B,) as a function of it.
@@ -99,13 +94,6 @@ def continuous(
     return x, score
 
 
-def _embedding(model: nn.Module, modality: str) -> nn.Embedding:
-    for part in encoder_of(model, modality).modules():
-        if isinstance(part, nn.Embedding):
-            return part
-    raise ValueError(f"the encoder of {modality!r} has no nn.Embedding to differentiate by")
-
-
 def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Gradient of the scores by x, of the shape of x; examples do not meet in evaluation mode.
 
@@ -122,3 +110,18 @@ def slope_by(score: Tensor, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
     (gradient,) = torch.autograd.grad(score.sum(), x, allow_unused=True, materialize_grads=True)
     return gradient
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within the block, torch's own random numbers begin at `seed`; afterwards they go on."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def _embedding(model: nn.Module, modality: str) -> nn.Embedding:
+    for part in encoder_of(model, modality).modules():
+        if isinstance(part, nn.Embedding):
+            return part
+    raise ValueError(f"the encoder of {modality!r} has no nn.Embedding to differentiate by")

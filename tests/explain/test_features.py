@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mmtutor.encoders import SmallCNN
-from mmtutor.explain.features import activations, as_grid, grad_cam
+from mmtutor.explain.features import _as_grid, activations, grad_cam
 from mmtutor.explain.targets import pair_score
 from mmtutor.models import Classifier
 from mmtutor.models.classifier import ClassifierOutput
@@ -55,9 +55,9 @@ def test_activations_by_name(model, batch):
 
 def test_grids_and_errors(model, batch, target):
     x = torch.arange(12.0).view(1, 6, 2)
-    assert as_grid(x, (20, 30)).equal(x.transpose(1, 2).reshape(1, 2, 2, 3))
+    assert _as_grid(x, (20, 30)).equal(x.transpose(1, 2).reshape(1, 2, 2, 3))
     with pytest.raises(ValueError, match="7 tokens form no grid"):
-        as_grid(torch.zeros(1, 7, 2), (20, 30))
+        _as_grid(torch.zeros(1, 7, 2), (20, 30))
     with pytest.raises(ValueError, match="was not called"):
         grad_cam(model, batch, target, nn.Conv2d(3, 3, 1))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from mmtutor.explain.games import Game, game
+from mmtutor.explain.coalitions import CoalitionGame, coalition_game
 from mmtutor.explain.perturbation import lime, occlusion
 from mmtutor.explain.targets import pair_score
 
@@ -42,7 +42,7 @@ def additive(weights, batch):
         return 5 + (present * weights.repeat(len(present) // batch, 1)).sum(dim=1)
 
     n = weights.shape[1]
-    return Game(play, ("image",) * n, torch.ones(batch, n, dtype=torch.bool))
+    return CoalitionGame(play, ("image",) * n, torch.ones(batch, n, dtype=torch.bool))
 
 
 def test_lime_finds_a_linear_score_exactly():
@@ -55,9 +55,9 @@ def test_lime_finds_a_linear_score_exactly():
 
 
 def test_lime_equals_scikit_learns_ridge(model, batch, target):
-    played = game(model, batch, target, image=2)
+    played = coalition_game(model, batch, target, grid=2)
     kept = []
-    watched = Game(lambda present: (kept.append(present), played.play(present))[1],
+    watched = CoalitionGame(lambda present: (kept.append(present), played.play(present))[1],
                    played.owners, played.real)  # fmt: skip
     found = lime(watched, samples=100, width=0.5, ridge=0.7, seed=2)
     present = torch.cat(kept)[::3]
@@ -77,7 +77,7 @@ def test_fidelity_is_low_where_the_score_is_not_linear():
     def parity(present):
         return (present.sum(dim=1) % 2).float()
 
-    played = Game(parity, ("image",) * 8, torch.ones(1, 8, dtype=torch.bool))
+    played = CoalitionGame(parity, ("image",) * 8, torch.ones(1, 8, dtype=torch.bool))
     assert lime(played, samples=512).fidelity.item() < 0.3
 
 
@@ -85,11 +85,11 @@ def test_errors_say_what_is_wrong(model, batch, target):
     with pytest.raises(ValueError, match="a patch of 33 does not fit"):
         occlusion(model, batch, target, patch=33)
     with pytest.raises(ValueError, match="at least 2 samples"):
-        lime(game(model, batch, target), samples=1)
+        lime(coalition_game(model, batch, target), samples=1)
 
 
 def test_a_score_that_never_changes_has_no_fidelity():
-    played = Game(
+    played = CoalitionGame(
         lambda present: torch.full((len(present),), 0.7), ("image",) * 3, torch.ones(1, 3).bool()
     )
     found = lime(played, samples=20)

@@ -7,8 +7,14 @@ import captum.attr
 import pytest
 import torch
 
-from mmtutor.explain import shapley
-from mmtutor.explain.games import Game, game, modality_game
+from mmtutor.explain.coalitions import CoalitionGame, coalition_game
+from mmtutor.explain.shapley import (
+    _coalitions,
+    kernel_shap,
+    modality_shares,
+    sampled_shapley_values,
+    shapley_values,
+)
 from mmtutor.models import FusionClassifier
 
 
@@ -20,7 +26,7 @@ def table_game(values, n, batch=1):
         example = torch.arange(len(present)) % batch
         return values[(present * bits).sum(dim=1), example]
 
-    return Game(play, ("image",) * n, torch.ones(batch, n, dtype=torch.bool))
+    return CoalitionGame(play, ("image",) * n, torch.ones(batch, n, dtype=torch.bool))
 
 
 def by_definition(values, n):
@@ -38,7 +44,7 @@ def test_the_glove_game():
     """One left glove, two right ones; a pair is worth 1: the left one's owner gets 2/3."""
     value = torch.tensor([0.0, 0, 0, 1, 0, 1, 0, 1]).unsqueeze(1)
     expected = torch.tensor([[2 / 3, 1 / 6, 1 / 6]])
-    torch.testing.assert_close(shapley.exact(table_game(value, 3)), expected)
+    torch.testing.assert_close(shapley_values(table_game(value, 3)), expected)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -46,32 +52,32 @@ def test_equals_the_mean_over_all_orders(n):
     torch.manual_seed(n)
     values = torch.randn(2**n, 3)
     expected = torch.stack([by_definition(values[:, row], n) for row in range(3)])
-    torch.testing.assert_close(shapley.exact(table_game(values, n, 3)), expected)
+    torch.testing.assert_close(shapley_values(table_game(values, n, 3)), expected)
 
 
 def test_the_four_rules():
     torch.manual_seed(0)
-    n, present = 5, shapley.coalitions(5)
+    n, present = 5, _coalitions(5)
     first, second = torch.randn(32, 1), torch.randn(32, 1)
-    of_first, of_second = (shapley.exact(table_game(v, n)) for v in (first, second))
+    of_first, of_second = (shapley_values(table_game(v, n)) for v in (first, second))
     total = first[-1] - first[0]
     torch.testing.assert_close(of_first.sum(1), total)  # efficiency
-    both = shapley.exact(table_game(first + second, n))
+    both = shapley_values(table_game(first + second, n))
     torch.testing.assert_close(both, of_first + of_second)  # additivity
     without = first[(present * 2 ** torch.arange(n))[:, :4].sum(1)]
-    assert shapley.exact(table_game(without, n))[0, 4].abs() < 1e-6  # dummy
+    assert shapley_values(table_game(without, n))[0, 4].abs() < 1e-6  # dummy
     alike = present.sum(1, keepdim=True).float() ** 2
-    torch.testing.assert_close(shapley.exact(table_game(alike, n)), torch.full((1, 5), 5.0))
+    torch.testing.assert_close(shapley_values(table_game(alike, n)), torch.full((1, 5), 5.0))
 
 
 def test_estimates_are_efficient_and_near_and_reproducible():
     torch.manual_seed(0)
     n, values = 8, torch.randn(256, 2)
     played = table_game(values, n, 2)
-    truth, total = shapley.exact(played), values[-1] - values[0]
-    for estimate, error in ((shapley.sampled, 0.12), (shapley.kernel_shap, 0.5)):
+    truth, total = shapley_values(played), values[-1] - values[0]
+    for estimate, error in ((sampled_shapley_values, 0.12), (kernel_shap, 0.5)):
         few = estimate(played, 16, seed=3)
-        many = estimate(played, 2000 if estimate is shapley.sampled else 200, seed=3)
+        many = estimate(played, 2000 if estimate is sampled_shapley_values else 200, seed=3)
         torch.testing.assert_close(few.sum(1), total)
         torch.testing.assert_close(many.sum(1), total)
         assert few.equal(estimate(played, 16, seed=3))
@@ -83,8 +89,8 @@ def test_estimates_are_efficient_and_near_and_reproducible():
 def test_sampling_is_unbiased():
     torch.manual_seed(0)
     played = table_game(torch.randn(16, 1), 4)
-    mean = torch.stack([shapley.sampled(played, 2, seed=s) for s in range(600)]).mean(0)
-    torch.testing.assert_close(mean, shapley.exact(played), atol=0.12, rtol=0)
+    mean = torch.stack([sampled_shapley_values(played, 2, seed=s) for s in range(600)]).mean(0)
+    torch.testing.assert_close(mean, shapley_values(played), atol=0.12, rtol=0)
 
 
 def test_kernel_shap_is_exact_when_all_coalitions_fit():
@@ -92,7 +98,7 @@ def test_kernel_shap_is_exact_when_all_coalitions_fit():
     for n in (2, 6):
         played = table_game(torch.randn(2**n, 2), n, 2)
         torch.testing.assert_close(
-            shapley.kernel_shap(played, 64), shapley.exact(played), atol=1e-5, rtol=1e-4
+            kernel_shap(played, 64), shapley_values(played), atol=1e-5, rtol=1e-4
         )
 
 
@@ -102,8 +108,8 @@ def test_equal_to_captum_on_patches(model, batch, target):
     def forward(image):
         return model({**batch, "image": image}).logits
 
-    played = game(model, batch, target, image=2, words=False, fill=0.3)
-    ours = shapley.exact(played)
+    played = coalition_game(model, batch, target, grid=2, words=False, fill=0.3)
+    ours = shapley_values(played)
     every = captum.attr.ShapleyValues(forward).attribute(
         batch["image"], 0.3, target, feature_mask=groups.repeat(1, 3, 1, 1)
     )
@@ -112,10 +118,10 @@ def test_equal_to_captum_on_patches(model, batch, target):
 
 
 def test_padding_gets_nothing_and_a_blind_model_has_share_0(model, batch, target):
-    played = game(model, batch, target, image=2)
-    values = shapley.exact(played)
+    played = coalition_game(model, batch, target, grid=2)
+    values = shapley_values(played)
     assert values[:, 4:][~batch["tokens_mask"]].abs().max() < 1e-6
-    shares = shapley.modality_shares(values, played.owners)
+    shares = modality_shares(values, played.owners)
     assert sorted(shares) == ["image", "tokens"]
     torch.testing.assert_close(shares["image"] + shares["tokens"], torch.ones(3))
     assert shares["image"].gt(0.01).all()
@@ -125,15 +131,15 @@ def test_padding_gets_nothing_and_a_blind_model_has_share_0(model, batch, target
             return super().forward({**batch, "image": torch.zeros_like(batch["image"])})
 
     blind = Blind(dict(model.encoders), model.fusion, model.head).eval()
-    for played in (game(blind, batch, target, image=2), modality_game(blind, batch, target)):
-        shares = shapley.modality_shares(shapley.exact(played), played.owners)
-        assert shares["image"].abs().max() < 1e-4
-        assert shares["tokens"].sub(1).abs().max() < 1e-4
+    played = coalition_game(blind, batch, target, grid=2)
+    shares = modality_shares(shapley_values(played), played.owners)
+    assert shares["image"].abs().max() < 1e-4
+    assert shares["tokens"].sub(1).abs().max() < 1e-4
 
 
 def test_shares_by_hand():
     values = torch.tensor([[1.0, -3, 2], [0, 0, 0]])
-    shares = shapley.modality_shares(values, ("image", "tokens", "tokens"))
+    shares = modality_shares(values, ("image", "tokens", "tokens"))
     assert shares["image"][0] == pytest.approx(1 / 6)
     assert shares["tokens"][0] == pytest.approx(5 / 6)
     assert shares["image"][1].isnan()
@@ -142,11 +148,10 @@ def test_shares_by_hand():
 def test_errors_say_what_is_wrong():
     played = table_game(torch.randn(4, 1), 2)
     with pytest.raises(ValueError, match=r"15 players have 2\^15 coalitions"):
-        shapley.exact(table_game(torch.randn(1, 1), 15))
-    for odd in (0, 3):
-        with pytest.raises(ValueError, match="permutations must be even"):
-            shapley.sampled(played, odd)
+        shapley_values(table_game(torch.randn(1, 1), 15))
+    with pytest.raises(ValueError, match="orders is 0: expected at least 1"):
+        sampled_shapley_values(played, 0)
     with pytest.raises(ValueError, match="as many samples"):
-        shapley.kernel_shap(played, 1)
+        kernel_shap(played, 1)
     with pytest.raises(ValueError, match="2 players but 1 owners"):
-        shapley.modality_shares(torch.ones(1, 2), ("image",))
+        modality_shares(torch.ones(1, 2), ("image",))

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from mmtutor.data.batch import Batch
 from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
-from mmtutor.explain.games import filler
+from mmtutor.explain.coalitions import baseline_value
 from mmtutor.explain.randomise import randomised
-from mmtutor.explain.targets import Batch, Probability, Target, scores
+from mmtutor.explain.targets import Probability, Target, scores
 from mmtutor.models.modes import evaluating
 
 Method = Callable[[nn.Module, Batch, Target], Tensor]
@@ -113,13 +115,13 @@ def deletion_insertion(
     Args:
         maps: (B, H, W); higher = sooner.
         steps: into so many parts the pixels are cut.
-        fill: what a pixel becomes when it is away, see `explain.games.filler`.
+        fill: what a pixel becomes when it is away, see `explain.baseline_value`.
     """
     target = Probability(target) if isinstance(target, Tensor) else target
     images = batch["image"]
     if maps.shape != images[:, 0].shape:
         raise ValueError(f"maps are {tuple(maps.shape)}: expected {tuple(images[:, 0].shape)}")
-    ground = filler(images, fill)
+    ground = baseline_value(images, fill)
     order = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     order = order.view_as(maps).unsqueeze(1)  # 0 = the most important pixel
     curves = []
@@ -195,18 +197,9 @@ def rank_correlation(x: Tensor, y: Tensor) -> Tensor:
     """
     if x.shape != y.shape:
         raise ValueError(f"maps differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
-    a, b = (_mean_ranks(maps.flatten(1)) for maps in (x, y))
+    a, b = (torch.from_numpy(rankdata(maps.detach().flatten(1).cpu(), axis=1)) for maps in (x, y))
     a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
-    scale = (a.norm(dim=1) * b.norm(dim=1)).clamp(min=torch.finfo(a.dtype).tiny)
-    return (a * b).sum(dim=1) / scale
-
-
-def _mean_ranks(x: Tensor) -> Tensor:
-    """Ranks 0.. of each row (B, N), equals sharing their mean, float64."""
-    ordered = x.contiguous().sort(dim=1).values
-    below = torch.searchsorted(ordered, x.contiguous())
-    up_to = torch.searchsorted(ordered, x.contiguous(), right=True)
-    return (below + up_to - 1).double() / 2
+    return F.cosine_similarity(a, b, dim=1)
 
 
 def _checked(maps: Tensor, masks: Tensor) -> Tensor:

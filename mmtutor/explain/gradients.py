@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mmtutor.explain.targets import Batch, Target, continuous, slope
+from mmtutor.data.batch import Batch
+from mmtutor.explain.targets import Target, differentiable, seeded, slope
 from mmtutor.models.modes import evaluating
 
 
@@ -21,14 +22,9 @@ def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "im
 
     Simonyan et al. (2014), section 3.1. For words it is the length of the slope by their vector.
     """
-    return _largest(raw_gradient(model, batch, target, modality), modality, batch)
-
-
-def raw_gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "image") -> Tensor:
-    """The slope itself, of the shape of the input: (B, 3, H, W), or (B, L, D) for words."""
     with evaluating(model):
-        x, score = continuous(model, batch, target, modality)
-        return slope(score, x)
+        x, score = differentiable(model, batch, target, modality)
+        return _largest(slope(score, x), modality, batch)
 
 
 def input_x_gradient(
@@ -39,35 +35,8 @@ def input_x_gradient(
     Of a linear model without a bias it is each pixel's part of the score.
     """
     with evaluating(model):
-        x, score = continuous(model, batch, target, modality)
+        x, score = differentiable(model, batch, target, modality)
         return _sum(x * slope(score, x), modality, batch)
-
-
-def smooth_grad(
-    model: nn.Module,
-    batch: Batch,
-    target: Target,
-    modality: str = "image",
-    samples: int = 16,
-    noise: float = 0.1,
-    seed: int = 0,
-) -> Tensor:
-    """`gradient` of the mean slope around the input (Smilkov et al. 2017).
-
-    Args:
-        samples: how many noisy copies.
-        noise: standard deviation of the noise, as a share of the range of each example's input.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    with evaluating(model):
-        x, score = continuous(model, batch, target, modality)
-        places = tuple(range(1, x.ndim))
-        spread = noise * (x.amax(places, keepdim=True) - x.amin(places, keepdim=True))
-        total = torch.zeros_like(x)
-        for _ in range(samples):
-            step = torch.randn(x.shape, generator=generator).to(x)
-            total += slope(score, x + spread * step)
-    return _largest(total / samples, modality, batch)
 
 
 def integrated_gradients(
@@ -89,12 +58,39 @@ def integrated_gradients(
             (B, 3, H, W), or (B, L, D) for words.
     """
     with evaluating(model):
-        x, score = continuous(model, batch, target, modality)
+        x, score = differentiable(model, batch, target, modality)
         start = torch.as_tensor(baseline).to(x).expand_as(x)
         total = torch.zeros_like(x)
         for step in range(steps):
             total += slope(score, start + (step + 0.5) / steps * (x - start))
         return _sum((x - start) * total / steps, modality, batch)
+
+
+def smooth_grad(
+    model: nn.Module,
+    batch: Batch,
+    target: Target,
+    modality: str = "image",
+    samples: int = 16,
+    noise: float = 0.1,
+    seed: int = 0,
+) -> Tensor:
+    """`gradient` of the mean slope around the input (Smilkov et al. 2017), by `captum`.
+
+    Args:
+        samples: how many noisy copies.
+        noise: standard deviation of the noise, in units of the input.
+    """
+    from captum.attr import NoiseTunnel, Saliency
+
+    with evaluating(model), seeded(seed):
+        x, score = differentiable(model, batch, target, modality)
+        # captum wants a slope of everything: that of a blind model is 0
+        saliency = Saliency(lambda x: score(x) + 0 * x.flatten(1).sum(dim=1))
+        mean = NoiseTunnel(saliency).attribute(
+            x.requires_grad_(), nt_samples=samples, nt_samples_batch_size=1, stdevs=noise, abs=False
+        )
+    return _largest(mean.detach(), modality, batch)
 
 
 def guided_backpropagation(
