@@ -11,7 +11,7 @@ from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
 from mmtutor.encoders.spectrogram import LogMel, mfcc
 from mmtutor.encoders.transformer import MultiHeadAttention
 from mmtutor.evaluation.robustness import fgsm, pgd
-from mmtutor.explain.games import Game
+from mmtutor.explain.coalitions import CoalitionGame
 from mmtutor.explain.shapley import kernel_shap
 from mmtutor.fusion import MultiHeadCrossAttention
 from tests.cases.outcome import outcome, unmended
@@ -105,7 +105,7 @@ def test_an_attack_on_normalised_pictures(attack):
 @unmended("a coalition and its complement say the same, so that equations are lacking")
 def test_kernel_shap_of_few_samples():
     worth = torch.arange(12.0)
-    game = Game(
+    game = CoalitionGame(
         lambda present: present.double() @ worth.double(),
         ("a",) * 12,
         torch.ones(1, 12, dtype=torch.bool),
