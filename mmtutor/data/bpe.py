@@ -56,7 +56,7 @@ def merge(pieces: Iterable[str], pair: Pair) -> list[str]:
     return joined
 
 
-def byte_letters() -> dict[int, str]:
+def _byte_letters() -> dict[int, str]:
     """One visible letter for each of the 256 bytes: itself if printable, else one from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -66,7 +66,7 @@ def byte_letters() -> dict[int, str]:
 
 def readable(piece: str) -> str:
     """A piece of a byte-level vocabulary as text; bytes that are no whole character as <E7>."""
-    byte_of = {letter: byte for byte, letter in byte_letters().items()}
+    byte_of = {letter: byte for byte, letter in _byte_letters().items()}
     if not all(letter in byte_of for letter in piece):
         return piece  # a special token, or a piece of another kind of vocabulary
     text = bytes(byte_of[letter] for letter in piece).decode("utf-8", errors="surrogateescape")

@@ -18,7 +18,7 @@ Transform = Callable[[Example], Example]
 Column = Tensor | list
 
 
-class Composed(NamedTuple):
+class _Composed(NamedTuple):
     """Two transforms in turn; not a lambda, so that a loader's workers can unpickle it."""
 
     first: Transform
@@ -101,7 +101,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def with_transform(self, transform: Transform) -> Dataset:
         """The same columns, with `transform` applied after the transform already there."""
-        both = Composed(self.transform, transform) if self.transform else transform
+        both = _Composed(self.transform, transform) if self.transform else transform
         return Dataset(self.columns, both, self.name)
 
     def with_column(self, name: str, values: Column) -> Dataset:

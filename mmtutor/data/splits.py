@@ -28,7 +28,7 @@ def normalised(caption: str) -> str:
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
-def perceptual_hash(images: np.ndarray) -> np.ndarray:
+def _perceptual_hash(images: np.ndarray) -> np.ndarray:
     """Small grey thumbnails with mean 0 and length 1, so that a dot product is a correlation.
 
     Args:
@@ -57,7 +57,7 @@ def near_duplicate_pairs(images: np.ndarray, threshold: float = 0.96) -> np.ndar
     Returns:
         int64 [P, 2], each pair (i, j) with i < j.
     """
-    hashes = perceptual_hash(images)
+    hashes = _perceptual_hash(images)
     flipped = hashes.reshape(-1, HASH_SIDE, HASH_SIDE)[:, :, ::-1].reshape(hashes.shape)
     alike = np.maximum(hashes @ hashes.T, hashes @ flipped.T)  # [N, N]
     return np.argwhere(np.triu(alike > threshold, k=1))

@@ -56,7 +56,7 @@ class AudioCNN(nn.Module):
         maps = frames.unsqueeze(1).to(memory_format=torch.channels_last)  # [B, 1, N, M]
         for convolution in self.convolutions:
             maps, mask = convolution(maps), mask[:, ::2]  # output i is centred at input 2 i
-            maps = F.relu(normalise_frames(maps)).masked_fill(~mask[:, None, :, None], 0)
+            maps = F.relu(_normalise_frames(maps)).masked_fill(~mask[:, None, :, None], 0)
         tokens = F.relu(self.out(maps.transpose(1, 2).flatten(2)))  # [B, C, N, M] -> [B, N, D]
         return Encoded(tokens.masked_fill(~mask.unsqueeze(-1), 0), mask)
 
@@ -115,7 +115,7 @@ def scaled(spectrogram: LogMel, x: Tensor, mask: Tensor | None) -> tuple[Tensor,
     return frames / SPREAD, mask
 
 
-def normalise_frames(maps: Tensor) -> Tensor:
+def _normalise_frames(maps: Tensor) -> Tensor:
     """Mean 0 and variance 1 over channels and bands, within each frame: (B, C, N, M) -> same."""
     frames = maps.permute(0, 2, 3, 1)  # [B, N, M, C]: no copy where channels are stored last
     return F.layer_norm(frames, frames.shape[2:]).permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# (expansion, output channels, repeats, stride of the first, kernel) of each stage of MBConv blocks.
+# (expansion, output channels, repeats, stride of the first, kernel) of each stage.
 STAGES = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
@@ -25,7 +25,7 @@ FEATURES = 1280
 CLASSES = 1000
 
 
-class SameConv(nn.Conv2d):
+class _SameConv(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: an odd pixel of padding goes right and below."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class SameConv(nn.Conv2d):
         return total // 2, total - total // 2
 
 
-class ConvNorm(nn.Module):
+class _ConvNorm(nn.Module):
     """Convolution, batch normalisation and, unless `linear`, ReLU6."""
 
     def __init__(
@@ -55,7 +55,7 @@ class ConvNorm(nn.Module):
         linear: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = SameConv(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
+        self.conv = _SameConv(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
         self.linear = linear
 
@@ -65,7 +65,7 @@ class ConvNorm(nn.Module):
         return x if self.linear else F.relu6(x, inplace=True)
 
 
-class MBConv(nn.Module):
+class _MBConv(nn.Module):
     """Inverted residual: widen, filter each channel alone, narrow without a nonlinearity."""
 
     def __init__(
@@ -74,9 +74,9 @@ class MBConv(nn.Module):
         super().__init__()
         wide = in_channels * expansion
         self.residual = stride == 1 and in_channels == out_channels
-        self.expand = ConvNorm(in_channels, wide, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
-        self.project = ConvNorm(wide, out_channels, 1, linear=True)
+        self.expand = _ConvNorm(in_channels, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = _ConvNorm(wide, wide, kernel, stride, groups=wide)
+        self.project = _ConvNorm(wide, out_channels, 1, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
@@ -85,20 +85,20 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0: a stem, sixteen MBConv blocks, a 1x1 head and a linear classifier."""
+    """EfficientNet-Lite0: a stem, sixteen _MBConv blocks, a 1x1 head and a linear classifier."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, 32, 3, stride=2)
+        self.stem = _ConvNorm(3, 32, 3, stride=2)
         blocks, channels = [], 32
         for expansion, out_channels, repeats, stride, kernel in STAGES:
             for i in range(repeats):
                 blocks.append(
-                    MBConv(channels, out_channels, expansion, kernel, stride if i == 0 else 1)
+                    _MBConv(channels, out_channels, expansion, kernel, stride if i == 0 else 1)
                 )
                 channels = out_channels
         self.blocks = nn.Sequential(*blocks)
-        self.head = ConvNorm(channels, FEATURES, 1)
+        self.head = _ConvNorm(channels, FEATURES, 1)
         self.classifier = nn.Linear(FEATURES, CLASSES)
 
     def features(self, x: Tensor) -> Tensor:

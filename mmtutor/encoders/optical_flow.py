@@ -123,7 +123,7 @@ def horn_schunck(
     weight = slope / (smoothness**2 + slope.square().sum(1, keepdim=True))
     flow = torch.zeros_like(slope)
     for _ in range(iterations):
-        mean = neighbour_mean(flow)
+        mean = _neighbour_mean(flow)
         residual = (slope * mean).sum(1, keepdim=True) + t.unsqueeze(1)
         flow = mean - weight * residual
     return flow
@@ -143,7 +143,7 @@ def horn_schunck_energy(
     return data + smoothness**2 / 4 * rough
 
 
-def neighbour_mean(flow: Tensor) -> Tensor:
+def _neighbour_mean(flow: Tensor) -> Tensor:
     """(B, C, H, W) -> the mean of the four neighbours; outside the border stands the pixel."""
     wide = F.pad(flow, (1, 1, 1, 1), mode="replicate")
     up, down = wide[..., :-2, 1:-1], wide[..., 2:, 1:-1]

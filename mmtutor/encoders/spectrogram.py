@@ -135,7 +135,7 @@ def mfcc(log_mel: Tensor, count: int = 13) -> Tensor:
     return log_mel @ dct_matrix(count, log_mel.shape[-1]).to(log_mel).T
 
 
-def frame_mask(mask: Tensor, size: int, hop: int) -> Tensor:
+def _frame_mask(mask: Tensor, size: int, hop: int) -> Tensor:
     """Which frames are real: (B, T) bool, real samples first -> (B, N), True where all are real.
 
     A row without any real sample has no sound, and no frame.
@@ -193,7 +193,7 @@ class LogMel(nn.Module):
         """
         spectrum = stft(x, self.n_fft, self.hop, self.window)  # [B, bins, N]
         real = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        real = frame_mask(real, self.n_fft, self.hop)
+        real = _frame_mask(real, self.n_fft, self.hop)
         power = spectrum.real.square() + spectrum.imag.square()
         power = (self.filters @ power).transpose(1, 2) / self.window.sum().square()
         logs = torch.log10(power + self.floor)  # [B, N, M]

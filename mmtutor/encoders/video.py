@@ -158,7 +158,7 @@ class VideoCNN(nn.Module):
 
         Sides are at least 2 * patch. Padding changes nothing, in training neither.
         """
-        mask = all_real(x) if mask is None else mask
+        mask = _all_real(x) if mask is None else mask
         return Encoded(self.grid(x, mask).mean(dim=(3, 4)), mask)
 
     def grid(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ class VideoTransformer(nn.Module):
         return Encoded(self.transformer(tokens, mask), mask)
 
 
-def all_real(x: Tensor) -> Tensor:
+def _all_real(x: Tensor) -> Tensor:
     """(B, F) bool, all True, for a clip without padding."""
     return x.new_ones(x.shape[:2], dtype=torch.bool)
 

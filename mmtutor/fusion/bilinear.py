@@ -55,7 +55,7 @@ class Bilinear(Fusion):
         self.weight = nn.Parameter(torch.randn(out_dim, products) / math.sqrt(products))
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        product = reduce(outer, map(with_one, pooled(encoded)))
+        product = reduce(outer, map(_with_one, pooled(encoded)))
         return narrow(F.linear(product, wide(self.weight)), self.weight.dtype)
 
 
@@ -81,7 +81,7 @@ class LowRankTensor(Fusion):
         )
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        pairs = zip(self.factors, map(with_one, pooled(encoded)), strict=True)
+        pairs = zip(self.factors, map(_with_one, pooled(encoded)), strict=True)
         read = [torch.einsum("rod,bd->bro", wide(factor), x) for factor, x in pairs]
         return narrow(
             math.prod(read).sum(dim=1), self.factors[0].dtype
@@ -93,7 +93,7 @@ class LowRankTensor(Fusion):
         return reduce(outer, flat).unflatten(0, (-1, self.out_dim)).sum(dim=0)
 
 
-def with_one(x: Tensor) -> Tensor:
+def _with_one(x: Tensor) -> Tensor:
     """Append a 1 to each row, in float32 at least: (B, D) -> (B, D + 1)."""
     return F.pad(wide(x), (0, 1), value=1.0)
 

@@ -34,7 +34,7 @@ def info_nce(
     Raises:
         ValueError: the shapes do not fit.
     """
-    logits = pairwise_logits(image, text, logit_scale)
+    logits = _pairwise_logits(image, text, logit_scale)
     positive = positives(logits, relevant).to(logits.dtype)
     return (_cross_entropy(logits, positive) + _cross_entropy(logits.T, positive.T)) / 2
 
@@ -61,7 +61,7 @@ def sigmoid_contrastive(
     Raises:
         ValueError: the shapes do not fit.
     """
-    logits = pairwise_logits(image, text, logit_scale) + bias
+    logits = _pairwise_logits(image, text, logit_scale) + bias
     sign = 2 * positives(logits, relevant).to(logits.dtype) - 1  # +1 a pair, -1 not
     return -F.logsigmoid(sign * logits).sum() / len(logits)
 
@@ -91,7 +91,7 @@ def triplet(
     Raises:
         ValueError: the shapes do not fit.
     """
-    score = pairwise_logits(image, text, 1.0)
+    score = _pairwise_logits(image, text, 1.0)
     negative = ~positives(score, relevant)
     return (
         hinge(score, negative, margin, hardest) + hinge(score.T, negative.T, margin, hardest)
@@ -107,7 +107,7 @@ def hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tens
     return cost.sum() / negative.sum().clamp(min=1)
 
 
-def pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
+def _pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
     """Scaled inner products of all pairs: (B, D), (B, D) -> (B, B), in float32 at least."""
     if image.ndim != 2 or image.shape != text.shape or not len(image):
         raise ValueError(

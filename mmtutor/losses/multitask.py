@@ -173,10 +173,10 @@ class CombinedGradients(nn.Module):
         gradients = task_gradients(losses, self.shared)
         difference = self.combine(gradients) - gradients.sum(dim=0)
         flat = torch.cat([parameter.flatten() for parameter in self.shared])
-        return losses.sum() + gradient_only(difference @ flat)
+        return losses.sum() + _gradient_only(difference @ flat)
 
 
-def gradient_only(x: Tensor) -> Tensor:
+def _gradient_only(x: Tensor) -> Tensor:
     """Zero, with the gradient of `x`."""
     return x - x.detach()
 
@@ -225,4 +225,4 @@ class GradNorm(nn.Module):
         norms = weights * task_gradients(losses, self.shared).norm(dim=1)  # G
         share = losses.detach() / self.first
         target = norms.detach().mean() * (share / share.mean()) ** self.alpha
-        return total + gradient_only((norms - target).abs().sum() / target.sum())
+        return total + _gradient_only((norms - target).abs().sum() / target.sum())

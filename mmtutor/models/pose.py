@@ -63,7 +63,7 @@ def argmax_joints(output: PoseOutput) -> Tensor:
     cell = output.heatmaps.flatten(2).argmax(dim=2)
     width = output.heatmaps.shape[3]
     cells = torch.stack([cell % width, cell // width], dim=-1).to(output.heatmaps.dtype)
-    return to_pixels(cells, output.stride)
+    return _to_pixels(cells, output.stride)
 
 
 def soft_argmax_joints(output: PoseOutput) -> Tensor:
@@ -75,14 +75,14 @@ def soft_argmax_joints(output: PoseOutput) -> Tensor:
     weight = output.heatmaps.flatten(2).softmax(dim=2).unflatten(2, (height, width))
     x = (weight.sum(dim=2) * torch.arange(width).to(weight)).sum(dim=2)
     y = (weight.sum(dim=3) * torch.arange(height).to(weight)).sum(dim=2)
-    return to_pixels(torch.stack([x, y], dim=-1), output.stride)
+    return _to_pixels(torch.stack([x, y], dim=-1), output.stride)
 
 
-def to_pixels(cells: Tensor, stride: int) -> Tensor:
+def _to_pixels(cells: Tensor, stride: int) -> Tensor:
     """Places on a map -> in the picture: the middle of a cell is the middle of its square."""
     return cells * stride + (stride - 1) / 2
 
 
 def to_cells(pixels: Tensor, stride: int) -> Tensor:
-    """The inverse of `to_pixels`."""
+    """The inverse of `_to_pixels`."""
     return (pixels - (stride - 1) / 2) / stride

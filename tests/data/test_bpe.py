@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mmtutor.data.bpe import byte_letters, learn_merges, merge, readable, split_by
+from mmtutor.data.bpe import _byte_letters, learn_merges, merge, readable, split_by
 
 
 def library_merges(words, count):
@@ -47,7 +47,7 @@ def test_a_merge_takes_pairs_from_left_to_right():
 def test_byte_letters_are_the_librarys():
     from tokenizers.pre_tokenizers import ByteLevel
 
-    letters = byte_letters()
+    letters = _byte_letters()
     assert sorted(letters) == list(range(256))
     assert sorted(letters.values()) == sorted(ByteLevel.alphabet())
     for text in ("a b\n", "猫", "é"):
@@ -59,6 +59,6 @@ def test_byte_letters_are_the_librarys():
 
 
 def test_bytes_that_are_no_character_are_shown_as_numbers():
-    letters = byte_letters()
+    letters = _byte_letters()
     assert readable(letters[0xE7] + letters[0x8C]) == "<E7><8C>"
     assert readable("▁cat") == "▁cat"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmtutor.encoders import Encoded, encode
-from mmtutor.encoders.audio import AudioCNN, AudioTransformer, normalise_frames
+from mmtutor.encoders.audio import AudioCNN, AudioTransformer, _normalise_frames
 
 ENCODERS = [
     lambda **options: AudioCNN(dim=16, width=4, **options),
@@ -75,6 +75,6 @@ def test_the_transformer_hears_order():
 
 
 def test_normalised_frames_have_mean_0_and_variance_1():
-    maps = normalise_frames(torch.randn(2, 3, 4, 5) * 7 + 2)
+    maps = _normalise_frames(torch.randn(2, 3, 4, 5) * 7 + 2)
     assert maps.mean((1, 3)).abs().max() < 1e-5
     torch.testing.assert_close(maps.var((1, 3), correction=0), torch.ones(2, 4), rtol=0, atol=1e-3)

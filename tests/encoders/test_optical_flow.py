@@ -7,12 +7,12 @@ import torch
 
 from mmtutor.data.synthetic.textures import pair
 from mmtutor.encoders.optical_flow import (
+    _neighbour_mean,
     derivatives,
     grey,
     horn_schunck,
     horn_schunck_energy,
     lucas_kanade,
-    neighbour_mean,
     pyramid_lucas_kanade,
     smoothed,
     warp,
@@ -108,7 +108,7 @@ def test_horn_schunck_converges_to_the_minimum_of_its_energy(smoothness):
     assert gradient.abs().max() < 1e-8
     x, y, t = derivatives(first, second)
     rest = x * flow[:, 0] + y * flow[:, 1] + t  # the Euler-Lagrange equations
-    bend = smoothness**2 * (neighbour_mean(flow) - flow)
+    bend = smoothness**2 * (_neighbour_mean(flow) - flow)
     torch.testing.assert_close(bend, torch.stack([x, y], 1) * rest.unsqueeze(1))
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from mmtutor.data import collate, load
 from mmtutor.encoders import EfficientNetLite0, FeatureEncoder, WordLlama, imagenet_categories
-from mmtutor.encoders.efficientnet import SameConv
+from mmtutor.encoders.efficientnet import _SameConv
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def tower():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_same_convolution_pads_as_tensorflow_says(size, kernel, stride):
     """out = ceil(in / stride); of an odd total the larger part goes after, not before."""
-    conv = SameConv(1, 1, kernel, stride, bias=False)
+    conv = _SameConv(1, 1, kernel, stride, bias=False)
     x = torch.randn(1, 1, size, size)
     out = conv(x)
     assert out.shape[-1] == -(-size // stride)

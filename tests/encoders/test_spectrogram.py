@@ -7,8 +7,8 @@ import torch
 
 from mmtutor.encoders.spectrogram import (
     LogMel,
+    _frame_mask,
     dct_matrix,
-    frame_mask,
     hann_window,
     hz_to_mel,
     mel_filters,
@@ -126,7 +126,7 @@ def test_subtracting_the_mean_removes_a_gain_and_nothing_else_does():
 def test_the_frame_mask_is_true_where_a_whole_frame_is_real():
     mask = torch.arange(12) < torch.tensor([[12], [11], [4], [0]])
     expected = [[True] * 5, [True] * 4 + [False], [True] + [False] * 4, [False] * 5]
-    assert frame_mask(mask, 4, 2).tolist() == expected
+    assert _frame_mask(mask, 4, 2).tolist() == expected
 
 
 def test_errors_say_what_is_wrong():

@@ -4,10 +4,10 @@ import torch
 from mmtutor.models.pose import (
     PoseNetwork,
     PoseOutput,
+    _to_pixels,
     argmax_joints,
     soft_argmax_joints,
     to_cells,
-    to_pixels,
 )
 
 
@@ -34,7 +34,7 @@ def test_between_two_hills_the_soft_argmax_is_in_the_valley():
 
 def test_pixels_and_cells_are_inverse():
     places = torch.rand(3, 2) * 40
-    torch.testing.assert_close(to_pixels(to_cells(places, 2), 2), places)
+    torch.testing.assert_close(_to_pixels(to_cells(places, 2), 2), places)
 
 
 def test_a_map_for_each_joint_at_half_size_and_gradients_everywhere():

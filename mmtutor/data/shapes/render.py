@@ -33,7 +33,7 @@ SUBGRID = 4
 FULL = SUBGRID**2
 
 
-class Paste(NamedTuple):
+class _Paste(NamedTuple):
     """M stencils of one size, all for the k-th object of their scene."""
 
     k: int
@@ -99,7 +99,7 @@ def _outlines(x: IntArray, y: IntArray, r: int) -> list[np.ndarray]:
     ]
 
 
-def _pastes(scene: Scene, picture_size: int) -> Iterator[Paste]:
+def _pastes(scene: Scene, picture_size: int) -> Iterator[_Paste]:
     """What to draw where, one batch for each object number and size."""
     room = radii(picture_size)[-1]
     for size, radius in zip(range(len(SIZES)), radii(picture_size), strict=True):
@@ -111,6 +111,6 @@ def _pastes(scene: Scene, picture_size: int) -> Iterator[Paste]:
             shift = scene.offset[rows, k].T * (2 * slack + 1) // OFFSETS - slack
             x, y = (2 * cell + 1) * picture_size // 6 + shift  # [M] each: the corner in the middle
             coverage = outlines[scene.shape[rows, k]]
-            yield Paste(
+            yield _Paste(
                 k, rows, (y[:, None] + box)[:, :, None], (x[:, None] + box)[:, None], coverage
             )

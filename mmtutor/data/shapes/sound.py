@@ -5,7 +5,7 @@ Knows what each attribute does to a note, and nothing of pictures or words:
     position -> pitch: the row is the octave, high above low; the column is the note in it: do, mi,
                 sol (frequencies in the proportions 4 : 5 : 6)
     colour   -> timbre: which harmonics sound, and how loudly (`TIMBRES`)
-    shape    -> envelope: how the loudness moves while the note lasts (`envelopes`)
+    shape    -> envelope: how the loudness moves while the note lasts (`_envelopes`)
     size     -> small is short and soft, large is long and loud (`SECONDS`, `LOUDNESS`)
     order    -> objects sound in reading order: row by row, each from the left
 
@@ -54,7 +54,7 @@ def tones() -> np.ndarray:
     return np.einsum("ch,pht->pct", TIMBRES / TIMBRES.sum(axis=1, keepdims=True), waves)
 
 
-def envelopes() -> np.ndarray:
+def _envelopes() -> np.ndarray:
     """Loudness over time for each shape and size, in [0, 1]: (6, 2, NOTE) float64.
 
     A circle swells and fades, a square is there and gone, a triangle falls to nothing, a star is
@@ -73,7 +73,7 @@ def notes() -> np.ndarray:
 
     Computed in float64 and rounded, so that the samples are equal everywhere.
     """
-    waves = tones()[:, :, None, None] * envelopes()
+    waves = tones()[:, :, None, None] * _envelopes()
     return np.round(32767 * waves).astype(np.int16)
 
 

@@ -136,7 +136,7 @@ def articles(voice: str) -> Dataset:
 
     `voice` is a language; a Catalan recording without tags is another voice, and is left out.
     """
-    data = first_catalan_voice(spoken([voice]))
+    data = _first_catalan_voice(spoken([voice]))
     words = first_words(data.column("caption"))
     data = data.subset([word in ARTICLES for word in words])
     label = [ARTICLES.index(word) for word in words if word in ARTICLES]
@@ -145,7 +145,7 @@ def articles(voice: str) -> Dataset:
 
 def languages(config: Config) -> Dataset:
     """The same captions, read in each of `LANGUAGES`; `label` is the language. Not yet decoded."""
-    data = first_catalan_voice(spoken(LANGUAGES))
+    data = _first_catalan_voice(spoken(LANGUAGES))
     count = Counter(data.column("name"))
     names = sorted(name for name, times in count.items() if times == len(LANGUAGES))
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(config.seed))
@@ -165,7 +165,7 @@ def second_catalan_voice() -> Dataset:
     return data.with_column("label", torch.full((len(data),), LANGUAGES.index("ca")))
 
 
-def first_catalan_voice(data: Dataset) -> Dataset:
+def _first_catalan_voice(data: Dataset) -> Dataset:
     """`data` without the recordings of `second_catalan_voice`."""
     both = zip(data.column("language"), data.column("path"), strict=True)
     return data.subset([language != "ca" or bool(tags(path)) for language, path in both])

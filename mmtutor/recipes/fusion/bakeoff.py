@@ -88,9 +88,9 @@ def run(config: Config, progress: bool = True) -> Result:
     for name in config.entrants:
         ensemble, history = train(name, config, progress)
         scores = score(ensemble, data, objective(config))
-        entropy = torch.tensor([answer_entropy(run.task) for run in runs(config)])
-        metrics["accuracy"][name] = by_task(scores.accuracy, config)
-        metrics["bits"][name] = by_task(entropy - scores.loss / log(2), config)
+        entropy = torch.tensor([_answer_entropy(run.task) for run in runs(config)])
+        metrics["accuracy"][name] = _by_task(scores.accuracy, config)
+        metrics["bits"][name] = _by_task(entropy - scores.loss / log(2), config)
         metrics["parameters"][name] = parameters(ensemble) // len(ensemble)
         ensembles[name] = ensemble
         histories.append(history)
@@ -99,13 +99,13 @@ def run(config: Config, progress: bool = True) -> Result:
 
 def train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
     """One entrant on all tasks from all seeds at once."""
-    inputs, sizes = inputs_of(config), sizes_of(config)
+    inputs, sizes = _inputs_of(config), sizes_of(config)
     models = [build(name, inputs, sizes, run.seed) for run in runs(config)]
     longer = replace(config, epochs=config.epochs * ENTRANTS[name].patience)
     return train_together(longer, models, objective(config), examples("train", config), progress)
 
 
-def inputs_of(config: Config) -> Inputs:
+def _inputs_of(config: Config) -> Inputs:
     """What every model of the bake-off reads, and how many answers it chooses from."""
     classes = max(map(information.classes, config.tasks))
     length = len(information.SHOWN["a"])
@@ -133,13 +133,13 @@ def examples(split: str, config: Config) -> Dataset:
     return Dataset({name: torch.stack([s.column(name) for s in sets], dim=1) for name in names})
 
 
-def answer_entropy(task: str) -> float:
+def _answer_entropy(task: str) -> float:
     """H(Y) in bits."""
     p = information.joint(task).sum(dim=(0, 1))
     return -torch.special.xlogy(p, p).sum().item() / log(2)
 
 
-def by_task(values: Tensor, config: Config) -> dict[str, list[float]]:
+def _by_task(values: Tensor, config: Config) -> dict[str, list[float]]:
     """(R,) in the order of `runs` -> the values of each task's seeds."""
     rows = values.view(len(config.tasks), config.seeds).tolist()
     return dict(zip(config.tasks, rows, strict=True))

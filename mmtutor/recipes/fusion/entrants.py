@@ -98,7 +98,7 @@ def build(
 ) -> FusionClassifier:
     """One untrained model; `hidden` is the width of its encoders, None fills the budget."""
     entrant = ENTRANTS[name]
-    hidden = encoder_width(name, inputs, sizes) if hidden is None else hidden
+    hidden = _encoder_width(name, inputs, sizes) if hidden is None else hidden
     torch.manual_seed(seed)
     encoders = {
         modality: TokenMLP(modality, inputs.size, sizes.dim, hidden, inputs.length)
@@ -112,7 +112,7 @@ def build(
     return FusionClassifier(encoders, fusion, head)
 
 
-def encoder_width(name: str, inputs: Inputs, sizes: Sizes) -> int:
+def _encoder_width(name: str, inputs: Inputs, sizes: Sizes) -> int:
     """The widest encoders with which the model keeps to `sizes.parameters`.
 
     Raises ValueError if fusion and head alone exceed the budget.

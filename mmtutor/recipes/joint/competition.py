@@ -111,7 +111,7 @@ def train(
     torch.manual_seed(seed)
     model = build(config, way)
     probe = next(iter(loader(data["train"], 128)))
-    training = data["train"] if way != "useless words" else shuffled_words(data["train"])
+    training = data["train"] if way != "useless words" else _shuffled_words(data["train"])
     history = common.train(
         replace(config, seed=seed),
         model,
@@ -141,11 +141,11 @@ def objective(config: Config, way: str):
     if way == "own losses":
         return BranchLosses()
     if way == "own shuffled":
-        return WrongBranchLosses()
+        return _WrongBranchLosses()
     return GradientModulation(config.alpha) if way == "modulation" else cross_entropy
 
 
-class WrongBranchLosses(BranchLosses):
+class _WrongBranchLosses(BranchLosses):
     """A control: the branches' own losses are given another example's label."""
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -191,7 +191,7 @@ def examples(config: Config, split: str) -> Dataset:
     return Dataset(columns, name=data.name)
 
 
-def shuffled_words(data: Dataset) -> Dataset:
+def _shuffled_words(data: Dataset) -> Dataset:
     """Every scene gets another scene's word."""
     words = data.column("tokens")
     return data.with_column("tokens", [words[-1], *words[:-1]])

@@ -108,10 +108,10 @@ def run(config: Config, progress: bool = True) -> Result:
     `cosine`, way -> for each seed the cosine of the two tasks' gradients after each epoch.
     """
     train_data, test_data = examples(config, "train"), examples(config, "test")
-    accuracy = {way: {task: [] for task in tasks_of(config)} for way in ("alone", *config.ways)}
+    accuracy = {way: {task: [] for task in _tasks_of(config)} for way in ("alone", *config.ways)}
     cosine: dict[str, list[list[float]]] = {way: [] for way in config.ways}
     for seed in range(config.seed, config.seed + config.seeds):
-        for task in tasks_of(config):
+        for task in _tasks_of(config):
             alone = train(config, "joint", train_data, test_data, seed, [task], progress)
             accuracy["alone"][task].append(alone.accuracy[task])
         for way in config.ways:
@@ -134,7 +134,7 @@ def train(
 ) -> Trained:
     """One model, by one of WAYS, on all tasks of `config` or on those named."""
     torch.manual_seed(seed)
-    tasks = tasks or list(tasks_of(config))
+    tasks = tasks or list(_tasks_of(config))
     model = build(config, way, tasks)
     probe = next(iter(loader(train_data, 128)))
     validate = (lambda model: conflict(model, probe)) if len(tasks) == 2 else None
@@ -149,7 +149,7 @@ def train(
     return Trained(model, history, predict_tasks(model, test_data))
 
 
-def tasks_of(config: Config) -> dict[str, int]:
+def _tasks_of(config: Config) -> dict[str, int]:
     """The tasks of `config.data` and their numbers of classes."""
     return TASKS[config.data]
 
@@ -159,7 +159,7 @@ def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
     if way not in WAYS:
         raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
     encoder = SmallCNN(config.dim, config.channels, config.patch)
-    classes = {task: tasks_of(config)[task] for task in tasks}
+    classes = {task: _tasks_of(config)[task] for task in tasks}
     if way == "branches":  # the same head, but each with a code of its own
         return MultiTask(
             encoder,
@@ -217,7 +217,7 @@ def examples(config: Config, split: str) -> Dataset:
         return turned(clothes.subset(range(first, first + n)))
     seed = 0 if split == "train" else TEST_SEED_OFFSET
     data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
-    columns = {task: data.column(task)[:, 0] for task in tasks_of(config)}
+    columns = {task: data.column(task)[:, 0] for task in _tasks_of(config)}
     return Dataset({"image": data.column("image"), **columns}, name=data.name)
 
 

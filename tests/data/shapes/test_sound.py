@@ -16,7 +16,7 @@ from mmtutor.data.shapes.sound import (
     RATE,
     SECONDS,
     TIMBRES,
-    envelopes,
+    _envelopes,
     notes,
     pitches,
     tones,
@@ -46,8 +46,8 @@ def test_no_two_things_sound_alike_and_none_is_folded():
     assert pitches().max() * TIMBRES.shape[1] < RATE / 2
     assert len(TIMBRES) == len(COLOURS)
     assert np.abs(tones()).max() <= 1
-    assert (envelopes() >= 0).all()
-    assert (envelopes().max(axis=(0, 2)) <= LOUDNESS).all()
+    assert (_envelopes() >= 0).all()
+    assert (_envelopes().max(axis=(0, 2)) <= LOUDNESS).all()
 
 
 def test_a_small_object_is_shorter_and_softer():

@@ -66,6 +66,6 @@ def test_every_language_reads_the_same_captions(stamps_cache):
 def test_the_second_catalan_voice_is_not_in_the_first(stamps_cache):
     second = recipe.second_catalan_voice()
     assert set(second.column("label").tolist()) == {LANGUAGES.index("ca")}
-    both = recipe.first_catalan_voice(recipe.spoken(["ca"]))
+    both = recipe._first_catalan_voice(recipe.spoken(["ca"]))
     assert not set(second.column("path")) & set(both.column("path"))
     assert len(second) > 50

@@ -34,7 +34,7 @@ def test_the_tiny_preset_tells_sums_from_products():
 
 def test_all_entrants_have_the_same_size():
     config = Config()
-    inputs, sizes = fusion_bakeoff.inputs_of(config), fusion_bakeoff.sizes_of(config)
+    inputs, sizes = fusion_bakeoff._inputs_of(config), fusion_bakeoff.sizes_of(config)
     counts = [parameters(fusion_entrants.build(name, inputs, sizes)) for name in ENTRANTS]
     assert max(counts) <= config.parameters < 1.03 * min(counts)
     with pytest.raises(ValueError, match="the budget is too small"):
@@ -45,7 +45,7 @@ def test_all_entrants_have_the_same_size():
 def test_entrants_called_sums_are_sums(name):
     config = Config()
     model = fusion_entrants.build(
-        name, fusion_bakeoff.inputs_of(config), fusion_bakeoff.sizes_of(config)
+        name, fusion_bakeoff._inputs_of(config), fusion_bakeoff.sizes_of(config)
     ).double()
     a, a2, b, b2 = torch.randn(4, 6, 3, information.SIZE).double()
     f = lambda a, b: model({"a": a, "b": b}).logits  # noqa: E731
@@ -61,8 +61,8 @@ def test_runs_learn_independently_of_each_other():
 
 
 def test_bits_of_a_model_that_knows_and_of_one_that_guesses():
-    assert fusion_bakeoff.answer_entropy("copy") == pytest.approx(2)
-    assert fusion_bakeoff.answer_entropy("and") == pytest.approx(0.8113, abs=1e-4)
+    assert fusion_bakeoff._answer_entropy("copy") == pytest.approx(2)
+    assert fusion_bakeoff._answer_entropy("and") == pytest.approx(0.8113, abs=1e-4)
 
 
 def test_logits_without_a_class_take_no_part():

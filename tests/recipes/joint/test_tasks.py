@@ -53,7 +53,7 @@ def test_unknown_names_are_answered():
     with pytest.raises(ValueError, match="expected one of joint, weights"):
         joint_learning.build(JOINT, "nothing", ["colour"])
     with pytest.raises(ValueError, match="expected 'shapes' or 'fashion-mnist'"):
-        joint_learning.tasks_of(replace(JOINT, data="other"))
+        joint_learning._tasks_of(replace(JOINT, data="other"))
 
 
 def test_pictures_are_turned_as_their_label_says():
@@ -120,7 +120,7 @@ def test_words_are_right_as_often_as_asked():
     word = torch.stack(data.column("tokens"))[:, 0] - 2
     share = (word == data.column("label")).double().mean().item()
     assert share == pytest.approx(0.9 + 0.1 / 8, abs=0.02)
-    shuffled = torch.stack(modality_competition.shuffled_words(data).column("tokens"))[:, 0] - 2
+    shuffled = torch.stack(modality_competition._shuffled_words(data).column("tokens"))[:, 0] - 2
     assert (shuffled == data.column("label")).double().mean().item() < 0.2
 
 
