@@ -20,7 +20,7 @@ def hardware() -> dict[str, str | int | float]:
     import torch
 
     found: dict[str, str | int | float] = {
-        "cpu": cpu_model(),
+        "cpu": _cpu_model(),
         "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
     }
@@ -38,7 +38,7 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def cpu_model() -> str:
+def _cpu_model() -> str:
     """The processor's name, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -32,12 +32,12 @@ def words(text: str) -> list[str]:
     return TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
 
 
-def characters(text: str) -> list[str]:
+def _characters(text: str) -> list[str]:
     """Every lower-cased character, punctuation too; any run of white space is one space."""
     return list(" ".join(unicodedata.normalize("NFKC", text).lower().split()))
 
 
-UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": characters}
+UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": _characters}
 
 
 class WordTokenizer:

@@ -52,7 +52,7 @@ class AudioCNN(nn.Module):
 
         Raises ValueError for a sound that is shorter than one window.
         """
-        frames, mask = scaled(self.spectrogram, x, mask)
+        frames, mask = _scaled(self.spectrogram, x, mask)
         maps = frames.unsqueeze(1).to(memory_format=torch.channels_last)  # [B, 1, N, M]
         for convolution in self.convolutions:
             maps, mask = convolution(maps), mask[:, ::2]  # output i is centred at input 2 i
@@ -97,7 +97,7 @@ class AudioTransformer(nn.Module):
 
         Raises ValueError for a sound that is shorter than one window.
         """
-        frames, mask = scaled(self.spectrogram, x, mask)
+        frames, mask = _scaled(self.spectrogram, x, mask)
         spare = -frames.shape[1] % self.patch
         frames = F.pad(frames, (0, 0, 0, spare))
         groups = frames.unflatten(1, (-1, self.patch)).flatten(2)  # [B, N, patch * M]
@@ -107,7 +107,7 @@ class AudioTransformer(nn.Module):
         return Encoded(self.transformer(hidden, mask), mask)
 
 
-def scaled(spectrogram: LogMel, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _scaled(spectrogram: LogMel, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Log-mel frames at a scale that suits a network, (B, N, M) with their mask; padding is 0."""
     frames, mask = spectrogram(x, mask)
     if not spectrogram.subtract_mean:

@@ -69,7 +69,7 @@ def im2col(
     x: Tensor, kernel: tuple[int, int], stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> Tensor:
     """Every patch as a column: (B, C, H, W) -> (B, C * kh * kw, H' * W'), as `F.unfold`."""
-    seen = windows(x, kernel, stride, padding, dilation)
+    seen = _windows(x, kernel, stride, padding, dilation)
     return seen.permute(0, 1, 4, 5, 2, 3).flatten(1, 3).flatten(2)
 
 
@@ -101,17 +101,17 @@ def max_pool2d(x: Tensor, kernel: int, stride: int | None = None, padding: int =
     Among equals the first wins, and takes the whole gradient. Padding never wins.
     """
     _check_pool(kernel, padding)
-    seen = windows(x, (kernel, kernel), stride or kernel, padding, fill=-torch.inf).flatten(4)
+    seen = _windows(x, (kernel, kernel), stride or kernel, padding, fill=-torch.inf).flatten(4)
     return seen.gather(4, seen.argmax(dim=4, keepdim=True)).squeeze(4)
 
 
 def avg_pool2d(x: Tensor, kernel: int, stride: int | None = None, padding: int = 0) -> Tensor:
     """The mean of each window, zeros of the padding counted, as `F.avg_pool2d`."""
     _check_pool(kernel, padding)
-    return windows(x, (kernel, kernel), stride or kernel, padding).mean(dim=(4, 5))
+    return _windows(x, (kernel, kernel), stride or kernel, padding).mean(dim=(4, 5))
 
 
-def windows(
+def _windows(
     x: Tensor,
     kernel: tuple[int, int],
     stride: int = 1,

@@ -80,7 +80,7 @@ def pyramid_lucas_kanade(
 
     Each level halves the pictures, so that motions halve too. What a coarse level found is doubled,
     the second picture is warped back by it, and the finer level finds what is left. Each correction
-    is followed by `smoothed`: single pixels that run away would warp what their neighbours see.
+    is followed by `_smoothed`: single pixels that run away would warp what their neighbours see.
 
     Args:
         first, second: (B, H, W), sides at least 2 ** (levels - 1).
@@ -98,7 +98,7 @@ def pyramid_lucas_kanade(
         for _ in range(iterations):
             found = lucas_kanade(one, warp(other, flow), window)
             step = found.flow.clamp(-1, 1)  # a larger correction is not to be believed
-            flow = smoothed(flow + step)
+            flow = _smoothed(flow + step)
     return LucasKanade(flow, found.certainty)
 
 
@@ -151,7 +151,7 @@ def _neighbour_mean(flow: Tensor) -> Tensor:
     return (up + down + left + right) / 4
 
 
-def smoothed(flow: Tensor) -> Tensor:
+def _smoothed(flow: Tensor) -> Tensor:
     """(B, C, H, W) -> the mean of 5 x 5 pixels; border repeated."""
     return F.avg_pool2d(F.pad(flow, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
@@ -167,7 +167,7 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(picture.unsqueeze(1), grid, **options).squeeze(1)
 
 
-def grey(pictures: Tensor) -> Tensor:
+def _grey(pictures: Tensor) -> Tensor:
     """(..., 3, H, W) in [0, 1] -> (..., H, W): the mean of the channels."""
     return pictures.mean(dim=-3)
 

@@ -41,7 +41,7 @@ def gru_step(projected: Tensor, recurrent: nn.Linear, state: State) -> State:
     return ((1 - z) * n + z * hidden,)
 
 
-class Cell(NamedTuple):
+class _Cell(NamedTuple):
     """One kind of recurrence.
 
     Attributes:
@@ -55,7 +55,7 @@ class Cell(NamedTuple):
     states: int
 
 
-CELLS = {"rnn": Cell(rnn_step, 1, 1), "lstm": Cell(lstm_step, 4, 2), "gru": Cell(gru_step, 3, 1)}
+CELLS = {"rnn": _Cell(rnn_step, 1, 1), "lstm": _Cell(lstm_step, 4, 2), "gru": _Cell(gru_step, 3, 1)}
 
 
 class Recurrent(nn.Module):

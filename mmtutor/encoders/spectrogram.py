@@ -23,7 +23,7 @@ def hann_window(size: int) -> Tensor:
     return torch.sin(math.pi * n / size).square().float()
 
 
-def frames(x: Tensor, size: int, hop: int) -> Tensor:
+def _frames(x: Tensor, size: int, hop: int) -> Tensor:
     """Cut (..., T) into overlapping frames (..., N, size), N = 1 + (T - size) // hop.
 
     Only whole frames are cut, so that no frame holds anything but the sound.
@@ -62,10 +62,10 @@ def stft(
     if center:
         half = n_fft // 2
         x = F.pad(x.unsqueeze(0), (half, half), mode="reflect").squeeze(0)
-    return torch.fft.rfft(frames(x, n_fft, hop) * window).transpose(-1, -2)
+    return torch.fft.rfft(_frames(x, n_fft, hop) * window).transpose(-1, -2)
 
 
-def hz_to_mel(hz: Tensor, scale: str = "slaney") -> Tensor:
+def _hz_to_mel(hz: Tensor, scale: str = "slaney") -> Tensor:
     """Frequency in Hz -> mel. "htk": 2595 log10(1 + f / 700). "slaney": linear, then logarithmic.
 
     Source: Young et al., The HTK Book; Slaney, Auditory Toolbox (1998), as librosa has them.
@@ -76,8 +76,8 @@ def hz_to_mel(hz: Tensor, scale: str = "slaney") -> Tensor:
     return torch.where(hz < SLANEY_BREAK, hz / SLANEY_STEP, above)
 
 
-def mel_to_hz(mel: Tensor, scale: str = "slaney") -> Tensor:
-    """The inverse of `hz_to_mel`."""
+def _mel_to_hz(mel: Tensor, scale: str = "slaney") -> Tensor:
+    """The inverse of `_hz_to_mel`."""
     if _known(scale) == "htk":
         return 700 * (10 ** (mel / 2595) - 1)
     above = SLANEY_BREAK * torch.exp(SLANEY_LOG * (mel - SLANEY_BREAK / SLANEY_STEP))
@@ -107,9 +107,9 @@ def mel_filters(
     high = rate / 2 if high is None else high
     if not 0 <= low < high <= rate / 2:
         raise ValueError(f"mel filters need 0 <= low < high <= {rate / 2}, got {low} and {high}")
-    ends = hz_to_mel(torch.tensor([low, high], dtype=torch.float64), scale)
+    ends = _hz_to_mel(torch.tensor([low, high], dtype=torch.float64), scale)
     points = torch.linspace(ends[0].item(), ends[1].item(), mels + 2, dtype=torch.float64)
-    corner = mel_to_hz(points, scale).unsqueeze(1)  # [mels + 2, 1]
+    corner = _mel_to_hz(points, scale).unsqueeze(1)  # [mels + 2, 1]
     hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * rate / n_fft
     rising = (hz - corner[:-2]) / (corner[1:-1] - corner[:-2])
     falling = (corner[2:] - hz) / (corner[2:] - corner[1:-1])

@@ -55,7 +55,7 @@ class Bilinear(Fusion):
         self.weight = nn.Parameter(torch.randn(out_dim, products) / math.sqrt(products))
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        product = reduce(outer, map(_with_one, pooled(encoded)))
+        product = reduce(_outer, map(_with_one, pooled(encoded)))
         return narrow(F.linear(product, wide(self.weight)), self.weight.dtype)
 
 
@@ -90,7 +90,7 @@ class LowRankTensor(Fusion):
     def weight(self) -> Tensor:
         """The weight that `Bilinear` would need to do the same: (out_dim, prod (D + 1))."""
         flat = (factor.flatten(0, 1) for factor in self.factors)  # [rank * out, D + 1]
-        return reduce(outer, flat).unflatten(0, (-1, self.out_dim)).sum(dim=0)
+        return reduce(_outer, flat).unflatten(0, (-1, self.out_dim)).sum(dim=0)
 
 
 def _with_one(x: Tensor) -> Tensor:
@@ -98,6 +98,6 @@ def _with_one(x: Tensor) -> Tensor:
     return F.pad(wide(x), (0, 1), value=1.0)
 
 
-def outer(x: Tensor, y: Tensor) -> Tensor:
+def _outer(x: Tensor, y: Tensor) -> Tensor:
     """Every product of a row of x with the same row of y: (B, D), (B, E) -> (B, D * E)."""
     return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1)

@@ -35,7 +35,7 @@ def info_nce(
         ValueError: the shapes do not fit.
     """
     logits = _pairwise_logits(image, text, logit_scale)
-    positive = positives(logits, relevant).to(logits.dtype)
+    positive = _positives(logits, relevant).to(logits.dtype)
     return (_cross_entropy(logits, positive) + _cross_entropy(logits.T, positive.T)) / 2
 
 
@@ -62,7 +62,7 @@ def sigmoid_contrastive(
         ValueError: the shapes do not fit.
     """
     logits = _pairwise_logits(image, text, logit_scale) + bias
-    sign = 2 * positives(logits, relevant).to(logits.dtype) - 1  # +1 a pair, -1 not
+    sign = 2 * _positives(logits, relevant).to(logits.dtype) - 1  # +1 a pair, -1 not
     return -F.logsigmoid(sign * logits).sum() / len(logits)
 
 
@@ -92,7 +92,7 @@ def triplet(
         ValueError: the shapes do not fit.
     """
     score = _pairwise_logits(image, text, 1.0)
-    negative = ~positives(score, relevant)
+    negative = ~_positives(score, relevant)
     return (
         hinge(score, negative, margin, hardest) + hinge(score.T, negative.T, margin, hardest)
     ) / 2
@@ -119,7 +119,7 @@ def _pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -
         return logit_scale * (image.to(dtype) @ text.to(dtype).T)
 
 
-def positives(logits: Tensor, relevant: Tensor | None) -> Tensor:
+def _positives(logits: Tensor, relevant: Tensor | None) -> Tensor:
     """(B, B) bool: the diagonal, and whatever `relevant` adds to it."""
     diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if relevant is None:

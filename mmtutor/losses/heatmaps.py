@@ -38,11 +38,11 @@ def heatmap_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tenso
             f"expected heatmaps (B, J, h, w) and joints (B, J, 2), got {tuple(maps.shape)} "
             f"and {tuple(joints.shape)}"
         )
-    target = hills(to_cells(joints, output.stride), *maps.shape[2:])
+    target = _hills(to_cells(joints, output.stride), *maps.shape[2:])
     return -(target * maps.flatten(2).log_softmax(dim=2)).sum(dim=2).mean()
 
 
-def hills(places: Tensor, height: int, width: int, sigma: float = SIGMA) -> Tensor:
+def _hills(places: Tensor, height: int, width: int, sigma: float = SIGMA) -> Tensor:
     """Gaussian hills around `places` (B, J, 2), in cells (x, y) -> (B, J, height * width), sum 1.
 
     A hill outside the map ends up on its border.

@@ -56,7 +56,7 @@ class SmallLoss(nn.Module):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output.logits` (B, C), `batch["label"]` (B,) int64."""
         loss = _each(output.logits, batch)
-        return loss[smallest(loss, self.share())].mean()
+        return loss[_smallest(loss, self.share())].mean()
 
     def share(self) -> float:
         """How much of this batch to keep; counts one training step."""
@@ -76,10 +76,10 @@ class CoTeaching(SmallLoss):
         """A scalar; `output.pair` (2, B, C): the logits of either network."""
         one, two = (_each(logits, batch) for logits in output.pair)
         share = self.share()
-        return (one[smallest(two, share)].mean() + two[smallest(one, share)].mean()) / 2
+        return (one[_smallest(two, share)].mean() + two[_smallest(one, share)].mean()) / 2
 
 
-def smallest(loss: Tensor, share: float) -> Tensor:
+def _smallest(loss: Tensor, share: float) -> Tensor:
     """Which examples of (B,) have the smallest losses, the share rounded, but at least one."""
     return loss.detach().topk(max(1, round(share * len(loss))), largest=False).indices
 

@@ -7,14 +7,14 @@ import torch
 
 from mmtutor.data.synthetic.textures import pair
 from mmtutor.encoders.optical_flow import (
+    _grey,
     _neighbour_mean,
+    _smoothed,
     derivatives,
-    grey,
     horn_schunck,
     horn_schunck_energy,
     lucas_kanade,
     pyramid_lucas_kanade,
-    smoothed,
     warp,
 )
 from mmtutor.evaluation.motion import endpoint_error
@@ -85,7 +85,7 @@ def test_large_motions_need_the_pyramid():
 
 def test_one_level_and_one_iteration_of_the_pyramid_is_lucas_kanade_smoothed():
     first, second, _ = moving((0.3, -0.2))
-    plain = smoothed(lucas_kanade(first, second).flow.clamp(-1, 1))
+    plain = _smoothed(lucas_kanade(first, second).flow.clamp(-1, 1))
     pyramid = pyramid_lucas_kanade(first, second, levels=1, iterations=1)
     torch.testing.assert_close(pyramid.flow, plain, atol=1e-4, rtol=1e-3)
 
@@ -170,4 +170,4 @@ def test_what_is_no_pair_of_pictures_is_named():
         lucas_kanade(torch.rand(1, 8, 8), torch.rand(1, 8, 8), 4)
     with pytest.raises(ValueError, match="smoothness is 0"):
         horn_schunck(torch.rand(1, 8, 8), torch.rand(1, 8, 8), 0)
-    assert grey(torch.rand(2, 3, 4, 5)).shape == (2, 4, 5)
+    assert _grey(torch.rand(2, 3, 4, 5)).shape == (2, 4, 5)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mmtutor.losses.heatmaps import heatmap_cross_entropy, hills
+from mmtutor.losses.heatmaps import _hills, heatmap_cross_entropy
 from mmtutor.models.pose import PoseOutput
 
 
@@ -14,7 +14,7 @@ def test_a_flat_map_costs_the_logarithm_of_its_cells():
 
 
 def test_hills_sum_to_one_and_stand_where_they_should():
-    hill = hills(torch.tensor([[[3.0, 1.0], [-5.0, 9.0]]]), 4, 6).unflatten(2, (4, 6))
+    hill = _hills(torch.tensor([[[3.0, 1.0], [-5.0, 9.0]]]), 4, 6).unflatten(2, (4, 6))
     torch.testing.assert_close(hill.sum(dim=(2, 3)), torch.ones(1, 2))
     assert hill[0, 0].flatten().argmax() == 1 * 6 + 3
     assert hill[0, 1].flatten().argmax() == 3 * 6 + 0
@@ -23,7 +23,7 @@ def test_hills_sum_to_one_and_stand_where_they_should():
 
 def test_the_loss_is_least_for_the_right_map():
     joints = torch.tensor([[[4.5, 2.5]]])
-    right = PoseOutput(hills(torch.tensor([[[2.0, 1.0]]]), 4, 4).log().view(1, 1, 4, 4), 2)
+    right = PoseOutput(_hills(torch.tensor([[[2.0, 1.0]]]), 4, 4).log().view(1, 1, 4, 4), 2)
     wrong = PoseOutput(right.heatmaps.flip(3), 2)
     losses = [heatmap_cross_entropy(output, {"joints": joints}) for output in (right, wrong)]
     assert losses[0] < losses[1]

@@ -8,8 +8,8 @@ from mmtutor.losses.noisy_labels import (
     CoTeaching,
     GeneralisedCrossEntropy,
     SmallLoss,
+    _smallest,
     inverse_frequency,
-    smallest,
     weighted_cross_entropy,
 )
 from mmtutor.models import ClassifierOutput
@@ -65,10 +65,10 @@ def test_sure_and_right_or_wrong_stays_finite():
 
 def test_smallest_by_hand():
     loss = torch.tensor([3.0, 1.0, 2.0, 9.0])
-    assert sorted(smallest(loss, 0.5).tolist()) == [1, 2]
-    assert sorted(smallest(loss, 0.76).tolist()) == [0, 1, 2]
-    assert smallest(loss, 0.01).tolist() == [1]
-    assert len(smallest(loss, 1.0)) == 4
+    assert sorted(_smallest(loss, 0.5).tolist()) == [1, 2]
+    assert sorted(_smallest(loss, 0.76).tolist()) == [0, 1, 2]
+    assert _smallest(loss, 0.01).tolist() == [1]
+    assert len(_smallest(loss, 1.0)) == 4
 
 
 def test_small_loss_lets_go_step_by_step(case):

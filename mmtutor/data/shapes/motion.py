@@ -91,7 +91,7 @@ def load(
     motion, speed, start, phase = _sample(scene, stream, size, motions)
     centre = paths(motion, speed, start, phase, frames, size)  # [N, F, K, 2]
     columns: dict[str, Tensor | list] = {
-        "video": torch.from_numpy(draw(scene, centre, size)),
+        "video": torch.from_numpy(_draw(scene, centre, size)),
         "label": torch.from_numpy(motion[:, 0].copy()),
         "caption": _sentences(scene, motion, PHRASE, VERBS, " ", " while "),
         "caption_zh": _sentences(scene, motion, PHRASE_ZH[:, 0], VERBS_ZH, "", "，"),
@@ -102,9 +102,9 @@ def load(
     for key in ("shape", "colour", "size"):
         columns[key] = torch.from_numpy(getattr(scene, key))
     if with_flow:
-        covered = masks(scene, centre, size)
+        covered = _masks(scene, centre, size)
         columns["masks"] = torch.from_numpy(covered)
-        columns["flow"] = torch.from_numpy(flow(covered, centre, size))
+        columns["flow"] = torch.from_numpy(_flow(covered, centre, size))
     return Dataset(columns, name=f"moving-shapes/{split}")
 
 
@@ -125,7 +125,7 @@ def paths(
     return (start[:, None] + speed[:, None, :, None] * gone) % size
 
 
-def draw(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
+def _draw(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
     """Clips (N, F, 3, S, S) uint8 of the objects of `scene` at `centre` (N, F, K, 2)."""
     frames = centre.shape[1]
     clips = np.empty((len(scene), frames, 3, size, size), dtype=np.uint8)
@@ -140,7 +140,7 @@ def draw(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
     return clips
 
 
-def masks(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
+def _masks(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
     """(N, F, K, S, S) bool: pixels at least half covered by object k and by no later one."""
     count, frames = centre.shape[:2]
     covered = np.zeros((count, frames, scene.max_objects, size, size), dtype=bool)
@@ -154,11 +154,11 @@ def masks(scene: Scene, centre: IntArray, size: int) -> np.ndarray:
     return covered
 
 
-def flow(covered: np.ndarray, centre: IntArray, size: int) -> np.ndarray:
+def _flow(covered: np.ndarray, centre: IntArray, size: int) -> np.ndarray:
     """(N, F - 1, 2, S, S) int8: the way (right, down) of what each pixel of frame t shows.
 
     Args:
-        covered: `masks` (N, F, K, S, S).
+        covered: `_masks` (N, F, K, S, S).
         centre: (N, F, K, 2) in [0, S); the shorter way around the torus is the way gone.
     """
     step = (np.diff(centre, axis=1) + size // 2) % size - size // 2  # [N, F - 1, K, 2]

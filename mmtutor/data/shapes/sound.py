@@ -40,7 +40,7 @@ TIMBRES = np.array(
 NOTE = int(RATE * SECONDS.max())  # samples set aside for each object
 
 
-def pitches() -> np.ndarray:
+def _pitches() -> np.ndarray:
     """Frequency in Hz of each cell of the grid, row-major: (9,) float64."""
     octave = 2.0 ** np.array([2, 1, 0])
     return (LOWEST * octave[:, None] * STEPS).reshape(-1)
@@ -50,7 +50,7 @@ def tones() -> np.ndarray:
     """A steady tone for each cell and colour, with peak below 1: (9, 8, NOTE) float64."""
     time = np.arange(NOTE) / RATE
     harmonic = np.arange(1, TIMBRES.shape[1] + 1)
-    waves = np.sin(2 * np.pi * pitches()[:, None, None] * harmonic[:, None] * time)  # [9, 6, NOTE]
+    waves = np.sin(2 * np.pi * _pitches()[:, None, None] * harmonic[:, None] * time)  # [9, 6, NOTE]
     return np.einsum("ch,pht->pct", TIMBRES / TIMBRES.sum(axis=1, keepdims=True), waves)
 
 
@@ -68,7 +68,7 @@ def _envelopes() -> np.ndarray:
     return forms * edge.clip(0, 1) * LOUDNESS[:, None]
 
 
-def notes() -> np.ndarray:
+def _notes() -> np.ndarray:
     """Every note there is, by cell, colour, shape and size: (9, 8, 6, 2, NOTE) int16.
 
     Computed in float64 and rounded, so that the samples are equal everywhere.
@@ -83,11 +83,11 @@ def waveforms(scene: Scene) -> np.ndarray:
     Row i holds count[i] notes of NOTE samples; behind them it is silent.
     """
     absent = scene.position < 0
-    order = np.where(absent, len(pitches()), scene.position).argsort(axis=1)  # [N, K]
+    order = np.where(absent, len(_pitches()), scene.position).argsort(axis=1)  # [N, K]
     position, colour, shape, size, absent = (
         np.take_along_axis(part, order, axis=1)
         for part in (scene.position, scene.colour, scene.shape, scene.size, absent)
     )
-    played = notes()[position, colour, shape, size]  # [N, K, NOTE]
+    played = _notes()[position, colour, shape, size]  # [N, K, NOTE]
     played[absent] = 0
     return played.reshape(len(scene), -1)

@@ -40,7 +40,7 @@ def load(
     Columns, S = size and J = 13:
         image: (N, 3, S, S) uint8.
         joints: (N, J, 2) float32 (x, y), in the order of JOINTS, mostly inside the picture.
-        angles: (N, 9) float32 radians, as `skeleton` takes them.
+        angles: (N, 9) float32 radians, as `_skeleton` takes them.
 
     With `from_behind` the same figures are seen from behind: the picture shows where a joint is,
     but left and right are exchanged.
@@ -64,20 +64,20 @@ def load(
     angles = uniform(n, 9, low=-1.0) * torch.tensor([0.3, *[1.2] * 4, *[0.6] * 4])
     angles[:, 1] += 0.9  # upper arms hang outwards
     angles[:, 2] += 0.9
-    joints = skeleton(angles, height, middle)
+    joints = _skeleton(angles, height, middle)
     clutter = uniform(n, CLUTTER, 2, 2) * size
     colours = uniform(n, 2, 3)
     colours[:, 1] = torch.where(  # ground and figure are well apart in brightness
         colours.mean(dim=2).diff(dim=1).abs() < 0.35, (colours[:, 0] + 0.5) % 1, colours[:, 1]
     )
-    images = paint(joints, clutter, colours, size)
+    images = _paint(joints, clutter, colours, size)
     if from_behind:
         joints = joints[:, list(MIRRORED)]
     columns = {"image": images, "joints": joints, "angles": angles}
     return Dataset(columns, name=f"figures/{split}")
 
 
-def skeleton(angles: Tensor, height: Tensor, middle: Tensor) -> Tensor:
+def _skeleton(angles: Tensor, height: Tensor, middle: Tensor) -> Tensor:
     """Forward kinematics: where the joints are (N, 13, 2), from the trunk outwards.
 
     Args:
@@ -105,7 +105,7 @@ def skeleton(angles: Tensor, height: Tensor, middle: Tensor) -> Tensor:
     return torch.stack([joints[j] for j in range(len(JOINTS))], dim=1)
 
 
-def paint(joints: Tensor, clutter: Tensor, colours: Tensor, size: int) -> Tensor:
+def _paint(joints: Tensor, clutter: Tensor, colours: Tensor, size: int) -> Tensor:
     """Pictures (N, 3, S, S) uint8, antialiased.
 
     Args:
@@ -136,9 +136,9 @@ def walk(frames: int = 16, size: int = 48) -> tuple[Tensor, Tensor]:
     legs = [0.35 + 0.3 * swing, 0.35 - 0.3 * swing, -0.4 - 0.4 * swing, -0.4 + 0.4 * swing]
     angles = torch.stack([zero, *arms, *legs], dim=1)
     middle = torch.full((frames, 2), 0.5 * size)
-    joints = skeleton(angles, torch.full((frames,), 0.8 * size), middle)
+    joints = _skeleton(angles, torch.full((frames,), 0.8 * size), middle)
     colours = torch.tensor([[0.9, 0.9, 0.85], [0.1, 0.2, 0.4]]).expand(frames, 2, 3)
-    return paint(joints, torch.zeros(frames, 0, 2, 2), colours, size), joints
+    return _paint(joints, torch.zeros(frames, 0, 2, 2), colours, size), joints
 
 
 def _stroke(start: Tensor, end: Tensor, radius: Tensor, size: int) -> Tensor:

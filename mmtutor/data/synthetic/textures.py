@@ -57,11 +57,13 @@ def pair(
     source = torch.einsum(
         "ij,jhw->ihw", matrix.inverse(), place - torch.tensor(shift).double().view(2, 1, 1)
     )
-    first, second = (texture(at, wavelengths, seed).float() for at in (place, source))
+    first, second = (_texture(at, wavelengths, seed).float() for at in (place, source))
     return Pair(first, second, (moved - place).float())
 
 
-def texture(place: Tensor, wavelengths: tuple[float, float] = (8.0, 24.0), seed: int = 0) -> Tensor:
+def _texture(
+    place: Tensor, wavelengths: tuple[float, float] = (8.0, 24.0), seed: int = 0
+) -> Tensor:
     """The value in [0, 1] at any places (2, ...) float64: a sum of random plane waves."""
     generator = torch.Generator().manual_seed(seed)
     length, direction, phase = torch.rand(3, WAVES, generator=generator, dtype=torch.float64)

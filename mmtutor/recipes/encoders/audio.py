@@ -83,7 +83,7 @@ def fit(config: Config, train: Dataset, test: Dataset, progress: bool = False) -
     if config.shuffle_labels:
         train = shuffle_column(train, "label", config.seed)
     return train_classifier(
-        config, build(config), train, test, classes(config), config.dropout, progress
+        config, build(config), train, test, _classes(config), config.dropout, progress
     )
 
 
@@ -99,7 +99,7 @@ def build(config: Config) -> nn.Module:
     raise ValueError(f"unknown encoder {config.encoder!r}: expected 'cnn' or 'transformer'")
 
 
-def classes(config: Config) -> int:
+def _classes(config: Config) -> int:
     """How many answers the task has. Raises ValueError for an unknown task."""
     sizes = {"article": len(ARTICLES), "language": len(LANGUAGES), **ATTRIBUTES}
     if config.task not in sizes:
@@ -109,11 +109,11 @@ def classes(config: Config) -> int:
 
 def split(config: Config) -> tuple[Dataset, Dataset]:
     """Training and test sounds (columns audio and label); no caption group is in both."""
-    classes(config)
+    _classes(config)
     if config.task in ATTRIBUTES:
         count = max(config.examples // 4, 1)
-        return shapes(config, "train", config.examples), shapes(config, "test", count)
-    data = heard(articles(config.voice) if config.task == "article" else languages(config), config)
+        return _shapes(config, "train", config.examples), _shapes(config, "test", count)
+    data = heard(articles(config.voice) if config.task == "article" else _languages(config), config)
     return held_out(data, config.fold)
 
 
@@ -124,7 +124,7 @@ def held_out(data: Dataset, fold: int) -> tuple[Dataset, Dataset]:
     return data.subset(~test), data.subset(test)
 
 
-def shapes(config: Config, part: str, count: int) -> Dataset:
+def _shapes(config: Config, part: str, count: int) -> Dataset:
     """`count` scenes of one object: what they sound like, and the attribute that `config` asks."""
     scene = scenes(part, count, config.seed, max_objects=1)
     label = torch.from_numpy(getattr(scene, config.task)[:, 0])
@@ -143,7 +143,7 @@ def articles(voice: str) -> Dataset:
     return data.with_column("label", torch.tensor(label))
 
 
-def languages(config: Config) -> Dataset:
+def _languages(config: Config) -> Dataset:
     """The same captions, read in each of `LANGUAGES`; `label` is the language. Not yet decoded."""
     data = _first_catalan_voice(spoken(LANGUAGES))
     count = Counter(data.column("name"))

@@ -124,7 +124,7 @@ def augmentation(seed: int = 0) -> Compose:
     )
 
 
-def shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:
+def _shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:
     """`data` with every picture moved by up to `reach` pixels each way; black comes in."""
     if reach == 0:
         return data
@@ -137,7 +137,7 @@ def shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:
     return data.with_column("image", moved.permute(0, 3, 1, 2))
 
 
-def rearranged(data: Dataset, side: int) -> Dataset:
+def _rearranged(data: Dataset, side: int) -> Dataset:
     """`data` with the squares of `side` pixels of every picture in one fixed new order."""
     if side == 0:
         return data
@@ -148,4 +148,4 @@ def rearranged(data: Dataset, side: int) -> Dataset:
 
 def _changed(data: Dataset, config: Config) -> Dataset:
     """What `config` does to training and test pictures alike."""
-    return rearranged(shifted(data, config.shift, config.seed), config.rearrange)
+    return _rearranged(_shifted(data, config.shift, config.seed), config.rearrange)

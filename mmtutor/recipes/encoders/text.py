@@ -88,8 +88,8 @@ def train(config: Config, progress: bool = False) -> Trained:
     return train_classifier(
         config,
         build(config, tokenizer.size),
-        prepared(data, tokenizer, config.max_length),
-        prepared(held_out, tokenizer, config.max_length),
+        _prepared(data, tokenizer, config.max_length),
+        _prepared(held_out, tokenizer, config.max_length),
         len(classes(config)),
         config.dropout,
         progress,
@@ -140,7 +140,7 @@ def build(config: Config, size: int) -> nn.Module:
     return RecurrentEncoder(size, config.dim, config.encoder, config.bidirectional)
 
 
-def prepared(data: Dataset, tokenizer: Tokenizer, max_length: int) -> Dataset:
+def _prepared(data: Dataset, tokenizer: Tokenizer, max_length: int) -> Dataset:
     """Only what a classifier reads: token ids, each text's once for all epochs, and labels."""
     ids = [torch.tensor(tokenizer.encode(text)[:max_length]) for text in data.column("text")]
     return Dataset({"tokens": ids, "label": data.column("label")}, name=data.name)

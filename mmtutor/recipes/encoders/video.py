@@ -89,7 +89,7 @@ def run(config: Config, progress: bool = True) -> Result:
     test = clips(config, "test")
     encoder, data = build(config), clips(config, "train")
     trained = train_classifier(config, encoder, data, test, config.motions, progress=progress)
-    return trained.result(config, **controls(trained.model, test, trained.test))
+    return trained.result(config, **_controls(trained.model, test, trained.test))
 
 
 def build(config: Config) -> nn.Module:
@@ -122,13 +122,13 @@ def clips(config: Config, split: str) -> Dataset:
     return Dataset({"video": video, "label": label}, name=data.name)
 
 
-def backwards(data: Dataset) -> Dataset:
+def _backwards(data: Dataset) -> Dataset:
     """The clips played backwards, which makes each an honest clip of the opposite motion."""
     video, label = data.column("video").flip(1), data.column("label")
     return Dataset({"video": video, "label": torch.tensor(OPPOSITE)[label]}, name=data.name)
 
 
-def shuffled(data: Dataset, seed: int = 0) -> Dataset:
+def _shuffled(data: Dataset, seed: int = 0) -> Dataset:
     """The clips with the frames of each in a random order of its own."""
     video = data.column("video")
     generator = torch.Generator().manual_seed(seed)
@@ -137,10 +137,10 @@ def shuffled(data: Dataset, seed: int = 0) -> Dataset:
     return data.with_column("video", video[rows, order])
 
 
-def controls(model: Classifier, data: Dataset, straight: Predictions) -> dict[str, dict]:
+def _controls(model: Classifier, data: Dataset, straight: Predictions) -> dict[str, dict]:
     """The three measures of `run` that look at order; `straight` is what the model said first."""
     reverse, mixed = (
-        predict(model, loader(changed, 256)) for changed in (backwards(data), shuffled(data))
+        predict(model, loader(changed, 256)) for changed in (_backwards(data), _shuffled(data))
     )
     intervals = {
         "shuffled": mixed.accuracy(),

@@ -88,7 +88,7 @@ def run(config: Config, progress: bool = True) -> Result:
     for name in config.entrants:
         ensemble, history = train(name, config, progress)
         scores = score(ensemble, data, objective(config))
-        entropy = torch.tensor([_answer_entropy(run.task) for run in runs(config)])
+        entropy = torch.tensor([_answer_entropy(run.task) for run in _runs(config)])
         metrics["accuracy"][name] = _by_task(scores.accuracy, config)
         metrics["bits"][name] = _by_task(entropy - scores.loss / log(2), config)
         metrics["parameters"][name] = parameters(ensemble) // len(ensemble)
@@ -100,7 +100,7 @@ def run(config: Config, progress: bool = True) -> Result:
 def train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
     """One entrant on all tasks from all seeds at once."""
     inputs, sizes = _inputs_of(config), sizes_of(config)
-    models = [build(name, inputs, sizes, run.seed) for run in runs(config)]
+    models = [build(name, inputs, sizes, run.seed) for run in _runs(config)]
     longer = replace(config, epochs=config.epochs * ENTRANTS[name].patience)
     return train_together(longer, models, objective(config), examples("train", config), progress)
 
@@ -116,19 +116,19 @@ def sizes_of(config: Config) -> Sizes:
     return Sizes(config.parameters, config.dim, config.out_dim)
 
 
-def runs(config: Config) -> list[Run]:
+def _runs(config: Config) -> list[Run]:
     """Every task from every seed, in the order of an ensemble's models."""
     return [Run(task, config.seed + i) for task in config.tasks for i in range(config.seeds)]
 
 
 def objective(config: Config) -> SummedCrossEntropy:
-    return SummedCrossEntropy([information.classes(run.task) for run in runs(config)])
+    return SummedCrossEntropy([information.classes(run.task) for run in _runs(config)])
 
 
 def examples(split: str, config: Config) -> Dataset:
     """The data of all runs side by side: a, b (N, R, 3, 8) and label (N, R)."""
     n = config.test if split == "test" else config.train
-    sets = [information.load(split, n, run.task, run.seed, config.noise) for run in runs(config)]
+    sets = [information.load(split, n, run.task, run.seed, config.noise) for run in _runs(config)]
     names = sets[0].columns
     return Dataset({name: torch.stack([s.column(name) for s in sets], dim=1) for name in names})
 
@@ -140,6 +140,6 @@ def _answer_entropy(task: str) -> float:
 
 
 def _by_task(values: Tensor, config: Config) -> dict[str, list[float]]:
-    """(R,) in the order of `runs` -> the values of each task's seeds."""
+    """(R,) in the order of `_runs` -> the values of each task's seeds."""
     rows = values.view(len(config.tasks), config.seeds).tolist()
     return dict(zip(config.tasks, rows, strict=True))

@@ -28,7 +28,7 @@ from mmtutor.training import History
 
 
 @dataclass(frozen=True)
-class Entrant:
+class _Entrant:
     """A fusion with its options and the head behind it.
 
     Attributes:
@@ -50,22 +50,22 @@ class Entrant:
 
 FEW = {"bottlenecks": 2}
 ENTRANTS = {
-    "late": Entrant("late", kind="sum"),
-    "concat": Entrant("concat", kind="sum"),
-    "sum": Entrant("sum", kind="sum"),
-    "mean": Entrant("mean", kind="sum"),
-    "weighted": Entrant("weighted", kind="sum"),
-    "attention, one head": Entrant("attention", {"heads": 1}, kind="sign"),
-    "max": Entrant("max", out_dim=32),
-    "convolution": Entrant("convolution"),
-    "gated": Entrant("gated"),
-    "bilinear": Entrant("bilinear"),
-    "low-rank tensor": Entrant("low_rank_tensor"),
-    "attention": Entrant("attention"),
-    "cross-attention": Entrant("cross_attention", out_dim=8, patience=2),
-    "bottleneck": Entrant("bottleneck", FEW, out_dim=8, patience=2),
-    "concat, MLP head": Entrant("concat", hidden=32),
-    "bottleneck, one layer": Entrant("bottleneck", FEW | {"depth": 1}, out_dim=8, kind="sum"),
+    "late": _Entrant("late", kind="sum"),
+    "concat": _Entrant("concat", kind="sum"),
+    "sum": _Entrant("sum", kind="sum"),
+    "mean": _Entrant("mean", kind="sum"),
+    "weighted": _Entrant("weighted", kind="sum"),
+    "attention, one head": _Entrant("attention", {"heads": 1}, kind="sign"),
+    "max": _Entrant("max", out_dim=32),
+    "convolution": _Entrant("convolution"),
+    "gated": _Entrant("gated"),
+    "bilinear": _Entrant("bilinear"),
+    "low-rank tensor": _Entrant("low_rank_tensor"),
+    "attention": _Entrant("attention"),
+    "cross-attention": _Entrant("cross_attention", out_dim=8, patience=2),
+    "bottleneck": _Entrant("bottleneck", FEW, out_dim=8, patience=2),
+    "concat, MLP head": _Entrant("concat", hidden=32),
+    "bottleneck, one layer": _Entrant("bottleneck", FEW | {"depth": 1}, out_dim=8, kind="sum"),
 }
 
 

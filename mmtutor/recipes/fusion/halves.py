@@ -121,11 +121,11 @@ def examples(split: str, config: Config) -> Dataset:
         rows = torch.randperm(len(data), generator=generator)[: config.train * config.seeds]
         rows = rows.view(config.train, config.seeds)
     grey = data.column("image")[rows.flatten(), 0]
-    pictures = small(grey).unflatten(0, rows.shape)  # [N, R, 14, 14]
+    pictures = _small(grey).unflatten(0, rows.shape)  # [N, R, 14, 14]
     upper, lower = pictures.split(INPUTS.length, dim=2)
     return Dataset({"lower": lower, "upper": upper, "label": data.column("label")[rows]})
 
 
-def small(grey: Tensor) -> Tensor:
+def _small(grey: Tensor) -> Tensor:
     """(N, 28, 28) uint8 -> (N, 14, 14) float32 of mean 0 and deviation about 1."""
     return F.avg_pool2d((grey.float() / 255 - MEAN) / DEVIATION, 2)

@@ -118,9 +118,9 @@ def train(
         objective(config, way),
         training,
         progress,
-        validate=lambda model: gradient_norms(model, probe),
+        validate=lambda model: _gradient_norms(model, probe),
     )
-    return Trained(model, history, accuracies(model, data["test"]))
+    return Trained(model, history, _accuracies(model, data["test"]))
 
 
 def build(config: Config, way: str) -> Branches:
@@ -154,7 +154,7 @@ class _WrongBranchLosses(BranchLosses):
         return both + super().forward(output, wrong) - cross_entropy(output, wrong)
 
 
-def gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
+def _gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
     """How hard the joint loss pulls at each modality's code, by modality, on `batch`."""
     device = model.bias.device
     batch = {key: value.to(device) for key, value in batch.items()}
@@ -163,17 +163,17 @@ def gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, float
         return code_gradients(cross_entropy(output, batch), output.codes)
 
 
-def accuracies(model: Branches, data: Dataset) -> dict[str, float]:
+def _accuracies(model: Branches, data: Dataset) -> dict[str, float]:
     """Share of right answers with all modalities ("both"), and with each one alone."""
-    found = {"both": accuracy(model, data)} if len(model.encoders) > 1 else {}
+    found = {"both": _accuracy(model, data)} if len(model.encoders) > 1 else {}
     for m, name in enumerate(model.encoders):
         present = torch.zeros(len(data), len(model.encoders), dtype=torch.bool)
         present[:, m] = True
-        found[name] = accuracy(model, data.with_column("present", present))
+        found[name] = _accuracy(model, data.with_column("present", present))
     return found
 
 
-def accuracy(model: nn.Module, data: Dataset) -> float:
+def _accuracy(model: nn.Module, data: Dataset) -> float:
     """Share of right answers in [0, 1]."""
     return predict(model, loader(data, 500)).correct.double().mean().item()
 

@@ -22,7 +22,7 @@ from mmtutor.recipes.joint.tasks import predict_tasks
 TASKS = ("A", "B")
 
 
-def directions(degrees: float) -> Tensor:
+def _directions(degrees: float) -> Tensor:
     """The unit vectors a and b at an angle: (2, 2), a row for each task."""
     angle = math.radians(degrees)
     return torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]])
@@ -32,7 +32,7 @@ def linear_tasks(degrees: float, units: Sequence[float] = (1, 1), n: int = 16) -
     """N examples whose sample covariance is exactly I, with targets A and B (N, 1) in `units`."""
     x = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
     x = torch.linalg.qr(x - x.mean(dim=0)).Q * n**0.5  # [N, 2]
-    targets = x @ directions(degrees).T * torch.tensor(units, dtype=torch.float32)
+    targets = x @ _directions(degrees).T * torch.tensor(units, dtype=torch.float32)
     columns = {task: targets[:, [k]] for k, task in enumerate(TASKS)}
     return Dataset({"image_features": x, **columns})
 
@@ -42,7 +42,7 @@ def explained(code: Tensor, degrees: float) -> Tensor:
 
     It is the squared cosine of w with a and with b, for the best head.
     """
-    return nn.functional.normalize(code, dim=-1).matmul(directions(degrees).T).square()
+    return nn.functional.normalize(code, dim=-1).matmul(_directions(degrees).T).square()
 
 
 def best_code(weights: Tensor, degrees: float) -> Tensor:
@@ -50,7 +50,7 @@ def best_code(weights: Tensor, degrees: float) -> Tensor:
 
     It is the first eigenvector of the sum of weight_k d_k d_k' (Eckart and Young 1936).
     """
-    d = directions(degrees).to(weights.dtype)
+    d = _directions(degrees).to(weights.dtype)
     matrix = torch.einsum("...k,ki,kj->...ij", weights, d, d)
     return torch.linalg.eigh(matrix).eigenvectors[..., -1]
 
@@ -97,7 +97,7 @@ def transfer(
     errors = []
     for angle in degrees:
         truth = torch.zeros(2, inputs)
-        truth[:, :2] = directions(angle)
+        truth[:, :2] = _directions(angle)
         jitter = torch.randn(trials, 2, inputs, generator=generator) * noise / n**0.5
         u, s, v = torch.linalg.svd(truth + jitter, full_matrices=False)
         joint = u[:, :, :1] * s[:, None, :1] @ v[:, :1]  # [trials, 2, inputs], rank 1

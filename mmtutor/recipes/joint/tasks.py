@@ -137,7 +137,7 @@ def train(
     tasks = tasks or list(_tasks_of(config))
     model = build(config, way, tasks)
     probe = next(iter(loader(train_data, 128)))
-    validate = (lambda model: conflict(model, probe)) if len(tasks) == 2 else None
+    validate = (lambda model: _conflict(model, probe)) if len(tasks) == 2 else None
     history = common.train(
         replace(config, seed=seed),
         model,
@@ -187,7 +187,7 @@ def objective(config: Config, way: str, model: MultiTask) -> nn.Module:
     return WeightedSum()
 
 
-def conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
+def _conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
     """`cosine` of the first two tasks' gradients on what they share, on `batch`."""
     device = model.shared[0].device
     batch = {key: value.to(device) for key, value in batch.items()}
@@ -214,14 +214,14 @@ def examples(config: Config, split: str) -> Dataset:
     if config.data == "fashion-mnist":
         clothes = load("fashion-mnist", split)
         first = 0 if split == "train" else len(clothes) - n  # no setting was chosen on the last
-        return turned(clothes.subset(range(first, first + n)))
+        return _turned(clothes.subset(range(first, first + n)))
     seed = 0 if split == "train" else TEST_SEED_OFFSET
     data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
     columns = {task: data.column(task)[:, 0] for task in _tasks_of(config)}
     return Dataset({"image": data.column("image"), **columns}, name=data.name)
 
 
-def turned(data: Dataset) -> Dataset:
+def _turned(data: Dataset) -> Dataset:
     """Each picture turned by a quarter as often as its `turn`, 0..3, says; its label is `kind`."""
     image, turn = data.column("image").clone(), torch.arange(len(data)) % 4
     for k in range(1, 4):

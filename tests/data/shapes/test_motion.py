@@ -16,7 +16,7 @@ from mmtutor.data.shapes.motion import (
     SPEEDS,
     VERBS,
     VERBS_ZH,
-    draw,
+    _draw,
     paths,
 )
 from mmtutor.data.shapes.render import render
@@ -98,7 +98,7 @@ def test_a_frame_is_the_picture_that_shapes_draws():
     cell = np.stack([scene.position[:, 0] % 3, scene.position[:, 0] // 3], axis=1)
     slack = (room - radius)[:, None]
     centre = (2 * cell + 1) * 64 // 6 + scene.offset[:, 0] * (2 * slack + 1) // 1024 - slack
-    clips = draw(scene, np.stack([centre, centre], axis=1)[:, None], 64)  # K = 2, one absent
+    clips = _draw(scene, np.stack([centre, centre], axis=1)[:, None], 64)  # K = 2, one absent
     assert np.array_equal(clips[:, 0], pictures)
 
 

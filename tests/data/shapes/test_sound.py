@@ -17,8 +17,8 @@ from mmtutor.data.shapes.sound import (
     SECONDS,
     TIMBRES,
     _envelopes,
-    notes,
-    pitches,
+    _notes,
+    _pitches,
     tones,
     waveforms,
 )
@@ -37,13 +37,13 @@ def test_every_note_is_the_formula_rounded():
     place = time / SECONDS[size]
     edge = np.minimum(np.minimum(time, SECONDS[size] - time) / 0.005, 1)
     expected = tone * np.sin(5 * np.pi * place) ** 2 * edge * LOUDNESS[size]
-    found = notes()[cell, colour, shape, size]
+    found = _notes()[cell, colour, shape, size]
     assert np.abs(found - 32767 * expected).max() <= 0.5 + 1e-6
 
 
 def test_no_two_things_sound_alike_and_none_is_folded():
-    assert len(np.unique(notes().reshape(-1, NOTE), axis=0)) == 9 * len(COLOURS) * len(SHAPES) * 2
-    assert pitches().max() * TIMBRES.shape[1] < RATE / 2
+    assert len(np.unique(_notes().reshape(-1, NOTE), axis=0)) == 9 * len(COLOURS) * len(SHAPES) * 2
+    assert _pitches().max() * TIMBRES.shape[1] < RATE / 2
     assert len(TIMBRES) == len(COLOURS)
     assert np.abs(tones()).max() <= 1
     assert (_envelopes() >= 0).all()
@@ -51,14 +51,14 @@ def test_no_two_things_sound_alike_and_none_is_folded():
 
 
 def test_a_small_object_is_shorter_and_softer():
-    small, large = notes()[:, :, 1, 0], notes()[:, :, 1, 1]
+    small, large = _notes()[:, :, 1, 0], _notes()[:, :, 1, 1]
     assert (small[..., int(SECONDS[0] * RATE) :] == 0).all()
     assert np.abs(small).max() < np.abs(large).max() / 2
 
 
 def test_objects_sound_in_reading_order_whatever_the_caption_says_first():
     scene = scenes("train", 200, 1, 3)
-    table, sound = notes(), waveforms(scene)
+    table, sound = _notes(), waveforms(scene)
     for row in range(len(scene)):
         count = scene.count[row]
         parts = (scene.position, scene.colour, scene.shape, scene.size)

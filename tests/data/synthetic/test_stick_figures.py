@@ -9,9 +9,9 @@ from mmtutor.data.synthetic.stick_figures import (
     BONES,
     JOINTS,
     MIRRORED,
+    _paint,
+    _skeleton,
     load,
-    paint,
-    skeleton,
     walk,
 )
 
@@ -20,7 +20,7 @@ ONE = torch.ones(1)
 
 def figure(*angles):
     """A figure 100 pixels high at (50, 50), its joints by name."""
-    joints = skeleton(torch.tensor([angles]), 100 * ONE, torch.tensor([[50.0, 50.0]]))
+    joints = _skeleton(torch.tensor([angles]), 100 * ONE, torch.tensor([[50.0, 50.0]]))
     return dict(zip(JOINTS, joints[0], strict=True))
 
 
@@ -53,7 +53,7 @@ def test_limbs_keep_their_length():
 
 def test_the_paint_is_on_the_joints():
     data = load(n=100)
-    clear = paint(
+    clear = _paint(
         data.column("joints"),
         torch.zeros(100, 0, 2, 2),
         torch.tensor([[0.0] * 3, [1.0] * 3]).expand(100, 2, 3),

@@ -58,7 +58,7 @@ def test_articles_are_split_by_caption_group(stamps_cache):
 
 
 def test_every_language_reads_the_same_captions(stamps_cache):
-    data = recipe.languages(replace(TINY, examples=5))
+    data = recipe._languages(replace(TINY, examples=5))
     assert Counter(data.column("language")) == dict.fromkeys(LANGUAGES, 5)
     assert set(Counter(data.column("name")).values()) == {len(LANGUAGES)}
 

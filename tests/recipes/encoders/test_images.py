@@ -58,7 +58,7 @@ def test_rearranging_is_the_same_for_every_picture_of_both_splits(side):
         assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
     image = torch.arange(28 * 28).view(1, 1, 28, 28)
     data = image_classification.test_set(TINY).with_column("image", image.expand(100, 3, -1, -1))
-    places = image_classification.rearranged(data, side).column("image")
+    places = image_classification._rearranged(data, side).column("image")
     assert (places == places[:1, :1]).all()
 
 
@@ -104,9 +104,9 @@ def test_a_shifted_picture_is_the_old_one_moved_by_at_most_the_reach():
     image = torch.zeros(50, 3, 28, 28, dtype=torch.uint8)
     image[:, :, 10, 20] = 9  # one bright pixel
     data = image_classification.test_set(replace(TINY, test=50)).with_column("image", image)
-    moved = image_classification.shifted(data, 3).column("image")
+    moved = image_classification._shifted(data, 3).column("image")
     assert (moved.sum(dim=(1, 2, 3)) == 27).all()
     places = moved[:, 0].nonzero()[:, 1:] - torch.tensor([10, 20])
     assert places.abs().max() == 3
     assert len(places.unique(dim=0)) > 20
-    assert image_classification.shifted(data, 0) is data
+    assert image_classification._shifted(data, 0) is data

@@ -35,7 +35,7 @@ def test_the_control_sees_one_frame():
 
 def test_backwards_exchanges_names_and_shuffled_keeps_the_frames():
     data = recipe.clips(TINY, "test")
-    reverse, mixed = recipe.backwards(data), recipe.shuffled(data)
+    reverse, mixed = recipe._backwards(data), recipe._shuffled(data)
     assert torch.equal(reverse.column("video")[:, 0], data.column("video")[:, -1])
     assert reverse.column("label").tolist() == [OPPOSITE[i] for i in data.column("label").tolist()]
     assert torch.equal(mixed.column("label"), data.column("label"))
