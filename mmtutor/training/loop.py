@@ -24,7 +24,7 @@ def train(
     Args:
         objective: from the model's output and the batch to a scalar.
         loader: batches, all of which are passed through once an epoch.
-        optimizer: holds the parameters that are trained, the objective's own too if it has any.
+        optimizer: holds what is trained, parameters of the objective included.
 
     Returns:
         The loss of every batch, in order.
