@@ -109,6 +109,6 @@ def test_halves_of_real_pictures(fashion_mnist_cache):
 def test_pictures_are_halved_in_size():
     grey = torch.zeros(1, 28, 28, dtype=torch.uint8)
     grey[0, 0, :2] = 255
-    small = fusion_halves.small(grey)
+    small = fusion_halves._small(grey)
     assert small.shape == (1, 14, 14)
     assert small[0, 0, 0].item() == pytest.approx((0.5 - 0.286) / 0.353, abs=1e-3)
