@@ -69,16 +69,14 @@ def reach(code: Iterable[str], root: Path = ROOT) -> Reached:
     )
 
 
-def fingerprint(module: str, root: Path = ROOT) -> str:
-    """SHA-256 of the code that `module` reaches, as 64 hex digits.
+def fingerprint(module: str, root: Path = ROOT) -> str | None:
+    """SHA-256 of the code that `module` reaches, as 64 hex digits; None if it is not the package's.
 
-    Comments, docstrings, layout and data files do not count. Raises ModuleNotFoundError.
+    Comments, docstrings, layout and data files do not count.
     """
     sources = reach([f"import {module}"], root).sources
-    if not sources:
-        raise ModuleNotFoundError(f"no source of {module!r} below {root}")
     plain = [(path, _plain(ast.parse(text))) for path, text in sources.items()]
-    return hashlib.sha256(repr(plain).encode()).hexdigest()
+    return hashlib.sha256(repr(plain).encode()).hexdigest() if plain else None
 
 
 def _plain(node: object) -> object:

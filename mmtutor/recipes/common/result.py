@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmtutor.files import atomic_file
 from mmtutor.machine import hardware, versions
+from mmtutor.reach import fingerprint
 from mmtutor.training.checkpoint import save_model
 from mmtutor.training.history import History
 
@@ -55,10 +56,11 @@ def write_result(
     """Write `model.safetensors`, `curve.png` if given, and last `metrics.json` into `folder`.
 
     The JSON has `metrics`, `history`, `config`, `preset`, `seed`, `command`, `date` (UTC),
-    `hardware` and `versions`; numbers that are not finite become null. Older files are replaced.
+    `hardware`, `versions`, and the recipe's `module` with a `fingerprint` of the code it reaches;
+    numbers that are not finite become null. Older files are replaced.
     Raises OSError if the folder cannot be written or is full; no file is then half written.
     """
-    config = plain(result.config)
+    config, module = plain(result.config), type(result.config).__module__
     record = {
         "metrics": plain(result.metrics),
         "history": plain(result.history.to_dict()),
@@ -69,6 +71,8 @@ def write_result(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(),
         "versions": versions(),
+        "module": module,
+        "fingerprint": fingerprint(module),
     }
     save_model(result.model, folder / "model.safetensors")
     if curve is not None:

@@ -1,7 +1,8 @@
-"""Results of longer runs that are kept with the package and shown beside the short runs of a page.
+"""Results of longer runs, stored with the package and shown beside the short runs of a page.
 
-Knows `metrics.json`, as `mmtutor run` writes it, and where kept results lie. Does not know any
-recipe. A kept result says what it was made with: hardware, versions, date and command.
+Knows `metrics.json`, as `mmtutor run` writes it, and where stored results lie. Does not know any
+recipe. A stored result says what made it: hardware, versions, date, command, and a fingerprint of
+the code that its recipe's module reached.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from mmtutor.files import atomic_file
+from mmtutor.reach import fingerprint
 
 FOLDER = Path(str(files("mmtutor.recipes"))) / "stored"
-SHOWN = ("metrics", "config", "preset", "seed", "command", "date", "hardware", "versions")
+SAME = ("hardware", "versions", "module", "fingerprint")  # of all runs of one result, as is config
+SHOWN = ("metrics", "config", "preset", "seed", "command", "date", *SAME)
 
 
-def keep(name: str, runs: Sequence[Path], folder: Path = FOLDER) -> Path:
-    """Join the `metrics.json` of several runs, one a seed, into the kept result `name`.
+def store(name: str, runs: Sequence[Path], folder: Path = FOLDER) -> Path:
+    """Join the `metrics.json` of several runs, one a seed, into the stored result `name`.
 
     Raises:
         FileNotFoundError: a run has no `metrics.json`.
@@ -27,42 +30,53 @@ def keep(name: str, runs: Sequence[Path], folder: Path = FOLDER) -> Path:
     """
     records = [json.loads((Path(run) / "metrics.json").read_text("utf-8")) for run in runs]
     settings = [
-        {"hardware": record["hardware"], "versions": record["versions"]}
-        | record["config"]
-        | {"seed": None}
-        for record in records
+        {key: record[key] for key in SAME} | record["config"] | {"seed": None} for record in records
     ]
     if not records or any(setting != settings[0] for setting in settings):
         raise ValueError(f"{name}: expected runs that differ in their seed alone, got {settings}")
     seeds = [record["seed"] for record in records]
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"{name}: expected each seed once, got {seeds}")
-    kept = [{key: record[key] for key in SHOWN} for record in records]
+    stored = [{key: record[key] for key in SHOWN} for record in records]
     folder.mkdir(exist_ok=True)
     with atomic_file(folder / f"{name}.json") as file:
-        file.write(json.dumps(kept, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(stored, indent=1, ensure_ascii=False).encode() + b"\n")
     return folder / f"{name}.json"
 
 
-def load_kept(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """The runs of the kept result `name`, each with `SHOWN`.
+def load_stored(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """The runs of the stored result `name`, each with `SHOWN`.
 
     Raises FileNotFoundError, naming those there are.
     """
     path = folder / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in folder.glob("*.json"))) or "none"
-        raise FileNotFoundError(f"no result {name!r} is kept with the package; there are: {known}")
+        raise FileNotFoundError(
+            f"no result {name!r} is stored with the package; there are: {known}"
+        )
     return json.loads(path.read_text("utf-8"))
 
 
 def provenance(runs: Sequence[dict[str, Any]]) -> str:
-    """One sentence: how many runs, on what hardware, when, with which versions and command."""
+    """One sentence: how many runs, on what hardware, when, with which versions and command, and
+    whether the code has changed since."""
     first, seeds = runs[0], ", ".join(str(run["seed"]) for run in runs)
     hardware, versions = first["hardware"], first["versions"]
     machine = hardware.get("gpu") or f"{hardware['cpu']}, {hardware['cores']} cores"
     packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch"))
     return (
         f"Stored result, not computed on this page: seeds {seeds}; {machine}; {packages}; "
-        f"{max(run['date'] for run in runs)[:10]}; `{first['command']}`."
+        f"{max(run['date'] for run in runs)[:10]}; `{first['command']}`; {_code(first)}."
     )
+
+
+def _code(run: dict[str, Any]) -> str:
+    """What is known of the code that made a run."""
+    if run["fingerprint"] is None:
+        return f"code: {run.get('code', 'not of the package')}"
+    changed = fingerprint(run["module"]) != run["fingerprint"]
+    return f"its code has {'' if changed else 'not '}changed since"
+
+
+load_kept = load_stored  # until the pages say load_stored

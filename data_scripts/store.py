@@ -1,7 +1,7 @@
-"""Keep the result of finished runs with the package, for a chapter to show.
+"""Store the results of finished runs with the package, for a chapter to show.
 
 mmtutor run vqa --preset t4 --seed 0 --out runs/0      # and seeds 1, 2
-python -m data_scripts.keep vqa-t4 runs/0 runs/1 runs/2
+python -m data_scripts.store vqa-t4 runs/0 runs/1 runs/2
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtutor.recipes.common.stored import keep
+from mmtutor.recipes.common.stored import store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Keep the result of finished runs.")
-    parser.add_argument("name", help="what the kept result is called")
+    parser = argparse.ArgumentParser(description="Store the result of finished runs.")
+    parser.add_argument("name", help="what the stored result is called")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that `mmtutor run` wrote")
     options = parser.parse_args(arguments)
     try:
-        print(f"kept in {keep(options.name, options.runs)}")
+        print(f"stored in {store(options.name, options.runs)}")
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
