@@ -1,4 +1,4 @@
-"""Tables of finished numbers for a page. Computes nothing but their layout."""
+"""Tables of finished numbers for a page, and intervals in words. Computes nothing but layout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+    from mmtutor.evaluation.statistics.intervals import Interval
 
 
 def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> Markdown:
@@ -32,7 +34,7 @@ def recall_table(
     The numbers are means of both directions. The last line is chance, as the first report has it.
     """
     rows = [
-        [name, *(_percent(report["mean"][f"recall_at_{k}"]) for k in ks)]
+        [name, *(percent(report["mean"][f"recall_at_{k}"], sign=False) for k in ks)]
         for name, report in reports.items()
     ]
     chance = next(iter(reports.values()))["chance"]
@@ -40,6 +42,24 @@ def recall_table(
     return table(rows, ["%", *(f"R@{k}" for k in ks)])
 
 
-def _percent(interval: Mapping[str, float]) -> str:
-    estimate, low, high = (100 * interval[key] for key in ("estimate", "low", "high"))
-    return f"{estimate:.1f} ({low:.1f} to {high:.1f})"
+def percent(score: Interval | Mapping[str, float], sign: bool = True) -> str:
+    """An interval, or one as a recipe stores it, in percent: "93.1 % (92.0 to 94.2)".
+
+    Without the `sign` for columns whose header has it.
+    """
+    bounds = (
+        (score[name] for name in ("estimate", "low", "high"))
+        if isinstance(score, Mapping)
+        else score
+    )
+    estimate, low, high = (f"{100 * x:.1f}" for x in bounds)
+    return f"{estimate}{' %' if sign else ''} ({low} to {high})"
+
+
+def in_words(interval: Interval, digits: int = 9) -> str:
+    """The estimate with its bounds, where they say anything: "0.58 (0.54 to 0.617)".
+
+    Three significant digits, and at most `digits` after the point.
+    """
+    estimate, low, high = (f"{round(x, digits) + 0.0:.3g}" for x in interval)
+    return estimate if low == high else f"{estimate} ({low} to {high})"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmtutor.notebook.tables import recall_table, table
+from mmtutor.evaluation import Interval
+from mmtutor.notebook.tables import in_words, percent, recall_table, table
 
 
 def test_a_table_has_a_header_a_rule_and_its_rows():
@@ -20,3 +21,15 @@ def test_recalls_are_percent_with_intervals_and_chance_comes_last():
     lines = recall_table({"model": report}, ks=(1,)).data.splitlines()
     assert lines[2] == "| model | 50.0 (25.0 to 75.0) |"
     assert lines[3] == "| chance | 1.0 |"
+
+
+def test_an_interval_in_percent_may_be_stored_or_fresh():
+    fresh = Interval(0.931, 0.92, 0.942)
+    assert percent(fresh) == percent(fresh._asdict()) == "93.1 % (92.0 to 94.2)"
+    assert percent(fresh, sign=False) == "93.1 (92.0 to 94.2)"
+
+
+def test_an_interval_in_words_has_three_digits_and_bounds_where_they_differ():
+    assert in_words(Interval(0.58, 0.54, 0.6172)) == "0.58 (0.54 to 0.617)"
+    assert in_words(Interval(12345.0, 12345.0, 12345.0)) == "1.23e+04"
+    assert in_words(Interval(-0.001, -0.02, 0.034), digits=2) == "0 (-0.02 to 0.03)"

@@ -6,7 +6,7 @@ import pytest
 
 from mmtutor.evaluation import Interval
 from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, exact
-from mmtutor.notebook.scorecard_plots import rank_table, scorecard_figure, standard_table
+from mmtutor.notebook.scorecards import rank_table, scorecard_figure, standard_table
 
 
 def card(name, right, size):
@@ -34,12 +34,21 @@ def test_a_panel_for_each_measure_and_a_dot_for_each_model():
     assert shown[0].get_xlabel() != shown[1].get_xlabel()
     assert shown[1].get_xscale() == "log"
     figure.canvas.draw()
+    assert [tick.get_text() for tick in shown[1].get_xticklabels()] == ["10.0", "1.0M"]
 
 
 def test_what_is_not_a_number_leaves_its_place_empty():
     never = Measure(Interval(*[math.nan] * 3), "high", "share")
-    figure = scorecard_figure([Scorecard("a", {"robustness": {"kept": never}})])
+    half = Measure(Interval(0.5, 0.4, 0.6), "high", "share")
+    cards = [
+        Scorecard(name, {"robustness": {"kept": m}}) for name, m in (("a", never), ("b", half))
+    ]
+    figure = scorecard_figure(cards)
     figure.canvas.draw()
+    (axis,) = figure.axes
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["a", "b"]
+    finite = {line.get_ydata()[0] for line in axis.lines if math.isfinite(line.get_xdata()[0])}
+    assert finite == {1}
 
 
 def test_ranks_and_who_is_last():

@@ -1,0 +1,129 @@
+"""Numbers along an axis: curves with bands or repetitions, learning curves, many small curves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.notebook.plots.panels import panels
+from mmtutor.notebook.setup import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mmtutor.training import History
+
+
+def curves(
+    x: Sequence[float] | Tensor,
+    lines: Mapping[Any, float | Sequence[float] | Sequence[Interval] | Tensor],
+    xlabel: str,
+    ylabel: str,
+    log: str = "",
+    dashed: Collection[str] = (),
+    marker: str = "",
+    legend: bool = True,
+) -> Figure:
+    """Several lines over one axis.
+
+    Args:
+        x: (N,) positions.
+        lines: by the name in the legend. N numbers; one number, the same everywhere; N `Interval`s,
+            the estimates in a band; or (N, R) repetitions, their mean over each of them pale.
+        log: the axes with a logarithmic scale: "", "x", "y" or "xy".
+        dashed: names of lines that are a reference: thin, dashed and grey.
+        marker: Matplotlib's sign for the points themselves, where they are few; a logarithmic axis
+            then names each of them.
+    """
+    figure, (axis,) = panels(1)
+    x = torch.as_tensor(x)
+    for number, (name, values) in enumerate(lines.items()):
+        style = {"color": f"C{number}", "marker": marker, "label": name}
+        if number >= len(COLOURS):
+            style["ls"] = "--"
+        if name in dashed:
+            style |= {"color": "0.4", "ls": "--", "lw": 1.2, "marker": ""}
+        _line(axis, x, values, style)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set(**{f"{letter}scale": "log" for letter in log})
+    if marker and "x" in log and len(x) <= 8:
+        axis.set_xticks(x.tolist(), [f"{place:,.6g}" for place in x.tolist()])
+        axis.set_xticks([], minor=True)
+    if legend:
+        _legend(axis, len(lines))
+    return figure
+
+
+def learning_curve(history: History | Mapping[str, History], smooth: float = 0.9) -> Figure:
+    """Training loss of every step, pale, and its running mean.
+
+    Args:
+        history: what `fit` returned; of several runs, by their names.
+        smooth: weight of the past in the running mean, in [0, 1).
+    """
+    runs = history if isinstance(history, Mapping) else {"": history}
+    figure, (axis,) = panels(1)
+    for number, (name, run) in enumerate(runs.items()):
+        steps, colour = range(1, len(run.loss) + 1), f"C{number}"
+        axis.plot(steps, run.loss, alpha=0.3 / len(runs), color=colour)
+        axis.plot(steps, _running_mean(run.loss, smooth), color=colour, label=name)
+    axis.set(xlabel="optimiser step", ylabel="training loss")
+    if len(runs) > 1:
+        _legend(axis, len(runs))
+    return figure
+
+
+def small_multiples(
+    lines: Mapping[str, Sequence[float] | Tensor],
+    xlabel: str,
+    ylabel: str,
+    step: float = 1.0,
+    columns: int = 0,
+    size: tuple[float, float] = (2.4, 2.2),
+) -> Figure:
+    """Every curve in a panel of its own, with its own scale: for shapes that are to be compared.
+
+    Args:
+        lines: title -> numbers that stand `step` apart, from 0.
+        columns: panels in a row; all in one row if 0.
+        size: width and height of a panel in inches.
+    """
+    figure, axes = panels(len(lines), columns, size)
+    for axis, (title, values) in zip(axes, lines.items(), strict=True):
+        axis.plot(torch.arange(len(values)) * step, torch.as_tensor(values), lw=1)
+        axis.set_title(title, loc="left")
+    figure.supxlabel(xlabel, fontsize="medium")
+    figure.supylabel(ylabel, fontsize="medium")
+    return figure
+
+
+def _line(axis: Axes, x: Tensor, values: Any, style: dict[str, Any]) -> None:
+    if isinstance(values, Sequence) and isinstance(values[0], Interval):
+        values, low, high = torch.tensor(values).T
+        axis.fill_between(x, low, high, alpha=0.15, color=style["color"], lw=0)
+    values = torch.as_tensor(values).detach().cpu().float()
+    if values.ndim == 2:
+        each = {"marker": "o", "ls": "", "ms": 4} if style["marker"] else {"lw": 1}
+        axis.plot(x, values, color=style["color"], alpha=0.3, **each)
+        values = values.mean(1)
+    axis.plot(x, values.expand(len(x)), **style)
+
+
+def _legend(axis: Axes, lines: int) -> None:
+    """Inside where it is small, beside the axis where it is not."""
+    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if lines > 5 else {}
+    axis.legend(fontsize="small", **beside)
+
+
+def _running_mean(values: Sequence[float], weight: float) -> list[float]:
+    """Exponential mean, corrected for its start."""
+    mean, result = 0.0, []
+    for step, value in enumerate(values, 1):
+        mean = weight * mean + (1 - weight) * value
+        result.append(mean / (1 - weight**step))
+    return result

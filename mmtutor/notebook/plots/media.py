@@ -1,0 +1,128 @@
+"""What the browser draws: pictures, clips and sounds that travel inside the page, texts in boxes.
+
+Captions may be in any script, since the browser has the fonts.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mmtutor.notebook.plots.grid import require_titles
+from mmtutor.notebook.plots.panels import pixels
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+SHADES = ("#0072B233", "#E69F0033", "#009E7333", "#CC79A733")
+
+
+def gallery(images: Sequence[Tensor], titles: Sequence[str] = (), size: int = 112) -> HTML:
+    """Pictures in rows, each over its caption in any script.
+
+    Args:
+        images: each (3, H, W) or grey (H, W), uint8 or float in [0, 1].
+        titles: one for each picture, or none.
+        size: width of one picture in pixels.
+    """
+    require_titles(images, titles)
+    return _pictures([[image] for image in images], titles, size)
+
+
+def animation(
+    clips: Sequence[Tensor], titles: Sequence[str] = (), size: int = 112, milliseconds: int = 180
+) -> HTML:
+    """Clips that play for ever in the page, each over its caption in any script.
+
+    Args:
+        clips: each (F, 3, H, W), uint8 or float in [0, 1].
+        titles: one for each clip, or none.
+        size: width of one clip in pixels; the clip is enlarged without smoothing.
+        milliseconds: how long a frame stays.
+    """
+    require_titles(clips, titles)
+    return _pictures(clips, titles, size, duration=milliseconds)
+
+
+def players(waveforms: Mapping[str, Tensor], rate: int = 16_000) -> HTML:
+    """Sounds beside each other as audio controls, without loss.
+
+    Args:
+        waveforms: by the title under the controls, (T,) in [-1, 1]; what is louder is cut off.
+        rate: samples a second.
+    """
+    sounds = [
+        f'<audio controls preload="metadata" style="width:100%" aria-label="{html.escape(title)}" '
+        f'src="data:audio/flac;base64,{_flac(waveform, rate)}"></audio>'
+        for title, waveform in waveforms.items()
+    ]
+    return _captioned(sounds, map(html.escape, waveforms), 230)
+
+
+def pieces_in_boxes(texts: Mapping[str, Sequence[str]]) -> HTML:
+    """Each text's pieces in coloured boxes after its name, with their number; spaces as ␣."""
+    from IPython.display import HTML
+
+    lines = []
+    for name, pieces in texts.items():
+        boxes = "".join(
+            f'<span style="background:{SHADES[i % len(SHADES)]};border-radius:3px;'
+            'padding:1px 4px;margin:1px;display:inline-block">'
+            f"{html.escape(piece).replace(' ', '␣') or '∅'}</span>"
+            for i, piece in enumerate(pieces)
+        )
+        lines.append(f"<p><b>{html.escape(name)}</b> ({len(pieces)})<br>{boxes}</p>")
+    return HTML(f'<div style="line-height:1.8">{"".join(lines)}</div>')
+
+
+def _pictures(
+    clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: int, duration: int = 0
+) -> HTML:
+    """PNG without a `duration`, else GIF that repeats."""
+    captions = [html.escape(title) for title in titles] or [""] * len(clips)
+    drawn = [
+        f'<img src="data:image/{"gif" if duration else "png"};base64,{_image(clip, duration)}" '
+        f'alt="{caption or "picture"}" style="width:100%;border-radius:4px'
+        f'{";image-rendering:pixelated" if duration else ""}">'
+        for clip, caption in zip(clips, captions, strict=True)
+    ]
+    return _captioned(drawn, captions, size)
+
+
+def _captioned(bodies: Iterable[str], captions: Iterable[str], width: int) -> HTML:
+    """Pieces of HTML beside each other, each `width` pixels wide over its escaped caption."""
+    from IPython.display import HTML
+
+    cells = [
+        f'<figure style="width:{width}px;margin:0;font-size:0.8em;text-align:center">'
+        f"{body}<figcaption>{caption}</figcaption></figure>"
+        for body, caption in zip(bodies, captions, strict=True)
+    ]
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>')
+
+
+def _image(frames: Sequence[Tensor], duration: int) -> str:
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(pixels(frame)) for frame in frames)
+    buffer = io.BytesIO()
+    if duration:
+        first.save(buffer, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    else:
+        first.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _flac(waveform: Tensor, rate: int) -> str:
+    import soundfile
+
+    samples = (waveform.detach().cpu().clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+    return base64.b64encode(buffer.getvalue()).decode()
