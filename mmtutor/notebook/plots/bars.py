@@ -61,7 +61,7 @@ def dots(
     """A panel for each part, in it a row for each model: dots, and how far they may be trusted.
 
     Of repetitions every one is a dot, and a black stroke is their mean; an interval is one dot on
-    a bar.
+    a bar, which has the model's own colour in all panels.
 
     Args:
         scores: scores[model][part]; a part that a model lacks leaves its row empty.
@@ -75,7 +75,7 @@ def dots(
     figure, axes = panels(len(parts), columns, size, sharey=True)
     for axis, part in zip(axes, parts, strict=True):
         for row, found in enumerate(scores.values()):
-            _row(axis, row, found.get(part, ()), f"C{row}" if len(parts) > 1 else "C0")
+            _row(axis, row, found.get(part, ()), coloured=len(parts) > 1)
         if marks:
             axis.axvline(marks[part], color="0.4", ls=":", lw=1.5)
         axis.set(title=part, xlabel=xlabel, xlim=xlim)
@@ -84,12 +84,13 @@ def dots(
     return figure
 
 
-def _row(axis: Axes, row: int, found: Sequence[float] | Interval, colour: str) -> None:
+def _row(axis: Axes, row: int, found: Sequence[float] | Interval, coloured: bool) -> None:
     if isinstance(found, Interval):
+        colour = f"C{row}" if coloured else "C0"
         axis.plot(found[1:], [row] * 2, color=colour, lw=3, alpha=0.35, solid_capstyle="butt")
         axis.plot(found.estimate, row, "o", color=colour, ms=5)
     elif len(found):
-        axis.plot(found, [row] * len(found), "o", color=colour, alpha=0.6)
+        axis.plot(found, [row] * len(found), "o", color="C0", alpha=0.6)
         axis.plot(sum(found) / len(found), row, "|", color="black", ms=14, mew=2)
 
 

@@ -108,8 +108,9 @@ def _line(axis: Axes, x: Tensor, values: Any, style: dict[str, Any]) -> None:
         axis.fill_between(x, low, high, alpha=0.15, color=style["color"], lw=0)
     values = torch.as_tensor(values).detach().cpu().float()
     if values.ndim == 2:
-        each = {"marker": "o", "ls": "", "ms": 4} if style["marker"] else {"lw": 1}
-        axis.plot(x, values, color=style["color"], alpha=0.3, **each)
+        each = {"marker": "o", "ls": "", "ms": 5} if style["marker"] else {"lw": 1}
+        axis.plot(x, values, color=style["color"], alpha=0.4, **each)
+        style = style | {"marker": ""}
         values = values.mean(1)
     axis.plot(x, values.expand(len(x)), **style)
 

@@ -50,6 +50,7 @@ def test_repetitions_are_pale_and_their_mean_is_strong(marker, style):
     assert mean.get_alpha() is None
     assert {line.get_color() for line in axis.lines} == {"C0"}
     assert first.get_linestyle() == style
+    assert (mean.get_linestyle(), mean.get_marker()) == ("-", "")
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a"]
 
 
