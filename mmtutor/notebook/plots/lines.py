@@ -88,6 +88,8 @@ def small_multiples(
 ) -> Figure:
     """Every curve in a panel of its own, with its own scale: for shapes that are to be compared.
 
+    The scale of what is never negative begins at 0.
+
     Args:
         lines: title -> numbers that stand `step` apart, from 0.
         columns: panels in a row; all in one row if 0.
@@ -95,8 +97,11 @@ def small_multiples(
     """
     figure, axes = panels(len(lines), columns, size)
     for axis, (title, values) in zip(axes, lines.items(), strict=True):
-        axis.plot(torch.arange(len(values)) * step, torch.as_tensor(values), lw=1)
+        values = torch.as_tensor(values)
+        axis.plot(torch.arange(len(values)) * step, values, lw=1)
         axis.set_title(title, loc="left")
+        if values.min() >= 0:
+            axis.set_ylim(bottom=0)
     figure.supxlabel(xlabel, fontsize="medium")
     figure.supylabel(ylabel, fontsize="medium")
     return figure

@@ -83,6 +83,7 @@ def test_every_small_multiple_has_a_curve_and_a_scale_of_its_own():
     figure = small_multiples({"A": [3.0, 2.0], "B": [30.0, 20.0]}, "seconds", "loss", step=0.5)
     assert [axis.get_title("left") for axis in figure.axes] == ["A", "B"]
     assert figure.axes[0].get_ylim()[1] < 5 < figure.axes[1].get_ylim()[1]
+    assert figure.axes[0].get_ylim()[0] == 0
     assert list(figure.axes[1].lines[0].get_xdata()) == [0, 0.5]
     assert list(figure.axes[1].lines[0].get_ydata()) == [30, 20]
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("seconds", "loss")
