@@ -6,13 +6,13 @@ Does not know datasets, tokenizers or models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from mmtutor.data.dataset import Dataset
 
@@ -63,17 +63,45 @@ def loader(
     seed: int = 0,
     drop_last: bool = False,
     workers: int = 0,
+    group_by: str | None = None,
 ) -> DataLoader:
-    """A DataLoader of batches whose order, epoch after epoch, depends on `seed` alone."""
+    """A DataLoader of batches whose order, epoch after epoch, depends on `seed` alone.
+
+    `group_by` names a column (N,) int64: rows are shuffled group by group, see `GroupedSampler`.
+    """
+    sampler = None if group_by is None else GroupedSampler(dataset.column(group_by), seed)
     return DataLoader(
         dataset,
         batch_size,
         shuffle=shuffle,
+        sampler=sampler,
         generator=torch.Generator().manual_seed(seed),
         drop_last=drop_last,
         num_workers=workers,
         collate_fn=collate,
     )
+
+
+class GroupedSampler(Sampler[int]):
+    """All rows of one group after those of another, in an order of groups drawn anew each epoch.
+
+    So a batch keeps together what belongs together, such as the questions about one picture.
+
+    Args:
+        groups: (N,) int64, equal within a group.
+        seed: draws the orders.
+    """
+
+    def __init__(self, groups: Tensor, seed: int = 0) -> None:
+        self.groups = groups.unique(return_inverse=True)[1]
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[int]:
+        place = torch.randperm(int(self.groups.max()) + 1, generator=self.generator)
+        return iter(place[self.groups].argsort(stable=True).tolist())
 
 
 def _keys(examples: Sequence[Mapping[str, Any]]) -> list[str]:

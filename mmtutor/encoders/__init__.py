@@ -2,10 +2,11 @@
 
 from mmtutor.encoders.audio import AudioCNN, AudioTransformer
 from mmtutor.encoders.base import Encoded, encode
-from mmtutor.encoders.image import SmallCNN
+from mmtutor.encoders.image import CellCNN, EdgeCNN, EncodeUniqueImages, SmallCNN
 from mmtutor.encoders.pretrained import (
     EfficientNetLite0,
     FeatureEncoder,
+    FrozenEncoder,
     WordLlama,
     imagenet_categories,
     load_efficientnet_lite0,

@@ -1,4 +1,4 @@
-"""A small convolutional image encoder, trained from scratch.
+"""Small convolutional image encoders, trained from scratch.
 
 Knows pixels and where they are; knows nothing of text, of pretraining or of losses.
 """
@@ -48,6 +48,97 @@ class SmallCNN(nn.Module):
 
     def _place(self, grid: Tensor) -> Tensor:
         return with_coordinates(grid) if self.coordinates else grid
+
+
+class EdgeCNN(nn.Module):
+    """A small CNN whose first kernels overlap, so that an edge is seen wherever it lies.
+
+    Three strided convolutions and a residual one; channels that hold each pixel's coordinates are
+    added to the picture and before the last. A token covers 8 x 8 pixels. Kernels that do not
+    overlap (`SmallCNN`) are cheaper and learn colours as fast, but shapes much later.
+
+    Args:
+        dim: size D of a token.
+        width: channels after the first convolution, twice that after the second.
+    """
+
+    modality = "image"
+
+    def __init__(self, dim: int, width: int = 16) -> None:
+        super().__init__()
+        self.dim = dim
+        self.stages = nn.Sequential(
+            conv_block(5, width, kernel=5, stride=2, padding=2),
+            conv_block(width, 2 * width, stride=2),
+            conv_block(2 * width, dim, stride=2),
+        )
+        self.mix = conv_block(dim + 2, dim)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, 3, H, W) in [0, 1], sides multiples of 8 -> tokens (B, N, D), row by row."""
+        x = with_coordinates(2 * x - 1).contiguous(memory_format=torch.channels_last)
+        grid = self.stages(x)
+        grid = grid + self.mix(with_coordinates(grid))
+        tokens = grid.flatten(2).transpose(1, 2)  # [B, D, H', W'] -> [B, N, D]
+        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+
+
+class CellCNN(nn.Module):
+    """A token for each cell of 16 x 16 pixels, and its place.
+
+    Two strided convolutions, then one whose kernel is a whole cell; normalised, so that all
+    coordinates have one size; then the cell's x and y in [-3, 3], for they must be heard.
+
+    Args:
+        dim: size of a token without its place; `self.dim` is two more.
+        width: channels after the first convolution, twice that after the second.
+    """
+
+    modality = "image"
+
+    def __init__(self, dim: int, width: int = 16) -> None:
+        super().__init__()
+        self.dim = dim + 2
+        self.stages = nn.Sequential(
+            conv_block(3, width, kernel=5, stride=2, padding=2),
+            conv_block(width, 2 * width, stride=2),
+            conv_block(2 * width, dim, kernel=4, stride=4, padding=0),
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, 3, H, W) in [0, 1], sides multiples of 16 -> tokens (B, N, D), row by row."""
+        grid = self.stages((2 * x - 1).contiguous(memory_format=torch.channels_last))
+        tokens = self.norm(grid.flatten(2).transpose(1, 2))  # [B, N, dim]
+        place = 3 * with_coordinates(grid)[:, -2:].flatten(2).transpose(1, 2)  # [B, N, 2]
+        tokens = torch.cat([tokens, place.to(tokens.dtype)], dim=-1)
+        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+
+
+class EncodeUniqueImages(nn.Module):
+    """An image encoder that encodes a picture once where it stands in several rows on end.
+
+    A speed trick, and no more: the tokens are those of the encoder itself, but for batch statistics
+    in training, which count each picture once. Where gradients of the pictures may be wanted it
+    does nothing of its own.
+
+    Args:
+        encoder: of pictures (B, 3, H, W).
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.modality, self.dim = encoder, encoder.modality, encoder.dim
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, 3, H, W) -> what the encoder gives for B pictures."""
+        if x.requires_grad or (torch.is_grad_enabled() and not self.training):
+            return self.encoder(x, mask)
+        new = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        new[1:] = (x[1:] != x[:-1]).flatten(1).any(dim=1)
+        row = new.cumsum(dim=0) - 1  # which of the distinct pictures a row shows
+        tokens, real = self.encoder(x[new])
+        return Encoded(tokens.index_select(0, row), real[row])
 
 
 def conv_block(

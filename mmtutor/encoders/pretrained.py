@@ -100,6 +100,31 @@ class FeatureEncoder(nn.Module):
         return Encoded(x.unsqueeze(1), x.new_ones(len(x), 1, dtype=torch.bool))
 
 
+class FrozenEncoder(nn.Module):
+    """An encoder that learns no more. It also passes on tokens that it made before.
+
+    Args:
+        encoder: of pictures (B, 3, H, W); its weights are frozen, and it stays in evaluation mode.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False).eval()
+        self.modality, self.dim = encoder.modality, encoder.dim
+
+    def train(self, mode: bool = True) -> "FrozenEncoder":
+        """As `nn.Module.train`, but the encoder stays in evaluation mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """(B, 3, H, W), or tokens (B, N, D) -> tokens (B, N, D)."""
+        if x.ndim == 3:
+            return Encoded(x, x.new_ones(x.shape[:2], dtype=torch.bool))
+        return self.encoder(x, mask)
+
+
 class WordLlama(nn.Module):
     """WordLlama's static token embeddings as a text encoder: a lookup, no attention.
 

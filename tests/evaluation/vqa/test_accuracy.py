@@ -7,13 +7,9 @@ import torch
 from mmtutor.evaluation import vqa_accuracy
 from mmtutor.evaluation.vqa.accuracy import (
     by_group,
-    confusion,
-    consensus,
-    consistency,
-    leave_one_out,
     pair_accuracy,
 )
-from mmtutor.evaluation.vqa.answers import MEANT_WORDS, REFERENCE_WORDS, normalised
+from mmtutor.evaluation.vqa.answers import MEANT_WORDS, REFERENCE_WORDS, normalized
 from tests.evaluation import vqa_rules
 
 PLAIN = """
@@ -83,7 +79,7 @@ def test_the_cases_reach_every_rule(cases):
 def test_normalisation_equals_the_rules_on_every_answer(cases):
     for answer in {answer for said, people in cases for answer in (said, *people)}:
         plain = vqa_rules.punctuation(vqa_rules.plain(answer))
-        assert normalised(answer) == vqa_rules.digits_and_articles(plain), answer
+        assert normalized(answer) == vqa_rules.digits_and_articles(plain), answer
 
 
 def test_three_of_ten_are_not_quite_enough():
@@ -98,12 +94,18 @@ def test_a_lone_annotator_leaves_nobody():
 
 
 def test_leaving_one_out_by_hand():
-    matches, people = torch.tensor([0, 1, 2, 3, 4]), torch.tensor([1, 2, 3, 5, 5])
+    counts = [(0, 1), (1, 2), (2, 3), (3, 5), (4, 5)]  # so many of so many people said "yes"
     by_hand = [0, 1 / 6, (2 * 1 + 2) / 9, (3 * 2 + 2 * 3) / 15, 1]
-    assert leave_one_out(matches, people).tolist() == pytest.approx(by_hand)
+    people = [["yes"] * yes + ["no"] * (n - yes) for yes, n in counts]
+    found = vqa_accuracy(["yes"] * 5, people)
+    assert found.per_question.tolist() == pytest.approx(by_hand)
+    weights = torch.tensor([0, 1, 0, 0, 3])
+    weighted = vqa_accuracy(["yes"] * 5, people, weights=weights)
+    assert weighted.per_question.equal(found.per_question)
+    assert weighted.mean == pytest.approx((1 / 6 + 3) / 4)
 
 
-def test_where_all_agree_nothing_is_normalised():
+def test_where_all_agree_nothing_is_normalized():
     ten = ["yes"] * 10
     assert vqa_accuracy(["Yes", "yes.", " yes\n"], [ten] * 3).per_question.tolist() == [0, 0, 1]
     assert vqa_accuracy(["Yes", "the yes."], [ten] * 2, quirks=False).mean == 1
@@ -136,8 +138,8 @@ def test_where_all_agree_nothing_is_normalised():
     ],
 )
 def test_oddities_of_the_reference_and_what_was_meant(answer, reference, meant):
-    assert normalised(answer) == reference
-    assert normalised(answer, quirks=False) == meant
+    assert normalized(answer) == reference
+    assert normalized(answer, quirks=False) == meant
 
 
 def test_the_table_of_contractions_is_the_references_where_it_can_be_reached():
@@ -178,15 +180,6 @@ def test_groups_of_questions_by_hand():
         by_group(score, ["a", "b", "c"])
 
 
-def test_confusion_by_hand():
-    truth = ["red", "red", "blue", "red", "green"]
-    found = confusion(truth, ["red", "blue", "red", "blue", "grey"])
-    assert found.names == ["blue", "green", "grey", "red"]
-    assert found.counts.tolist() == [[0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0], [2, 0, 0, 1]]
-    assert found.worst(2) == [("red", "blue", 2), ("blue", "red", 1)]
-    assert len(found.worst(10)) == 3
-
-
 def test_pairs_catch_a_model_that_does_not_look():
     truth = torch.tensor([0, 1] * 50)
     blind = torch.zeros(100, dtype=torch.int64)
@@ -197,25 +190,6 @@ def test_pairs_catch_a_model_that_does_not_look():
     assert [v.estimate for v in pair_accuracy(right, said)] == pytest.approx([1 / 2, 1 / 3, 2 / 3])
     with pytest.raises(ValueError, match="odd number of rows: 5"):
         pair_accuracy(right[:5], said[:5])
-
-
-def test_consistency_is_the_chance_that_two_phrasings_agree():
-    groups = torch.tensor([5, 5, 5, 9, 9, 2])
-    found = consistency(["red", "red", "blue", "a", "b", "alone"], groups)
-    assert found.estimate == pytest.approx((1 / 3 + 0) / 2)
-    assert consistency(torch.ones(6, dtype=torch.int64), groups).estimate == 1
-    with pytest.raises(ValueError, match="no group has two"):
-        consistency(["red", "blue"], torch.tensor([1, 2]))
-
-
-def test_consensus_counts_subsets_that_are_all_right():
-    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2])
-    right = torch.tensor([1, 1, 0, 1, 1, 1, 1]).bool()
-    expected = {1: (2 / 3 + 1 + 1) / 3, 2: (1 / 3 + 1) / 2, 3: 1 / 2}
-    for k, value in expected.items():
-        assert consensus(right, groups, k).estimate == pytest.approx(value)
-    with pytest.raises(ValueError, match="expected 1 to 3"):
-        consensus(right, groups, 4)
 
 
 def test_one_string_is_no_list_of_answers():

@@ -4,82 +4,104 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
-from mmtutor.data import Dataset
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.encoders import SmallCNN
 from mmtutor.evaluation import must_look
 from mmtutor.evaluation.modality_use import DoesNotLookError
 from mmtutor.fusion import FUSIONS
-from mmtutor.models import Classifier, ClassifierOutput, FusionClassifier
+from mmtutor.models import Classifier, FusionClassifier
 from mmtutor.recipes.vqa import classic as vqa
-from mmtutor.recipes.vqa.parts import (
-    ByPicture,
-    Once,
-    by_picture,
-    mirrored,
-    product_of_experts,
-    reweighted,
-)
+from mmtutor.recipes.vqa.questions import BOTH, Trained, prepared, question_prior
 
 MARGIN = 0.05  # what permuting a modality must cost, at the lower end of its interval
-SMALLEST = replace(vqa.SHAPES, train=64, test=32, max_objects=3, dim=16, width=4, epochs=1)
+TINY = vqa.Config.preset("tiny")
+SMALLEST = replace(vqa.SHAPES, train=64, test=32, dim=16, width=4, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def tiny() -> vqa.Trained:
+def tiny() -> Trained:
     torch.set_num_threads(1)
-    return vqa.train(vqa.Config.preset("tiny"))
+    return vqa.train(TINY)
 
 
 def test_the_model_looks_at_both_modalities(tiny):
-    must_look(tiny.model, tiny.prepared, vqa.BOTH, margin=MARGIN)
+    must_look(tiny.model, tiny.prepared, BOTH, margin=MARGIN)
 
 
 def test_the_gate_stops_a_model_that_cannot_see(tiny):
-    blind = vqa.train(replace(tiny.config, modalities=("tokens",), train=2_000, epochs=1))
+    blind = vqa.train(replace(TINY, modalities=("tokens",), train=2_000, epochs=1))
     with pytest.raises(DoesNotLookError, match="image"):
-        must_look(blind.model, blind.prepared, vqa.BOTH, margin=MARGIN)
+        must_look(blind.model, blind.prepared, BOTH, margin=MARGIN)
 
 
 def test_metrics_name_every_type_and_both_modalities(tiny):
-    metrics = vqa.measured(tiny)
+    metrics = tiny.metrics()
     assert set(metrics["by_type"]) == set(tiny.data.column("type"))
-    assert set(metrics["permuted"]) == set(vqa.BOTH)
+    assert set(metrics["permuted"]) == set(BOTH)
     assert metrics["accuracy"]["low"] > 0.5
 
 
 def test_any_question_can_be_asked(tiny):
     image = tiny.data.column("image")[0]
-    answers = vqa.ask(tiny, image, "is there a red circle?", k=4)
+    answers = tiny.ask(image, "is there a red circle?", k=4)
     assert len(answers) == 4
     assert answers == sorted(answers, key=lambda pair: -pair[1])
-    assert vqa.ask(tiny, image / 255, "is there a red circle?", k=4) == answers
+    assert tiny.ask(image / 255, "is there a red circle?", k=4) == answers
     with pytest.raises(ValueError, match="no word"):
-        vqa.ask(tiny, image, "?")
+        tiny.ask(image, "?")
 
 
 @pytest.mark.parametrize("fusion", sorted(FUSIONS))
 def test_every_fusion_can_be_chosen(fusion):
+    torch.manual_seed(0)
     model = vqa.build(replace(SMALLEST, fusion=fusion), WordTokenizer(["red"]))
     assert isinstance(model, FusionClassifier)
+    assert isinstance(model.fusion, FUSIONS[fusion])
     batch = {"image": torch.rand(2, 3, 48, 48), "tokens": torch.ones(2, 4).long()}
-    assert model(batch).logits.shape == (2, len(vqa.ANSWERS["shapes-questions"]))
+    logits = model(batch).logits
+    assert logits.shape == (2, len(vqa.ANSWERS["shapes-questions"]))
+    logits.square().sum().backward()
+    reached = {n for n, p in model.encoders.named_parameters() if p.grad.abs().sum() > 0}
+    assert {name.split(".")[0] for name in reached} == set(BOTH)
+    model.eval()
+    plain = model(batch).logits
+    for name, other in {"image": 1 - batch["image"], "tokens": 1 + batch["tokens"]}.items():
+        assert (model({**batch, name: other}).logits - plain).abs().amax(dim=1).min() > 1e-5, name
 
 
 def test_one_modality_makes_a_control():
     tokenizer = WordTokenizer(["red"])
-    for name in vqa.BOTH:
+    for name in BOTH:
         model = vqa.build(replace(SMALLEST, modalities=(name,)), tokenizer)
         assert isinstance(model, Classifier)
         assert model.encoder.modality == name
 
 
-@pytest.mark.parametrize("remedy", ["product of experts", "reweight"])
-def test_remedies_run_on_biased_questions(remedy):
-    config = replace(SMALLEST, prior="biased", split="adversarial", remedy=remedy)
-    assert all(loss > 0 for loss in vqa.train(config).history.loss)
+def test_remedies_run_on_biased_questions():
+    """What the prior knows, product of experts need not learn, and reweighting does not."""
+    config = replace(SMALLEST, prior="biased", split="adversarial", types=("query",), train=2_000)
+    loss = {}
+    for remedy in ("none", "product of experts", "reweight"):
+        trained = vqa.train(replace(config, remedy=remedy))
+        assert trained.data.name == "shapes-questions/adversarial"
+        loss[remedy] = torch.tensor(trained.history.loss)
+    assert loss["product of experts"][0] < loss["none"][0] - 0.5
+    late = slice(-20, None)
+    assert loss["reweight"][late].mean() > loss["none"][late].mean() + 0.1
+
+
+def test_the_question_prior_knows_the_bias_and_nothing_else():
+    config = replace(SMALLEST, prior="biased", train=2_000, types=("query",))
+    data = vqa.questions(config, "train")
+    tokenizer = WordTokenizer.fit(data.column("question"))
+    ready = prepared(data, tokenizer)
+    prior = question_prior(ready, tokenizer, config, len(vqa.ANSWERS["shapes-questions"]))
+    assert not prior.requires_grad
+    torch.testing.assert_close(prior.exp().sum(dim=1), torch.ones(len(data)))
+    right = prior.argmax(dim=1) == data.column("label")
+    assert 0.3 < right.float().mean() < 0.95
+    same = data.column("question").index(data.column("question")[0], 1)
+    torch.testing.assert_close(prior[same], prior[0])
 
 
 def test_one_seed_gives_one_model():
@@ -92,73 +114,3 @@ def test_test_questions_are_drawn_from_seeds_that_nothing_was_chosen_on():
     assert test.column("question") != val.column("question")
     with pytest.raises(ValueError, match="unknown preset"):
         vqa.Config.preset("huge")
-
-
-class Counting(SmallCNN):
-    seen = 0
-
-    def forward(self, x, mask=None):
-        self.seen += len(x)
-        return super().forward(x, mask)
-
-
-def test_a_picture_is_encoded_once_where_it_stands_several_times():
-    torch.manual_seed(0)
-    encoder = Counting(8, 4).eval()
-    pictures = torch.rand(3, 3, 32, 32)[[0, 0, 1, 1, 1, 2, 0]]
-    with torch.no_grad():
-        expected = encoder(pictures)
-        encoder.seen = 0
-        found = Once(encoder).eval()(pictures)
-    assert encoder.seen == 4
-    torch.testing.assert_close(found.tokens, expected.tokens, rtol=0, atol=1e-6)
-    assert found.mask.equal(expected.mask)
-
-
-def test_gradients_of_equal_pictures_are_not_thrown_together():
-    encoder = Once(SmallCNN(8, 4)).eval()
-    pictures = torch.rand(1, 3, 32, 32).repeat(2, 1, 1, 1).requires_grad_()
-    encoder(pictures).tokens.square().sum().backward()
-    torch.testing.assert_close(pictures.grad[0], pictures.grad[1])
-    assert pictures.grad.abs().sum() > 0
-
-
-def rows() -> Dataset:
-    picture = torch.rand(2, 3, 4, 4).unbind()
-    columns = {"image": [picture[0], picture[0], picture[1]], "image_id": torch.tensor([4, 4, 7])}
-    return Dataset({**columns, "label": torch.arange(3)})
-
-
-def test_batches_keep_a_picture_together_and_change_with_every_epoch():
-    sampler = ByPicture(torch.arange(50).repeat_interleave(3))
-    first, second = list(sampler), list(sampler)
-    assert sorted(first) == list(range(150))
-    assert first != second
-    assert all(first[i] // 3 == first[i - i % 3] // 3 for i in range(150))
-    assert sum(len(batch["label"]) for batch in by_picture(rows(), 2)) == 3
-
-
-def test_mirrored_pictures_have_numbers_of_their_own():
-    data, both = rows(), mirrored(rows())
-    assert both.column("image_id").tolist() == [4, 4, 7, 12, 12, 15]
-    assert both.column("label").tolist() == [0, 1, 2, 0, 1, 2]
-    assert both.column("image")[3] is both.column("image")[4]
-    assert len(data) == 3
-
-
-def test_an_expert_that_knows_leaves_nothing_to_learn():
-    label, logits = torch.tensor([1, 0]), torch.zeros(2, 3, requires_grad=True)
-    sure = torch.full((2, 3), -30.0)
-    sure[0, 1] = 0.0  # the first answer is given away, the second is as good as excluded
-    sure[1, 1] = 0.0
-    batch = {"label": label, "bias": sure.log_softmax(1)}
-    product_of_experts(ClassifierOutput(logits), batch).backward()
-    assert logits.grad[0].abs().max() < 1e-6 < 0.4 < logits.grad[1].abs().max()
-
-
-def test_reweighting_forgets_what_is_given_away():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
-    bias = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).clamp(min=1e-9).log()
-    batch = {"label": torch.tensor([0, 0]), "bias": bias}
-    expected = nn.functional.cross_entropy(logits[1:], torch.tensor([0]))
-    torch.testing.assert_close(reweighted(ClassifierOutput(logits), batch), expected)
