@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mmtutor.data import loader
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.evaluation import must_look
 from mmtutor.evaluation.modality_use import DoesNotLookError
@@ -77,21 +78,25 @@ def test_one_modality_makes_a_control():
         assert model.encoder.modality == name
 
 
-def test_remedies_run_on_biased_questions():
-    """What the prior knows, product of experts need not learn, and reweighting does not."""
-    config = replace(SMALLEST, prior="biased", split="adversarial", types=("query",), train=2_000)
-    loss = {}
-    for remedy in ("none", "product of experts", "reweight"):
-        trained = vqa.train(replace(config, remedy=remedy))
-        assert trained.data.name == "shapes-questions/adversarial"
-        loss[remedy] = torch.tensor(trained.history.loss)
-    assert loss["product of experts"][0] < loss["none"][0] - 0.5
-    late = slice(-20, None)
-    assert loss["reweight"][late].mean() > loss["none"][late].mean() + 0.1
+@pytest.mark.parametrize("remedy", ["product of experts", "reweight"])
+def test_remedies_train_by_what_the_question_prior_says(remedy):
+    config = replace(SMALLEST, prior="biased", split="adversarial", remedy=remedy)
+    trained = vqa.train(config)
+    assert trained.data.name == "shapes-questions/adversarial"
+    assert all(loss > 0 for loss in trained.history.loss)
+    assert trained.history.loss != vqa.train(replace(config, remedy="none")).history.loss
+    data = prepared(vqa.questions(config, "train"), trained.tokenizer)
+    prior = question_prior(data, trained.tokenizer, config, len(trained.answers))
+    data = data.with_column("bias", prior)
+    first = next(iter(loader(data, config.batch_size, seed=config.seed, group_by="image_id")))
+    torch.manual_seed(config.seed)
+    model = vqa.build(config, trained.tokenizer)
+    expected = vqa.REMEDIES[remedy](model(first), first).item()
+    assert trained.history.loss[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_question_prior_knows_the_bias_and_nothing_else():
-    config = replace(SMALLEST, prior="biased", train=2_000, types=("query",))
+    config = replace(SMALLEST, prior="biased", train=2_000, types=("query",), dim=32, lr=3e-3)
     data = vqa.questions(config, "train")
     tokenizer = WordTokenizer.fit(data.column("question"))
     ready = prepared(data, tokenizer)
@@ -99,7 +104,7 @@ def test_the_question_prior_knows_the_bias_and_nothing_else():
     assert not prior.requires_grad
     torch.testing.assert_close(prior.exp().sum(dim=1), torch.ones(len(data)))
     right = prior.argmax(dim=1) == data.column("label")
-    assert 0.3 < right.float().mean() < 0.95
+    assert 0.6 < right.float().mean() < 0.95
     same = data.column("question").index(data.column("question")[0], 1)
     torch.testing.assert_close(prior[same], prior[0])
 
