@@ -6,10 +6,12 @@ import torch
 
 from mmtutor.evaluation import vqa_accuracy
 from mmtutor.evaluation.vqa.accuracy import (
+    MEANT_WORDS,
+    REFERENCE_WORDS,
     by_group,
+    normalized,
     pair_accuracy,
 )
-from mmtutor.evaluation.vqa.answers import MEANT_WORDS, REFERENCE_WORDS, normalized
 from tests.evaluation import vqa_rules
 
 PLAIN = """
