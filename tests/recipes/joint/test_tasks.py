@@ -58,7 +58,7 @@ def test_unknown_names_are_answered():
 
 def test_pictures_are_turned_as_their_label_says():
     image = torch.arange(12).view(1, 1, 3, 4)[..., :3].expand(4, 3, 3, 3)
-    data = joint_learning.turned(Dataset({"image": image, "label": torch.zeros(4).long()}))
+    data = joint_learning._turned(Dataset({"image": image, "label": torch.zeros(4).long()}))
     assert data.column("turn").tolist() == [0, 1, 2, 3]
     for k in range(4):
         assert torch.equal(data.column("image")[k], image[k].rot90(k, dims=(1, 2)))
