@@ -1,4 +1,4 @@
-"""Distances between embeddings, and how a shared space is filled.
+"""How two modalities fill the space that they share.
 
 Knows vectors (N, D). Does not know what they embed or how they were trained. In float64.
 """
@@ -8,25 +8,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def cosine_similarity(one: Tensor, other: Tensor) -> Tensor:
-    """Cosine of every row of `one` (N, D) with every row of `other` (M, D): (N, M) in [-1, 1].
-
-    A row of zeros has no direction and gets 0 with everything, as in scikit-learn.
-    """
-    _check(one, other)
-    return _unit(one) @ _unit(other).T
-
-
-def euclidean_distance(one: Tensor, other: Tensor) -> Tensor:
-    """Length of the difference of every row of `one` (N, D) and every row of `other` (M, D).
-
-    (N, M), 0 or more. Computed from the differences: |a|^2 + |b|^2 - 2 a b loses half of the digits
-    where rows are close.
-    """
-    _check(one, other)
-    return torch.cdist(one.double(), other.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def alignment(one: Tensor, other: Tensor, power: float = 2.0) -> float:

@@ -1,8 +1,8 @@
-"""How well a model retrieves: ranks, recall at k, median rank, mean reciprocal rank.
+"""How well a model retrieves: ranks, recall at k, median rank, mean reciprocal rank, mAP.
 
 Knows: scores, which items are relevant to which query, and how to count fairly.
-Does not know: how embeddings were trained, nor where the pictures came from. The large-scale search
-behind the numbers lives in `mmtutor.evaluation.retrieval.search`.
+Does not know: how embeddings were trained, nor where the pictures came from. The fast form behind
+large evaluations is `mmtutor.evaluation.retrieval.search`, equal to `ranks`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.evaluation.inference import outputs
-from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks, top_k
-
-__all__ = [
-    "Ranks",
-    "chance_recall",
-    "embed",
-    "evaluate_retrieval",
-    "hit_rates",
-    "mean_reciprocal_rank",
-    "median_rank",
-    "ranks",
-    "recall_at_k",
-    "retrieval_ranks",
-    "retrieval_report",
-    "top_k",
-]
+from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
 
 KS = (1, 5, 10)
 
@@ -49,20 +34,27 @@ def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
     return 1 + ((similarity >= best) & ~relevant).sum(1)
 
 
-def recall_at_k(similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+def recall_at_k(
+    similarity: Tensor,
+    relevant: Tensor,
+    ks: Sequence[int] = KS,
+    weights: Tensor | None = None,
+) -> dict[int, float]:
     """Share of queries, in [0, 1], with at least one relevant item among the first k, for each k.
 
     This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier,
     2013), a hit rate: a query with five captions counts once any of them is found. Arguments, ties
-    and errors as in `ranks`.
+    and errors as in `ranks`; `weights` (Q,) says how much each query counts.
     """
-    return hit_rates(ranks(similarity, relevant), ks)
+    return hit_rates(ranks(similarity, relevant), ks, weights)
 
 
-def hit_rates(rank: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+def hit_rates(
+    rank: Tensor, ks: Sequence[int] = KS, weights: Tensor | None = None
+) -> dict[int, float]:
     """Share of `rank` (Q,) int64 that is at most k, for each k: recall at k from known ranks."""
     _check_ranks(rank)
-    return {k: (rank <= k).double().mean().item() for k in _checked_ks(ks)}
+    return {k: _mean(rank <= k, weights) for k in _checked_ks(ks)}
 
 
 def median_rank(rank: Tensor) -> float:
@@ -72,16 +64,32 @@ def median_rank(rank: Tensor) -> float:
     return ((ordered[(len(rank) - 1) // 2] + ordered[len(rank) // 2]) / 2).item()
 
 
-def mean_reciprocal_rank(rank: Tensor) -> float:
+def mean_reciprocal_rank(rank: Tensor, weights: Tensor | None = None) -> float:
     """Mean of 1 / rank over queries, in (0, 1], from `rank` (Q,) int64 (Voorhees, TREC-8, 1999)."""
     _check_ranks(rank)
-    return rank.double().reciprocal().mean().item()
+    return _mean(1 / rank.double(), weights)
+
+
+def mean_average_precision(
+    similarity: Tensor, relevant: Tensor, weights: Tensor | None = None
+) -> float:
+    """Mean, over queries, of the mean precision at the ranks of the relevant items, in (0, 1].
+
+    Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares;
+    `weights` (Q,) says how much each query counts. Source: Buckley and Voorhees (2000).
+    """
+    _check_scores(similarity, relevant)
+    irrelevant_first = relevant.byte().argsort(dim=1, stable=True)
+    order = similarity.gather(1, irrelevant_first).argsort(dim=1, descending=True, stable=True)
+    hit = relevant.gather(1, irrelevant_first.gather(1, order)).double()  # [Q, G], best score first
+    precision = hit.cumsum(1) / torch.arange(1, hit.shape[1] + 1, device=hit.device)
+    return _mean((precision * hit).sum(1) / hit.sum(1), weights)
 
 
 def retrieval_report(
     similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS
 ) -> dict[str, float]:
-    """Every retrieval number in both directions, from image-by-text scores.
+    """Recall, median rank, mean reciprocal rank and chance, in both directions, ready to log.
 
     `similarity` (I, T) floating point and `relevant` (I, T) bool: several captions per image, or
     several images per caption, are several True in a row or column. Keys are the direction followed
@@ -89,19 +97,7 @@ def retrieval_report(
     `image_to_text_mean_reciprocal_rank`, `image_to_text_chance_at_1` …
     """
     both = Ranks(ranks(similarity, relevant), ranks(similarity.T, relevant.T))
-    chance = chance_recall(relevant, ks), chance_recall(relevant.T, ks)
-    return _report(both, chance, ks)
-
-
-def chance_recall(relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
-    """Expected `recall_at_k` of a random order, exactly, from `relevant` (Q, G) bool.
-
-    With m of G items relevant, k draws without replacement miss them all with probability
-    C(G-m, k) / C(G, k) (hypergeometric), so one relevant item gives k / G.
-    """
-    if relevant.dtype != torch.bool or relevant.ndim != 2 or 0 in relevant.shape:
-        raise ValueError(f"relevant must be a non-empty (Q, G) bool tensor, got {_say(relevant)}")
-    return _chance(relevant.sum(1), relevant.shape[1], ks)
+    return _report(both, (chance_recall(relevant, ks), chance_recall(relevant.T, ks)), ks)
 
 
 def evaluate_retrieval(
@@ -135,11 +131,19 @@ def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor
     if groups and len(groups) < len(images):
         raise ValueError(f"only {len(groups)} of {len(images)} batches have a `group`")
     image, text = torch.cat(images), torch.cat(texts)
-    return (
-        image,
-        text,
-        torch.cat(groups) if groups else torch.arange(len(image), device=image.device),
-    )
+    group = torch.cat(groups) if groups else torch.arange(len(image), device=image.device)
+    return image, text, group
+
+
+def chance_recall(relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+    """Expected `recall_at_k` of a random order, exactly, from `relevant` (Q, G) bool.
+
+    With m of G items relevant, k draws without replacement miss them all with probability
+    C(G-m, k) / C(G, k) (hypergeometric), so one relevant item gives k / G.
+    """
+    if relevant.dtype != torch.bool or relevant.ndim != 2 or 0 in relevant.shape:
+        raise ValueError(f"relevant must be a non-empty (Q, G) bool tensor, got {_say(relevant)}")
+    return _chance(relevant.sum(1), relevant.shape[1], ks)
 
 
 def _report(
@@ -165,6 +169,18 @@ def _chance(relevant_count: Tensor, gallery_size: int, ks: Sequence[int]) -> dic
     missed_all = miss.cumprod(1)  # [counts, K]: all of the first K + 1 draws miss
     share = queries.double() / queries.sum()
     return {k: (share @ (1 - missed_all[:, min(k, gallery_size) - 1])).item() for k in ks}
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> float:
+    """Mean of `values` (Q,), each counted as often as `weights` (Q,) says."""
+    values = values.double()
+    if weights is None:
+        return values.mean().item()
+    if weights.shape != values.shape or not weights.min() >= 0 or weights.sum() == 0:
+        raise ValueError(
+            f"weights must be ({len(values)},), at least 0 and not all 0, got {_say(weights)}"
+        )
+    return (values @ weights.double() / weights.sum()).item()
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
