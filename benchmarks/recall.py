@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import Comparison
-from mmtutor.evaluation.retrieval.recall import Ranks, hit_rates, retrieval_ranks
+from mmtutor.evaluation.retrieval.recall import hit_rates
+from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
 
 KS = (1, 5, 10)
 CAPTIONS = 5

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import Comparison
-from mmtutor.evaluation.retrieval.recall import top_k
+from mmtutor.evaluation.retrieval.search import top_k
 
 
 def comparisons(queries: int = 5_000, gallery: int = 25_000, dim: int = 512, k: int = 10):

@@ -10,7 +10,7 @@ from book.tools import size
 from book.tools.layout import Book
 
 # Public functions of `mmtutor.evaluation` that stand twice under one name.
-TWICE = {"average_precision", "confusion", "accuracy", "recall_at_k", "ranks", "consistency"}
+TWICE = {"confusion", "accuracy", "ranks", "consistency"}
 CIRCLES = [
     {"mmtutor.recipes.scorecard.candidates", "mmtutor.recipes.scorecard.suite"},
     {"mmtutor.training.fit", "mmtutor.training.resume"},

@@ -8,27 +8,27 @@ from mmtutor.evaluation.classification.roc import auroc_one_vs_rest
 from mmtutor.evaluation.generation import bleu, distinct, error_rate, idf
 from mmtutor.evaluation.modality_use import ExampleScores, perceptual_score
 from mmtutor.evaluation.predict import Predictions
-from mmtutor.evaluation.retrieval.ranking import (
-    average_precision,
-    precision_at_k,
-    reciprocal_rank,
+from mmtutor.evaluation.retrieval.recall import (
+    mean_average_precision,
+    mean_reciprocal_rank,
+    ranks,
+    recall_at_k,
 )
 from mmtutor.evaluation.statistics import auroc_interval
 from mmtutor.evaluation.vqa import vqa_accuracy
 from tests.cases.outcome import outcome, unmended
 
 
-@unmended("graded relevance is taken as 0 or 1: an average precision of 3")
 def test_graded_relevance_in_binary_metrics():
     scores = torch.tensor([[3.0, 2.0, 1.0]])
     calls = {
-        "reciprocal_rank": lambda: reciprocal_rank(scores, torch.tensor([[1, 3, 0]])),
-        "average_precision": lambda: average_precision(scores, torch.tensor([[3, 0, 0]])),
-        "precision_at_k": lambda: precision_at_k(scores, torch.tensor([[3, 0, 0]]), 1),
+        "reciprocal_rank": lambda: mean_reciprocal_rank(ranks(scores, torch.tensor([[1, 3, 0]]))),
+        "average_precision": lambda: mean_average_precision(scores, torch.tensor([[3, 0, 0]])),
+        "recall_at_k": lambda: recall_at_k(scores, torch.tensor([[3, 0, 0]]), (1,))[1],
     }
     for name, call in calls.items():
         refused, got = outcome(call)
-        assert refused or got.item() == pytest.approx(1.0, abs=1e-9), name
+        assert refused or got == pytest.approx(1.0, abs=1e-9), name
 
 
 @unmended("0/1 integer targets are taken as row numbers")

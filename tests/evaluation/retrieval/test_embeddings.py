@@ -1,4 +1,4 @@
-"""Distances and the shape of a shared space: against scikit-learn, scipy, and by hand."""
+"""The shape of a shared space: against numpy and scipy, and by hand."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import pdist
-from sklearn.metrics import pairwise
 
-from mmtutor.evaluation.retrieval.embeddings import (
-    alignment,
-    cosine_similarity,
-    euclidean_distance,
-    modality_gap,
-    uniformity,
-)
+from mmtutor.evaluation.retrieval.embeddings import alignment, modality_gap, uniformity
 from mmtutor.evaluation.statistics.differential import largest_differences, random_case
 
 
@@ -27,16 +20,8 @@ def two(x):
     return torch.cat([x, -x])
 
 
-def test_equal_to_scikit_learn_and_numpy_on_a_thousand_cases():
+def test_equal_to_numpy_and_scipy_on_a_thousand_cases():
     pairs = {
-        "cosine": (
-            lambda c: cosine_similarity(c.x, c.y),
-            lambda c: pairwise.cosine_similarity(c.x.numpy(), c.y.numpy()),
-        ),
-        "Euclidean": (
-            lambda c: euclidean_distance(c.x, c.y),
-            lambda c: np.linalg.norm(c.x.numpy()[:, None] - c.y.numpy()[None], axis=2),
-        ),
         "alignment": (
             lambda c: alignment(c.x, c.y),
             lambda c: (np.linalg.norm(unit(c.x) - unit(c.y), axis=1) ** 2).mean(),
@@ -64,17 +49,15 @@ def test_collapsed_and_spread_spaces():
     assert modality_gap(spread, spread.flip(0)) == pytest.approx(0)
 
 
-def test_close_rows_keep_their_distance_and_zeros_have_no_direction():
-    row = torch.full((1, 4), 1000.0, dtype=torch.float64)
-    assert euclidean_distance(row, row + 1e-6).item() == pytest.approx(2e-6, rel=1e-3)
-    assert cosine_similarity(torch.zeros(1, 2), torch.ones(1, 2)).item() == 0
+def test_zeros_have_no_direction():
+    assert modality_gap(torch.zeros(1, 2), torch.ones(1, 2)) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: cosine_similarity(torch.ones(2, 3), torch.ones(2, 4)), r"\(M, D\)"),
-        (lambda: euclidean_distance(torch.ones(3), torch.ones(3)), r"\(N, D\)"),
+        (lambda: modality_gap(torch.ones(2, 3), torch.ones(2, 4)), r"\(M, D\)"),
+        (lambda: alignment(torch.ones(3), torch.ones(3)), r"\(N, D\)"),
         (lambda: alignment(torch.ones(2, 3), torch.ones(3, 3)), "equal shapes"),
         (lambda: uniformity(torch.ones(1, 3)), "two rows"),
         (lambda: modality_gap(torch.ones(0, 3), torch.ones(1, 3)), "nothing"),
