@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from mmtutor.data.dataset import Dataset
+from mmtutor.data.real import stamps
 from mmtutor.data.real.sounds import (
     FRAME,
     RATE,
@@ -149,13 +150,26 @@ def test_recordings_are_decoded_as_asked(stamps_cache):
     for part in ("all", "speech", "quietest"):
         decoded = with_audio(data, 0.2, part)
         assert all(0 < len(x) <= RATE // 5 for x in decoded.column("audio"))
+        cut = {"all": lambda x: x, "speech": trim, "quietest": lambda x: quietest(x, 0.2)}[part]
+        for path, x in zip(data.column("path"), decoded.column("audio"), strict=True):
+            assert torch.equal(x, cut(read(path, seconds=1.2))[: RATE // 5])
     with pytest.raises(ValueError, match="unknown part 'loud': expected one of all, speech"):
         with_audio(data, 0.2, "loud")
     assert isinstance(tags(data.column("path")[0]), dict)
 
 
 def test_effects_are_sounds(stamps_cache):
+    """Each is the sound of its own stamp, and what is decoded is what the file holds."""
     data = effects()
     assert isinstance(data, Dataset)
     assert len(data) > 100
-    assert len(with_audio(data.subset([0]), 1.0, "all").column("audio")[0]) > FRAME
+    whole = stamps.load("all")
+    sounds = dict(zip(whole.column("name"), whole.column("sound"), strict=True))
+    assert set(data.column("name")) == {name for name, path in sounds.items() if path}
+    assert data.column("path") == [sounds[name] for name in data.column("name")]
+    decoded = with_audio(data.subset(range(0, 100, 20)), 1.0, "all")
+    for path, x in zip(decoded.column("path"), decoded.column("audio"), strict=True):
+        there, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        assert len(x) == min(RATE, math.ceil(len(there) * RATE / rate))
+        right = librosa.resample(there.mean(1)[: 2 * rate], orig_sr=rate, target_sr=RATE)[: len(x)]
+        assert np.corrcoef(x[FRAME:-FRAME], right[FRAME:-FRAME])[0, 1] > 0.99
