@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mmtutor.data.batch import Batch
 from mmtutor.models.modes import evaluating
-
-Batch = dict[str, Tensor]
 
 
 def outputs(model: nn.Module, loader: Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
@@ -22,14 +21,19 @@ def outputs(model: nn.Module, loader: Iterable[Batch]) -> Iterator[tuple[Batch, 
     No gradients are recorded. The model runs in evaluation mode and is left in the mode it came
     in. Raises ValueError if the loader gives no batch.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     empty = True
     with evaluating(model):
         for batch in loader:
             empty = False
-            batch = {key: value.to(device) for key, value in batch.items()}
+            batch = on_device_of(model, batch)
             with torch.no_grad():
                 output = model(batch)
             yield batch, output
     if empty:
         raise ValueError("the loader gave no batch, so there is nothing to evaluate")
+
+
+def on_device_of(model: nn.Module, batch: Batch) -> Batch:
+    """The batch where the model's parameters are."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return {name: value.to(device) for name, value in batch.items()}

@@ -70,12 +70,14 @@ def kernel_shap(game: CoalitionGame, samples: int = 256, seed: int = 0) -> Tenso
     their exact weights and the result is exact.
 
     Raises:
-        ValueError: fewer than two players, or fewer samples than players.
+        ValueError: fewer than two players, or too few samples: a coalition and its complement are
+            one equation, so that n players need n pairs, or all coalitions that there are.
     """
     n = game.players
-    if n < 2 or samples < n:
+    least = min(2 * n, 2**n - 2)
+    if n < 2 or samples < least:
         raise ValueError(
-            f"kernel_shap needs 2 players and as many samples: got {n} players, {samples} samples"
+            f"kernel_shap needs 2 players and twice as many samples: got {n} and {samples}"
         )
     present, weight = _kernel_coalitions(n, samples, seed)
     ends = torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)])

@@ -93,7 +93,6 @@ class Linear(nn.Module):
         return Logits(self.linear(batch["image"].flatten(1)))
 
 
-@unmended("a picture outside [0, 1] is clipped, which changes it by more than the radius")
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_an_attack_on_normalised_pictures(attack):
     torch.manual_seed(0)
@@ -102,7 +101,6 @@ def test_an_attack_on_normalised_pictures(attack):
     assert refused or (got - batch["image"]).abs().max() <= 8 / 255 + 1e-6
 
 
-@unmended("a coalition and its complement say the same, so that equations are lacking")
 def test_kernel_shap_of_few_samples():
     worth = torch.arange(12.0)
     game = CoalitionGame(

@@ -5,7 +5,8 @@ as pictures in [0, 1]. Gradients are taken of the input alone: no parameter's `.
 and every module is left in the mode it came in. Words are in `word_attacks.py`; whether an attack
 failed because its gradients did is in `gradient_masking.py`.
 
-An attack gives a batch, so an attacked loader is `(attack(model, batch) for batch in loader)`.
+An attack gives a batch, so an attacked loader is `(attack(model, batch) for batch in loader)`. A
+batch that was made with one model may be given to another: a transferred attack.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
+from mmtutor.evaluation.inference import on_device_of
+from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, C), label (B,) -> (B,)
@@ -52,7 +55,7 @@ def fgsm(
     In norm "l2" the step goes along the gradient itself. For a linear model and no bounds it is the
     worst change there is. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm, key)
+    _check(batch, radius, norm, key, bounds)
     with evaluating(model):
         batch = on_device_of(model, batch)
         gradient, _ = input_gradient(model, batch, key, loss)
@@ -67,12 +70,11 @@ def pgd(
     *,
     steps: int = 10,
     step: float | None = None,
-    norm: str = "linf",
     restarts: int = 1,
+    norm: str = "linf",
     key: str = "image",
     bounds: tuple[float, float] = (0.0, 1.0),
     loss: Loss = cross_entropy,
-    surrogate: nn.Module | None = None,
     generator: torch.Generator | None = None,
 ) -> Batch:
     """Projected gradient descent on the loss's negative (Madry et al. 2018, section 2.1).
@@ -84,39 +86,29 @@ def pgd(
     Args:
         batch: has `label` (B,) and the input `key` (B, ...), floating point in `bounds`.
         radius: of the ball, in the unit of the input: 8 / 255 are eight grey levels.
-        steps: of each restart.
         step: length of one; None is 2.5 * radius / steps, which can reach the ball's other side.
         norm: "linf" bounds every number's change, "l2" the length of the whole change.
         loss: what is made large, from logits and labels to (B,).
-        surrogate: take the gradients of this model instead: a transferred attack.
         generator: of the random starts, on the CPU; None starts one with seed 0.
 
-    Returns:
-        the batch on the model's device, with the input replaced.
-
-    Raises:
-        KeyError: the batch lacks the input or `label`.
-        ValueError: a negative radius, an unknown norm, no step, or an input that is not floating.
+    Returns the batch on the model's device, with the input replaced. Raises KeyError if it lacks
+    the input or `label`, and ValueError for an argument that makes no sense.
     """
-    _check(batch, radius, norm, key)
-    if steps < 1 or restarts < 1:
-        raise ValueError(f"steps and restarts must be at least 1, got {steps} and {restarts}")
+    _check(batch, radius, norm, key, bounds, steps, restarts)
     generator = generator or torch.Generator().manual_seed(0)
-    length = 2.5 * radius / steps if step is None else step
-    source = model if surrogate is None else surrogate
-    with evaluating(model), evaluating(source):
+    step = 2.5 * radius / steps if step is None else step
+    with evaluating(model):
         batch = on_device_of(model, batch)
         clean = batch[key]
-        best, height = clean, margins(model, batch)
+        worst = clean, margins(model, batch)
         for _ in range(restarts):
-            x = _into(clean + _in_ball(clean, radius, norm, generator), clean, radius, norm, bounds)
+            x = (clean + _in_ball(clean, radius, norm, generator)).clamp(*bounds)
             for _ in range(steps):
-                gradient, logits = input_gradient(source, {**batch, key: x}, key, loss)
-                known = margin(logits, batch["label"]) if source is model else None
-                best, height = keep_worse(model, batch, key, x, best, height, known)
-                x = _into(x + length * uphill(gradient, norm), clean, radius, norm, bounds)
-            best, height = keep_worse(model, batch, key, x, best, height)
-    return {**batch, key: best}
+                gradient, logits = input_gradient(model, {**batch, key: x}, key, loss)
+                worst = keep_worse(worst, x, margin(logits, batch["label"]))
+                x = project(x + step * uphill(gradient, norm), clean, radius, norm).clamp(*bounds)
+            worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
+    return {**batch, key: worst[0]}
 
 
 def random_noise(
@@ -128,24 +120,22 @@ def random_noise(
     norm: str = "linf",
     key: str = "image",
     bounds: tuple[float, float] = (0.0, 1.0),
-    generator: torch.Generator | None = None,
 ) -> Batch:
     """The worst of `tries` random changes: an attack that needs no gradient.
 
     In norm "linf" every number moves by the whole radius, up or down; in "l2" the change lies on
     the sphere. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm, key)
-    generator = generator or torch.Generator().manual_seed(0)
+    _check(batch, radius, norm, key, bounds)
+    generator = torch.Generator().manual_seed(0)
     with evaluating(model):
         batch = on_device_of(model, batch)
-        clean = batch[key]
-        best, height = clean, margins(model, batch)
+        worst = batch[key], margins(model, batch)
         for _ in range(tries):
-            noise = torch.randn(clean.shape, generator=generator).to(clean)
-            x = (clean + radius * uphill(noise, norm)).clamp(*bounds)
-            best, height = keep_worse(model, batch, key, x, best, height)
-    return {**batch, key: best}
+            noise = torch.randn(batch[key].shape, generator=generator).to(batch[key])
+            x = (batch[key] + radius * uphill(noise, norm)).clamp(*bounds)
+            worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
+    return {**batch, key: worst[0]}
 
 
 def input_gradient(
@@ -159,11 +149,7 @@ def input_gradient(
     x = batch[key].detach().requires_grad_()
     with torch.enable_grad():
         logits = model({**batch, key: x}).logits
-        total = loss(logits, batch["label"]).sum()
-        if not total.requires_grad:  # frozen weights behind a cut path
-            return torch.zeros_like(x), logits
-        (gradient,) = torch.autograd.grad(total, [x], allow_unused=True, materialize_grads=True)
-    return gradient, logits.detach()
+        return slope_by(loss(logits, batch["label"]), x), logits.detach()
 
 
 def uphill(gradient: Tensor, norm: str) -> Tensor:
@@ -176,43 +162,30 @@ def uphill(gradient: Tensor, norm: str) -> Tensor:
     return (wide / _lengths(wide).clamp(min=1e-30)).to(gradient.dtype)
 
 
+def project(x: Tensor, clean: Tensor, radius: float, norm: str) -> Tensor:
+    """The point nearest to x in the ball around `clean`; both (B, ...)."""
+    change = x - clean
+    if norm == "linf":
+        return clean + change.clamp(-radius, radius)
+    return clean + change * (radius / _lengths(change).clamp(min=1e-30)).clamp(max=1)
+
+
 @torch.no_grad()
 def margins(model: nn.Module, batch: Batch) -> Tensor:
     """`margin` (B,) of each example."""
     return margin(model(batch).logits, batch["label"])
 
 
-def on_device_of(model: nn.Module, batch: Batch) -> Batch:
-    """The batch where the model's parameters are."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    return {name: value.to(device) for name, value in batch.items()}
+def keep_worse(worst: tuple[Tensor, Tensor], x: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+    """Of two inputs (B, ...) with their margins (B,), example by example, the worse for the model.
 
-
-def keep_worse(
-    model: nn.Module,
-    batch: Batch,
-    key: str,
-    x: Tensor,
-    best: Tensor,
-    height: Tensor,
-    new: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The better attack of x and `best`, example by example, with its margin (B,)."""
-    new = margins(model, {**batch, key: x}) if new is None else new
-    better = (new > height).view(-1, *[1] * (x.ndim - 1))
-    return torch.where(better, x, best), torch.where(new > height, new, height)
-
-
-def _into(
-    x: Tensor, clean: Tensor, radius: float, norm: str, bounds: tuple[float, float]
-) -> Tensor:
-    """x put back into the ball around `clean`, and into the bounds (which keeps it in the ball)."""
-    change = x - clean
-    if norm == "linf":
-        change = change.clamp(-radius, radius)
-    else:
-        change = change * (radius / _lengths(change).clamp(min=1e-30)).clamp(max=1)
-    return (clean + change).clamp(*bounds)
+    Args:
+        worst: input and margin so far.
+        x, new: another input and its margin.
+    """
+    kept, height = worst
+    worse = new > height
+    return x.where(worse.view(-1, *[1] * (x.ndim - 1)), kept), new.where(worse, height)
 
 
 def _in_ball(clean: Tensor, radius: float, norm: str, generator: torch.Generator) -> Tensor:
@@ -229,9 +202,22 @@ def _lengths(x: Tensor) -> Tensor:
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
 
 
-def _check(batch: Batch, radius: float, norm: str, key: str) -> None:
+def _check(
+    batch: Batch,
+    radius: float,
+    norm: str,
+    key: str,
+    bounds: tuple[float, float],
+    steps: int = 1,
+    restarts: int = 1,
+) -> None:
     require(batch, key, "label")
     if not batch[key].is_floating_point():
         raise ValueError(f"{key!r} is {batch[key].dtype}: an attack needs floating point")
+    low, high = (x.item() for x in batch[key].aminmax())
+    if low < bounds[0] or high > bounds[1]:
+        raise ValueError(f"{key!r} has values from {low} to {high}: expected them in {bounds}")
     if norm not in NORMS or not radius >= 0:
         raise ValueError(f"got radius={radius}, norm={norm!r}: expected radius >= 0, linf or l2")
+    if steps < 1 or restarts < 1:
+        raise ValueError(f"steps and restarts must be at least 1, got {steps} and {restarts}")

@@ -6,14 +6,15 @@ mean: that a substitute keeps the meaning is the promise of whoever writes the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
-from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse, margins, on_device_of
+from mmtutor.evaluation.inference import on_device_of
+from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse, margins
 from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating
 
@@ -38,12 +39,7 @@ def substitutes(tokenizer: WordTokenizer, table: Mapping[str, Sequence[str]]) ->
 
 
 def hotflip(
-    model: nn.Module,
-    batch: Batch,
-    candidates: Tensor,
-    embedding: nn.Embedding,
-    flips: int = 1,
-    key: str = "tokens",
+    model: nn.Module, batch: Batch, candidates: Tensor, embedding: nn.Embedding, flips: int = 1
 ) -> Batch:
     """Substitute up to `flips` words, each chosen by the gradient (Ebrahimi et al. 2018, eq. 2).
 
@@ -51,7 +47,7 @@ def hotflip(
     ranks all substitutes at all places. Each example keeps the worst of the texts visited.
 
     Args:
-        batch: has token ids `key` (B, L), their mask, and `label` (B,).
+        batch: has `tokens` (B, L), their mask, and `label` (B,).
         candidates: (V, S) as `substitutes` gives it.
         embedding: the model's own table of word vectors, which it looks up once in `forward`.
         flips: words changed at most; no place is changed twice.
@@ -59,62 +55,42 @@ def hotflip(
     Raises:
         KeyError: the batch lacks the tokens or labels. ValueError: `flips` is below 1.
     """
-    batch, candidates, free = _start(model, batch, candidates, flips, key)
-    with evaluating(model):
-        best, height, x = batch[key], margins(model, batch), batch[key]
-        for _ in range(flips):
-            options = candidates[x]  # [B, L, S]
-            gradient = embedding_gradient(model, {**batch, key: x}, embedding)  # [B, L, D]
-            table = embedding.weight.detach()
-            gain = (gradient.unsqueeze(2) * (table[options] - table[x].unsqueeze(2))).sum(dim=-1)
-            allowed = (options != 0) & free.unsqueeze(-1)
-            x, free = _substitute(x, free, options, gain.masked_fill(~allowed, -torch.inf))
-            best, height = keep_worse(model, batch, key, x, best, height)
-    return {**batch, key: best}
+    vectors = embedding.weight.detach()
+
+    def gain(batch: Batch, options: Tensor) -> Tensor:
+        gradient = embedding_gradient(model, batch, embedding)  # [B, L, D]
+        change = vectors[options] - vectors[batch["tokens"]].unsqueeze(2)  # [B, L, S, D]
+        return (gradient.unsqueeze(2) * change).sum(dim=-1)
+
+    return _flipped(model, batch, candidates, flips, gain)
 
 
-def greedy(
-    model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1, key: str = "tokens"
-) -> Batch:
+def greedy(model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1) -> Batch:
     """The same, each word chosen by trying all: L * S forward passes for a flip, no gradient.
 
     With one flip nothing that `candidates` allow is worse for the model. Arguments as in `hotflip`.
     """
-    batch, candidates, free = _start(model, batch, candidates, flips, key)
-    with evaluating(model):
-        best, height, x = batch[key], margins(model, batch), batch[key]
-        for _ in range(flips):
-            options = candidates[x]  # [B, L, S]
-            gain = torch.full(options.shape, -torch.inf, device=x.device)
-            for place in range(x.shape[1]):
-                for choice in range(options.shape[2]):
-                    tried = x.clone()
-                    tried[:, place] = options[:, place, choice]
-                    gain[:, place, choice] = margins(model, {**batch, key: tried})
-            allowed = (options != 0) & free.unsqueeze(-1)
-            x, free = _substitute(x, free, options, gain.masked_fill(~allowed, -torch.inf))
-            best, height = keep_worse(model, batch, key, x, best, height)
-    return {**batch, key: best}
+
+    def gain(batch: Batch, options: Tensor) -> Tensor:
+        gains = torch.empty(options.shape, device=options.device)
+        for place in range(options.shape[1]):
+            for choice in range(options.shape[2]):
+                tried = batch["tokens"].clone()
+                tried[:, place] = options[:, place, choice]
+                gains[:, place, choice] = margins(model, {**batch, "tokens": tried})
+        return gains
+
+    return _flipped(model, batch, candidates, flips, gain)
 
 
-def random_words(
-    model: nn.Module,
-    batch: Batch,
-    candidates: Tensor,
-    flips: int = 1,
-    key: str = "tokens",
-    generator: torch.Generator | None = None,
-) -> Batch:
+def random_words(model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1) -> Batch:
     """The control: substitutes drawn at random, never mind the model. Arguments as in `hotflip`."""
-    batch, candidates, free = _start(model, batch, candidates, flips, key)
-    generator = generator or torch.Generator().manual_seed(0)
-    x = batch[key]
-    for _ in range(flips):
-        options = candidates[x]
-        gain = torch.rand(options.shape, generator=generator).to(x.device)
-        allowed = (options != 0) & free.unsqueeze(-1)
-        x, free = _substitute(x, free, options, gain.masked_fill(~allowed, -torch.inf))
-    return {**batch, key: x}
+    generator = torch.Generator().manual_seed(0)
+
+    def gain(batch: Batch, options: Tensor) -> Tensor:
+        return torch.rand(options.shape, generator=generator).to(options.device)
+
+    return _flipped(model, batch, candidates, flips, gain, keep_worst=False)
 
 
 def embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) -> Tensor:
@@ -136,18 +112,36 @@ def embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) 
         handle.remove()
 
 
-def _start(
-    model: nn.Module, batch: Batch, candidates: Tensor, flips: int, key: str
-) -> tuple[Batch, Tensor, Tensor]:
-    """Batch and candidates on the model's device, and which places may change: (B, L) bool."""
-    require(batch, key, "label")
+def _flipped(
+    model: nn.Module,
+    batch: Batch,
+    candidates: Tensor,
+    flips: int,
+    gain: Callable[[Batch, Tensor], Tensor],
+    keep_worst: bool = True,
+) -> Batch:
+    """The batch with `flips` words substituted, one after the other, by the highest gain.
+
+    Args:
+        gain: from the batch so far and the options (B, L, S) at every place to how much each is
+            worth (B, L, S).
+        keep_worst: return the worst text visited, and not the last.
+    """
+    require(batch, "tokens", "label")
     if flips < 1:
         raise ValueError(f"flips is {flips}: expected at least 1")
-    batch = on_device_of(model, batch)
-    ids = batch[key]
-    mask = batch.get(f"{key}_mask", torch.ones_like(ids, dtype=torch.bool))
-    candidates = candidates.to(ids.device)
-    return batch, candidates, mask & (candidates[ids] != 0).any(dim=-1)
+    with evaluating(model):
+        batch = on_device_of(model, batch)
+        x, candidates = batch["tokens"], candidates.to(batch["tokens"].device)
+        free = batch.get("tokens_mask", torch.ones_like(x)).bool()  # places that may change
+        worst = x, margins(model, batch)
+        for _ in range(flips):
+            options = candidates[x]  # [B, L, S]
+            allowed = (options != 0) & free.unsqueeze(-1)
+            gains = gain({**batch, "tokens": x}, options).masked_fill(~allowed, -torch.inf)
+            x, free = _substitute(x, free, options, gains)
+            worst = keep_worse(worst, x, margins(model, {**batch, "tokens": x}))
+    return {**batch, "tokens": worst[0] if keep_worst else x}
 
 
 def _substitute(x: Tensor, free: Tensor, options: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:

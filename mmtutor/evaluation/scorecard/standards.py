@@ -18,9 +18,10 @@ from mmtutor.data import Dataset, collate, loader
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.efficiency import cost
 from mmtutor.evaluation.explanations.quality import pointing_game, sanity_check
+from mmtutor.evaluation.inference import on_device_of
 from mmtutor.evaluation.modality_use import example_scores
 from mmtutor.evaluation.predict import Predictions, predict
-from mmtutor.evaluation.robustness.attacks import margin, on_device_of, pgd
+from mmtutor.evaluation.robustness.attacks import margin, pgd
 from mmtutor.evaluation.scorecard.measures import (
     Better,
     Measure,

@@ -6,7 +6,6 @@ from mmtutor.evaluation.robustness.gradient_masking import (
     Check,
     gradient_masking_checks,
     loss_surface,
-    passes,
 )
 from mmtutor.models.gradient_masked import QuantisedInput, SaturatedLogits
 from tests.evaluation.small_models import Linear, Network, pictures
@@ -14,7 +13,6 @@ from tests.evaluation.small_models import Linear, Network, pictures
 
 def failed(model, batch, **options) -> set[str]:
     checks = gradient_masking_checks(model, batch, 0.04, **options)
-    assert passes(checks) == all(check.passed for check in checks)
     return {check.name for check in checks if not check.passed}
 
 
@@ -38,8 +36,8 @@ def test_a_model_that_hides_its_gradient_is_found(mask):
     assert "PGD leaves no more than a transferred one" in found
     # and the hidden gradient was the only defence
     own, lent = (
-        (margins(planted, pgd(planted, batch, 0.1, surrogate=x)) <= 0).float().mean()
-        for x in (None, honest)
+        (margins(planted, pgd(attacked, batch, 0.1)) <= 0).float().mean()
+        for attacked in (planted, honest)
     )
     assert lent < own - 0.3
 
@@ -55,7 +53,6 @@ def test_a_sure_model_is_not_taken_for_a_masked_one():
 def test_the_edge_passes():
     assert Check("", 0.5, 0.5).passed
     assert not Check("", 0.51, 0.5).passed
-    assert passes([])
 
 
 def test_the_surface_has_the_example_in_the_middle_and_rises_along_its_rows():
