@@ -23,3 +23,4 @@ from mmtutor.evaluation.robustness.fairness import (
     modality_values,
 )
 from mmtutor.evaluation.robustness.gradient_masking import gradient_masking_checks, loss_surface
+from mmtutor.evaluation.robustness.word_attacks import greedy, hotflip, random_words, substitutes

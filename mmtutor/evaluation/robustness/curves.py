@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +48,7 @@ class Curve(NamedTuple):
         return bool((self.accuracy.diff() <= slack).all())
 
 
-def curve(
+def _curve(
     model: nn.Module, levels: Iterable[float], batches: Callable[[float], Iterable[Batch]]
 ) -> Curve:
     """Accuracy over `levels`; `batches(level)` gives the test data at one, always in one order."""
@@ -70,7 +71,7 @@ def severity_curve(
     def batches(severity: float) -> Iterable[Batch]:
         return loader(corrupt(data, corruption, int(severity), modality, field, seed), batch_size)
 
-    return curve(model, severities, batches)
+    return _curve(model, severities, batches)
 
 
 def attack_curve(
@@ -85,7 +86,7 @@ def attack_curve(
     def batches(radius: float) -> Iterable[Batch]:
         return (attack(model, batch, radius) for batch in loader(data, batch_size))
 
-    return curve(model, radii, batches)
+    return _curve(model, radii, batches)
 
 
 def missing_curve(
@@ -116,7 +117,7 @@ def missing_curve(
         present[:, modality] = chance >= share
         return loader(data.with_column("present", present), batch_size)
 
-    return curve(model, shares, batches)
+    return _curve(model, shares, batches)
 
 
 def corruption_error(
@@ -173,8 +174,7 @@ def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor)
     x, y = _log_odds(x), _log_odds(y)
     if x.max() == x.min():
         raise ValueError(f"need two models of different accuracy, got {accuracy}")
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
-    return Trend(slope.item(), (y.mean() - slope * x.mean()).item())
+    return Trend(*np.polyfit(x, y, 1).tolist())
 
 
 def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> float:
@@ -183,11 +183,6 @@ def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> fl
     0 for an ordinary model, however good: to be better everywhere is not to be more robust.
     """
     return shifted - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
-
-
-def relative_robustness(shifted: float, before: float) -> float:
-    """What a defence gains under shift over the same model without it (Taori, eq. 2)."""
-    return shifted - before
 
 
 def _log_odds(share: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from mmtutor.evaluation.robustness.curves import (
     corruption_error,
     effective_robustness,
     missing_curve,
-    relative_robustness,
     severity_curve,
     trend,
 )
@@ -124,7 +123,6 @@ def test_effective_robustness_by_hand():
     assert effective_robustness(0.8, 2 / 3, line) == pytest.approx(0.0)  # odds 4 become 2
     assert effective_robustness(0.8, 0.75, line) == pytest.approx(0.75 - 2 / 3)
     assert effective_robustness(0.95, (19 / 2) / (1 + 19 / 2), line) == pytest.approx(0.0)
-    assert relative_robustness(0.75, 0.6) == pytest.approx(0.15)
     assert trend([1.0, 0.5], [0.9, 0.5]).slope > 0  # an accuracy of 1 has no odds
 
 
