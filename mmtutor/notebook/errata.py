@@ -66,7 +66,7 @@ class Ledger:
             AssertionError: they ran, or raised something else.
         """
         entry = Entry(place, kind, error.__name__)
-        with meant_to_raise(error, place):
+        with _meant_to_raise(error, place):
             yield
         self._add(entry)
 
@@ -124,7 +124,7 @@ class Ledger:
         if error is None:
             print(run(code, **given)["result"])
         else:
-            with meant_to_raise(error, place):
+            with _meant_to_raise(error, place):
                 run(code, **given)
         self._add(replace(entry, evidence=f"{entry.evidence}; seen in TensorFlow"))
 
@@ -153,7 +153,7 @@ class Ledger:
 
 
 @contextmanager
-def meant_to_raise(error: type[Exception], place: str) -> Iterator[None]:
+def _meant_to_raise(error: type[Exception], place: str) -> Iterator[None]:
     """Print `Type: first line` of what is raised inside, which must be exactly an `error`.
 
     Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Slider:
+class _Slider:
     """A slider: `low`, `high` and `start` are values; `log` spaces them by their logarithm."""
 
     name: str
@@ -47,7 +47,7 @@ class Slider:
         )
 
 
-TEMPERATURE = Slider("temperature", "temperature", 0.05, 10, 1, log=True)
+TEMPERATURE = _Slider("temperature", "temperature", 0.05, 10, 1, log=True)
 
 
 def softmax_temperature(logits: Sequence[float] | Tensor, labels: Sequence[str] = ()) -> HTML:
@@ -71,7 +71,7 @@ def info_nce_temperature(similarity: Tensor, start: float = 0.1) -> HTML:
     rows = _listed(similarity, 2, "similarity")
     if len(rows) < 2 or len(rows) != len(rows[0]):
         raise ValueError(f"similarity is {len(rows)} x {len(rows[0])}: expected B x B, B >= 2")
-    slider = Slider("temperature", "temperature", 0.01, 2, start, log=True)
+    slider = _Slider("temperature", "temperature", 0.01, 2, start, log=True)
     return _explorer("info_nce_temperature", {"similarity": rows}, slider)
 
 
@@ -94,7 +94,7 @@ def fusion_weight(
         "label": label.tolist(),
         "names": list(names),
     }
-    return _explorer("fusion_weight", data, Slider("alpha", "alpha", 0, 1, 0.5))
+    return _explorer("fusion_weight", data, _Slider("alpha", "alpha", 0, 1, 0.5))
 
 
 def descent(steepness: float = 12.0, steps: int = 60) -> HTML:
@@ -106,11 +106,11 @@ def descent(steepness: float = 12.0, steps: int = 60) -> HTML:
     if steepness < 1 or steps < 1:
         raise ValueError(f"expected steepness and steps >= 1, got {steepness} and {steps}")
     data = {"start": [-4.0, 1.6], "steepness": steepness, "steps": steps}
-    rate = Slider("rate", "learning rate", 0.002, 4 / steepness, 0.8 / steepness)
-    return _explorer("descent", data, rate, Slider("momentum", "momentum", 0, 0.98, 0))
+    rate = _Slider("rate", "learning rate", 0.002, 4 / steepness, 0.8 / steepness)
+    return _explorer("descent", data, rate, _Slider("momentum", "momentum", 0, 0.98, 0))
 
 
-def _explorer(kind: str, data: dict[str, Any], *sliders: Slider) -> HTML:
+def _explorer(kind: str, data: dict[str, Any], *sliders: _Slider) -> HTML:
     """One self-contained piece of HTML; several on a page do not disturb each other."""
     from IPython.display import HTML
 

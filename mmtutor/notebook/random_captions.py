@@ -6,69 +6,14 @@ Knows words, signs and scripts that programs disagree on; knows no metric.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import NamedTuple
 
-WORDS = (
-    *[
-        "a",
-        "a",
-        "a",
-        "red",
-        "red",
-        "small",
-        "circle",
-        "circle",
-        "left",
-        "of",
-        "of",
-        "the",
-        "blue",
-        "square",
-        "is",
-        "dog",
-        "on",
-        "the",
-        "grass",
-    ],
-    *[
-        "don't",
-        "well-known",
-        "café",
-        "naïve",
-        "U.S.",
-        "e.g.,",
-        "3.5",
-        "1,000",
-        "(big)",
-        "x-y",
-        "5-",
-        "...",
-        "&",
-        "&amp;",
-        "A",
-        "RED",
-    ],
-    *[
-        "一个",
-        "红色",
-        "的",
-        "圆形",
-        "在",
-        "画面",
-        "左上角。",
-        "，后者",
-        "🙂",
-        "é",
-        "“big”",
-        "–",
-        "10-20",
-        "C++",
-        "_",
-        "a_b",
-        "'tis",
-    ],
-)
+HARD = """
+a a a red red small circle circle left of of the blue square is dog on the grass don't
+well-known café naïve U.S. e.g., 3.5 1,000 (big) x-y 5- ... & &amp; A RED
+一个 红色 的 圆形 在 画面 左上角。 ，后者 🙂 é “big” – 10-20 C++ _ a_b 'tis
+"""
+WORDS = HARD.split()
 LONGEST = 12
 
 
@@ -88,14 +33,6 @@ def random_examples(n: int, seed: int = 0) -> Examples:
     draw = random.Random(seed)
     references = [_references(draw) for _ in range(n)]
     return Examples([_candidate(draw, some) for some in references], references)
-
-
-def random_corpora(n: int, seed: int = 0, largest: int = 5) -> Iterator[Examples]:
-    """n small corpora of 1 to `largest` examples each."""
-    examples, draw = random_examples(n * largest, seed), random.Random(seed)
-    for start in range(0, n * largest, largest):
-        some = slice(start, start + draw.randint(1, largest))
-        yield Examples(*(part[some] for part in examples))
 
 
 def _sentence(draw: random.Random, shortest: int = 1) -> list[str]:

@@ -57,8 +57,10 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     torch.manual_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    set_plot_style()
-    print(f"{device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}")
+    _set_plot_style()
+    print(
+        f"{_device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}"
+    )
     print(expected_time(chapter))
 
 
@@ -80,7 +82,8 @@ def precision() -> str:
     return "fp32" if chosen == "no" else chosen
 
 
-def device_in_words() -> str:
+def _device_in_words() -> str:
+    """The GPU by its name, or how many threads of the CPU torch may use."""
     import torch
 
     if torch.cuda.is_available():
@@ -102,17 +105,17 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def set_plot_style() -> None:
+def _set_plot_style() -> None:
     """Readable, colour-blind safe, and with a Chinese font behind the usual one if there is one."""
     import matplotlib as mpl
     from cycler import cycler
 
     mpl.rcParams.update(STYLE)
     mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
-    mpl.rcParams["font.family"] = ["DejaVu Sans", *cjk_fonts()[:1]]
+    mpl.rcParams["font.family"] = ["DejaVu Sans", *_cjk_fonts()[:1]]
 
 
-def cjk_fonts() -> list[str]:
+def _cjk_fonts() -> list[str]:
     """The installed fonts that can draw Chinese."""
     from matplotlib import font_manager
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from itertools import permutations
 
@@ -25,7 +26,7 @@ from mmtutor.evaluation.generation import (
     rouge_l,
 )
 from mmtutor.evaluation.generation.text import TOKENIZERS, cut
-from mmtutor.notebook.random_captions import random_corpora, random_examples
+from mmtutor.notebook.random_captions import Examples, random_examples
 
 CASES = 1_000
 
@@ -37,7 +38,10 @@ def examples():
 
 @pytest.fixture(scope="module")
 def corpora():
-    return list(random_corpora(CASES, seed=1, largest=3))
+    """Small corpora of one to three examples each."""
+    examples, draw = random_examples(3 * CASES, seed=1), random.Random(1)
+    some = [slice(3 * i, 3 * i + draw.randint(1, 3)) for i in range(CASES)]
+    return [Examples(*(part[s] for part in examples)) for s in some]
 
 
 def coco(scorer, candidates, references):
