@@ -5,7 +5,6 @@ Knows vectors (N, D). Does not know what they embed or how they were trained. In
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

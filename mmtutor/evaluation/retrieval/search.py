@@ -1,7 +1,7 @@
 """Exact search over embeddings in blocks, so that a large gallery needs no large mask.
 
 Knows: inner products, and how many rows to work on at once. Does not know what the metrics are:
-the plain `mmtutor.evaluation.retrieval.recall.ranks` is the definition that `retrieval_ranks` equals.
+`mmtutor.evaluation.retrieval.recall.ranks` is the plain definition that `retrieval_ranks` equals.
 """
 
 from __future__ import annotations
