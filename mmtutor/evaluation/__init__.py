@@ -2,6 +2,5 @@
 
 from mmtutor.evaluation.modality_use import ablate, must_look, permuted
 from mmtutor.evaluation.predict import Predictions, predict
-from mmtutor.evaluation.retrieval.recall import evaluate_retrieval, recall_at_k, retrieval_report
 from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
 from mmtutor.evaluation.vqa.accuracy import vqa_accuracy

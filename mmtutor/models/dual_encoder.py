@@ -72,14 +72,14 @@ class DualEncoder(nn.Module):
 
     def encode_image(self, batch: dict[str, Tensor]) -> Tensor:
         """Unit-length image embeddings (B, D); only the image's keys are needed."""
-        return unit(self.image_head(encode(self.image_encoder, batch).pooled()))
+        return l2_normalize(self.image_head(encode(self.image_encoder, batch).pooled()))
 
     def encode_text(self, batch: dict[str, Tensor]) -> Tensor:
         """Unit-length text embeddings (B, D); only the text's keys are needed."""
-        return unit(self.text_head(encode(self.text_encoder, batch).pooled()))
+        return l2_normalize(self.text_head(encode(self.text_encoder, batch).pooled()))
 
 
-def unit(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """Scale rows to length 1, in float32 at least; a row of zeros stays zeros."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     length = x.norm(dim=-1, keepdim=True)

@@ -7,7 +7,7 @@ nothing of losses, of training or of retrieval.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.models.dual_encoder import unit
+from mmtutor.models.dual_encoder import l2_normalize
 
 
 class ConSE(nn.Module):
@@ -73,4 +73,4 @@ class ResidualHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_dim) -> (B, out_dim)."""
-        return unit(self.start(x)) + self.correction(self.dropout(unit(x)))
+        return l2_normalize(self.start(x)) + self.correction(self.dropout(l2_normalize(x)))

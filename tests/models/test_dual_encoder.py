@@ -4,7 +4,7 @@ from torch import nn
 
 from mmtutor.encoders import FeatureEncoder
 from mmtutor.models import DualEncoder, ProjectionHead
-from mmtutor.models.dual_encoder import unit
+from mmtutor.models.dual_encoder import l2_normalize
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_one_side_needs_only_its_own_modality(model):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_unit_of_zeros_is_zeros_in_every_precision(dtype):
+def test_l2_normalize_of_zeros_is_zeros_in_every_precision(dtype):
     x = torch.zeros(1, 3, dtype=dtype, requires_grad=True)
-    out = unit(x)
+    out = l2_normalize(x)
     out.sum().backward()
     assert out.tolist() == [[0.0, 0.0, 0.0]]
     assert torch.isfinite(x.grad).all()

@@ -20,7 +20,7 @@ from mmtutor.data.hub.preprocess import (
     is_folder,
     need_hub_extra,
 )
-from mmtutor.models.dual_encoder import DualEncoderOutput, unit
+from mmtutor.models.dual_encoder import DualEncoderOutput, l2_normalize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -142,4 +142,4 @@ def _check_dual_encoder(config: Any, source: str | Path) -> None:
 
 def _embedding(features: Any) -> Tensor:
     """Unit length; `transformers` 5 wraps the projected features, version 4 returns them bare."""
-    return unit(getattr(features, "pooler_output", features))
+    return l2_normalize(getattr(features, "pooler_output", features))

@@ -8,7 +8,6 @@ elsewhere: loading in `data.flickr30k` and `models.hub_dual_encoder`, training i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,20 +17,12 @@ from torch import Tensor
 from mmtutor.data import Dataset, loader
 from mmtutor.data.hub.flickr30k import FLICKR30K, load_flickr30k, one_row_per_caption
 from mmtutor.data.hub.preprocess import Preprocess
-from mmtutor.evaluation.retrieval.recall import (
-    chance_recall,
-    hit_rates,
-    mean_reciprocal_rank,
-    median_rank,
-    ranks,
-    retrieval_report,
-)
+from mmtutor.evaluation.retrieval.recall import chance_recall, hit_rates, ranks, retrieval_report
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models.hub.dual_encoder import HubDualEncoder, load_clip
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.retrieval.scoring import KS, interval
-from mmtutor.training import History, fit
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.retrieval.scoring import KS, direction
+from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
 
 CLIP_B32 = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
@@ -39,50 +30,39 @@ CLIP_L14 = "openai/clip-vit-large-patch14"
 AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """One experiment.
 
     Attributes:
         model: hub id or local folder of a dual encoder with safetensors weights.
         data: hub id or local folder of a Flickr30k table.
         images: test images used; None for all 1,000. A smaller gallery is an easier task.
-        epochs: of fine-tuning; 0 only evaluates the checkpoint as it comes (zero-shot).
+        fine_tune: train the checkpoint too; else it is only evaluated as it comes (zero-shot).
         train_images: training images used, each with all its captions; None for all 29,000.
-        batch_size: images or captions a batch; in training also the number of candidates.
-        lr: highest learning rate of fine-tuning, small because the weights are good already.
-        precision: "auto", "fp32", "fp16" or "bf16", in training and in evaluation.
         workers: processes that decode pictures.
-        seed: of the order of batches, the control and the intervals.
         checkpoint: folder where training is saved after every epoch and resumed from.
+
+    In training `batch_size` is also the number of candidates; `lr` is small because the weights
+    are good already. `precision` is that of evaluation, too.
     """
 
     model: str = CLIP_B32
     data: str = FLICKR30K
     images: int | None = None
-    epochs: int = 0
+    fine_tune: bool = False
     train_images: int | None = None
     batch_size: int = 64
     lr: float = 1e-5
-    precision: str = "auto"
     workers: int = 0
-    seed: int = 0
     checkpoint: str | None = None
-
-    @classmethod
-    def preset(cls, name: str, **changes: object) -> Config:
-        """The preset `name`, with `changes` to its fields: `model` and `data` may be local folders.
-
-        "tiny" is meant for tiny stand-ins. Raises ValueError naming the presets there are.
-        """
-        return replace(choose(PRESETS, name), **changes)
 
 
 PRESETS = {
-    "tiny": Config(images=12, epochs=1, train_images=24, batch_size=8, lr=1e-3),
+    "tiny": Config(images=12, fine_tune=True, train_images=24, batch_size=8, lr=1e-3),
     "cpu": Config(images=100, batch_size=16),
-    "t4": Config(epochs=1, train_images=6_000, batch_size=128, workers=2),
-    "h100": Config(CLIP_L14, epochs=2, batch_size=256, lr=5e-6, workers=12),
+    "t4": Config(fine_tune=True, train_images=6_000, batch_size=128, workers=2),
+    "h100": Config(model=CLIP_L14, fine_tune=True, epochs=2, batch_size=256, lr=5e-6, workers=12),
 }
 
 
@@ -102,13 +82,13 @@ def run(config: Config, progress: bool = True) -> Result:
     test = load_flickr30k(config.data, "test", limit=config.images)
     model, prepare = load_clip(config.model, device)
     metrics, history = {"zero_shot": evaluate(model, prepare, test, config)}, History()
-    if config.epochs:
-        history = fine_tune(model, prepare, config, progress)
+    if config.fine_tune:
+        history = _fine_tune(model, prepare, config, progress)
         metrics["fine_tuned"] = evaluate(model, prepare, test, config)
     return Result(metrics=metrics, history=history, model=model, config=config)
 
 
-def fine_tune(
+def _fine_tune(
     model: HubDualEncoder, prepare: Preprocess, config: Config, progress: bool = True
 ) -> History:
     """Train all weights of `model` in place on the training split, validated after every epoch."""
@@ -123,17 +103,9 @@ def fine_tune(
         workers=config.workers,
     )
     held_out = load_flickr30k(config.data, "val", limit=config.images)
-    return fit(
-        model,
-        objective_of(model),
-        batches,
-        epochs=config.epochs,
-        lr=config.lr,
-        precision=config.precision,
-        validate=partial(_validate, prepare=prepare, images=held_out, config=config),
-        checkpoint=config.checkpoint,
-        progress=progress,
-    )
+    validate = partial(_validate, prepare=prepare, images=held_out, config=config)
+    options = {"validate": validate, "checkpoint": config.checkpoint}
+    return train(config, model, objective_of(model), batches, progress, **options)
 
 
 def objective_of(model: HubDualEncoder) -> ContrastiveObjective:
@@ -167,12 +139,10 @@ def evaluate(
 def _direction(scores: Tensor, relevant: Tensor, group: Tensor, seed: int) -> dict[str, Any]:
     """What `evaluate` reports of queries (Q, G) that belong to the images `group` (Q,)."""
     order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(seed))
-    rank, control = ranks(scores, relevant), ranks(scores, relevant[order])
-    chance, shuffled = chance_recall(relevant, KS), hit_rates(control, KS)
+    chance = chance_recall(relevant, KS)
+    shuffled = hit_rates(ranks(scores, relevant[order]), KS)
     return {
-        **{f"recall_at_{k}": interval(rank <= k, group) for k in KS},
-        "median_rank": median_rank(rank),
-        "mean_reciprocal_rank": mean_reciprocal_rank(rank),
+        **direction(ranks(scores, relevant), group),
         "chance": {f"recall_at_{k}": chance[k] for k in KS},
         "shuffled": {f"recall_at_{k}": shuffled[k] for k in KS},
     }

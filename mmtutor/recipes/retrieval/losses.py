@@ -7,7 +7,6 @@ Knows one experiment on pictures of a single shape. Two of its losses are there 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,21 +15,18 @@ from mmtutor.data import Dataset, load, loader
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders import SmallCNN
 from mmtutor.encoders.text import BagOfWords
-from mmtutor.evaluation.retrieval.recall import chance_recall, recall_at_k
+from mmtutor.evaluation.retrieval.recall import chance_recall, embed, hit_rates
 from mmtutor.losses import ContrastiveObjective, triplet
 from mmtutor.models import DualEncoder, ProjectionHead
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.retrieval.scoring import embed, score
-from mmtutor.training import fit
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.retrieval.scoring import KS, score
 
 Batch = dict[str, Tensor]
 Pairs = tuple[Tensor, Tensor]
-KS = (1, 5, 10)
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -38,6 +34,7 @@ class Config:
         train, test: how many pictures to train on, and how many in the test gallery.
         size: side of the pictures, in pixels.
         dim: size of tokens and of the shared space.
+        width: channels after the CNN's first convolution.
     """
 
     loss: str = "info_nce"
@@ -49,12 +46,6 @@ class Config:
     epochs: int = 8
     batch_size: int = 64
     lr: float = 5e-3
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
@@ -111,25 +102,16 @@ def run(config: Config, progress: bool = True) -> Result:
     if config.loss not in OBJECTIVES:
         raise ValueError(f"unknown loss {config.loss!r}: expected one of {', '.join(OBJECTIVES)}")
     torch.manual_seed(config.seed)
-    model, train = build(config), prepared(config, "train")
-    history = fit(
-        model,
-        OBJECTIVES[config.loss](),
-        loader(train, config.batch_size, shuffle=True, seed=config.seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        progress=progress,
-    )
+    model, data = build(config), prepared(config, "train")
+    history = train(config, model, OBJECTIVES[config.loss](), data, progress)
     return Result(evaluate(model, prepared(config, "test")), history, model, config)
 
 
 def evaluate(model: DualEncoder, test: Dataset) -> dict[str, float]:
     """The metrics of `run`."""
-    scores, (image, _, _) = score(model, test), embed(model, test)
-    one, other = (
-        recall_at_k(s, scores.relevant, KS) for s in (scores.similarity, scores.similarity.T)
-    )
-    metrics = {f"recall_at_{k}": (one[k] + other[k]) / 2 for k in KS}
+    scores, (image, _, _) = score(model, test), embed(model, loader(test, 64))
+    recall = hit_rates(torch.cat(list(scores.ranks().values())), KS)
+    metrics = {f"recall_at_{k}": v for k, v in recall.items()}
     metrics |= {f"chance_at_{k}": v for k, v in chance_recall(scores.relevant, KS).items()}
     return metrics | {"spread": image.var(dim=0, correction=0).sum().item()}
 

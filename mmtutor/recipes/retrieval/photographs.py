@@ -7,8 +7,8 @@ checkpoints from a hub are `retrieval_hub`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,22 +31,22 @@ from mmtutor.encoders import (
     encode,
     imagenet_categories,
 )
-from mmtutor.evaluation.retrieval.recall import mean_reciprocal_rank, ranks
+from mmtutor.evaluation.retrieval.recall import embed, mean_reciprocal_rank, ranks
+from mmtutor.evaluation.retrieval.search import top_k
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
-from mmtutor.models.dual_encoder import unit
+from mmtutor.models.dual_encoder import l2_normalize
 from mmtutor.models.zero_shot import ConSE, ResidualHead
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.retrieval.scoring import embed, score, summary
-from mmtutor.training import History, fit
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.retrieval.scoring import score, summary
+from mmtutor.training import History
 from mmtutor.training.optim import make_optimizer
 
 TEMPERATURES = (0.5, 1.0, 1.5, 2.0, 3.0)
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -59,32 +59,25 @@ class Config:
         tower_lr: learning rate of a fine-tuned tower; `lr` is that of the heads.
     """
 
-    start: str = "conse"
-    loss: str = "info_nce"
+    start: Literal["conse", "random"] = "conse"
+    loss: Literal["info_nce", "sigmoid"] = "info_nce"
     finetune: bool = False
-    caption: str = "caption"
+    caption: Literal["caption", "caption_zh"] = "caption"
     shuffle_pairs: bool = False
     folds: int = 5
     fold_numbers: tuple[int, ...] = (0, 1, 2, 3, 4)
     limit: int | None = None
     epochs: int = 30
     batch_size: int = 112
-    lr: float = 1e-3
     tower_lr: float = 1e-5
     weight_decay: float = 0.1
     dropout: float = 0.3
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
     "tiny": Config(fold_numbers=(0,), limit=60, epochs=2, batch_size=16),
-    "cpu": Config(),
+    "cpu": Config(fold_numbers=(0, 1)),
+    "stored": Config(),  # minutes on a CPU; the book keeps its results
     "t4": Config(finetune=True, epochs=40, batch_size=128),
     "h100": Config(finetune=True, epochs=60, batch_size=256),
 }
@@ -99,10 +92,10 @@ def run(config: Config, progress: bool = True) -> Result:
     first: tuple[History, DualEncoder] | None = None
     scored, starts, temperatures = [], [], []
     for fold in config.fold_numbers:
-        train, test = (prepared(part, config) for part in split(config, fold))
-        model = build(config, train)
+        pairs, test = (prepared(part, config) for part in split(config, fold))
+        model = build(config, pairs)
         starts.append(score(model, test))
-        history = train_model(model, train, config, progress)
+        history = train_model(model, pairs, config, progress)
         scored.append(score(model, test))
         temperatures.append(getattr(getattr(model.image_head, "start", None), "temperature", None))
         first = first or (history, model)
@@ -114,26 +107,21 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics=metrics, history=first[0], model=first[1], config=config)
 
 
-def photographs(limit: int | None = None) -> Dataset:
-    """`stamps` with `image_features` (N, 1280) and `caption_id` (N,); computed once a process."""
-    return _photographs(limit)
-
-
 @lru_cache(maxsize=2)
-def _photographs(limit: int | None) -> Dataset:
+def photographs(limit: int | None) -> Dataset:
+    """The first `limit` of `stamps`, or all, with `image_features` (N, 1280) and `caption_id` (N,).
+
+    The frozen tower's features are computed once a process.
+    """
     data = load("stamps", split="all")
     data = data.subset(range(min(limit, len(data)))) if limit else data
     texts = [normalised(caption) for caption in data.column("caption")]
     number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     data = data.with_column("caption_id", torch.tensor([number[text] for text in texts]))
-    return data.with_column("image_features", pooled_features(EfficientNetLite0(), data))
-
-
-@torch.no_grad()
-def pooled_features(tower: EfficientNetLite0, data: Dataset, batch_size: int = 32) -> Tensor:
-    """The frozen tower's pooled features of every picture, (N, 1280) float32."""
-    pictures = Dataset({"image": data.column("image")})
-    return torch.cat([tower(batch["image"]).pooled() for batch in loader(pictures, batch_size)])
+    tower, pictures = EfficientNetLite0(), Dataset({"image": data.column("image")})
+    with torch.no_grad():
+        features = [tower(batch["image"]).pooled() for batch in loader(pictures, 32)]
+    return data.with_column("image_features", torch.cat(features))
 
 
 def split(config: Config, fold: int) -> tuple[Dataset, Dataset]:
@@ -162,35 +150,30 @@ def prepared(data: Dataset, config: Config) -> Dataset:
 
 def shuffled(data: Dataset, seed: int) -> Dataset:
     """Every picture paired with the caption of another place in a random order: the control."""
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    captions = [data.column("caption")[i] for i in order.tolist()]
-    return data.with_column("caption", captions).with_column("group", data.column("group")[order])
+    others = data.subset(torch.randperm(len(data), generator=torch.Generator().manual_seed(seed)))
+    for name in ("caption", "group"):
+        data = data.with_column(name, others.column(name))
+    return data
 
 
-def build(config: Config, train: Dataset) -> DualEncoder:
-    """The dual encoder of `config`, before training; `train` only chooses ConSE's temperature."""
+def build(config: Config, pairs: Dataset) -> DualEncoder:
+    """The dual encoder of `config`, before training; `pairs` only choose ConSE's temperature."""
     torch.manual_seed(config.seed)
     tower, words = EfficientNetLite0(trainable=config.finetune), WordLlama()
-    dims, dropout = (tower.dim, words.dim), config.dropout
-    image_encoder = tower if config.finetune else FeatureEncoder(tower.dim)
     if config.start == "random":
-        heads = [ProjectionHead(dim, words.dim, dropout=dropout) for dim in dims]
-        return DualEncoder(image_encoder, words, *heads)
-    if config.start != "conse":
-        raise ValueError(f"start must be 'conse' or 'random', got {config.start!r}")
-    class_vectors = pooled_texts(words, imagenet_categories())
-    conse = ConSE(tower.network.classifier, class_vectors)
-    heads = [
-        ResidualHead(start, dim, words.dim, dropout)
-        for start, dim in zip((conse, nn.Identity()), dims, strict=True)
-    ]
-    model = DualEncoder(image_encoder, words, *heads)
-    conse.temperature = best_temperature(conse, words, train)
-    return model
+        image_head = ProjectionHead(tower.dim, words.dim, dropout=config.dropout)
+        text_head = ProjectionHead(words.dim, words.dim, dropout=config.dropout)
+    else:
+        conse = ConSE(tower.network.classifier, _pooled_texts(words, imagenet_categories()))
+        conse.temperature = _best_temperature(conse, words, pairs)
+        image_head = ResidualHead(conse, tower.dim, words.dim, config.dropout)
+        text_head = ResidualHead(nn.Identity(), words.dim, words.dim, config.dropout)
+    image_encoder = tower if config.finetune else FeatureEncoder(tower.dim)
+    return DualEncoder(image_encoder, words, image_head, text_head)
 
 
 @torch.no_grad()
-def pooled_texts(words: WordLlama, texts: list[str]) -> Tensor:
+def _pooled_texts(words: WordLlama, texts: list[str]) -> Tensor:
     """Pooled word vectors of `texts`, (N, 256)."""
     data = Dataset({"caption": texts}, Tokenize(words.tokenizer()))
     (batch,) = loader(data, len(data))
@@ -198,14 +181,15 @@ def pooled_texts(words: WordLlama, texts: list[str]) -> Tensor:
 
 
 @torch.no_grad()
-def best_temperature(conse: ConSE, words: WordLlama, train: Dataset) -> float:
+def _best_temperature(conse: ConSE, words: WordLlama, pairs: Dataset) -> float:
     """The temperature at which ConSE alone ranks the training captions best."""
-    texts, group = unit(pooled_texts(words, train.column("caption"))), train.column("group")
-    relevant, features = group[:, None] == group, train.column("image_features")
+    texts = l2_normalize(_pooled_texts(words, pairs.column("caption")))
+    group, features = pairs.column("group"), pairs.column("image_features")
+    relevant = group[:, None] == group
 
     def quality(temperature: float) -> float:
         conse.temperature = temperature
-        similarity = unit(conse(features)) @ texts.T
+        similarity = l2_normalize(conse(features)) @ texts.T
         return mean_reciprocal_rank(ranks(similarity, relevant)) + mean_reciprocal_rank(
             ranks(similarity.T, relevant)
         )
@@ -214,16 +198,15 @@ def best_temperature(conse: ConSE, words: WordLlama, train: Dataset) -> float:
 
 
 def train_model(
-    model: DualEncoder, train: Dataset, config: Config, progress: bool = True
+    model: DualEncoder, pairs: Dataset, config: Config, progress: bool = True
 ) -> History:
-    """Train the heads (and, if fine-tuned, the image tower) of `model` on the pairs of `train`."""
-    train = shuffled(train, config.seed) if config.shuffle_pairs else train
+    """Train the heads (and, if fine-tuned, the image tower) of `model` on `pairs`."""
+    pairs = shuffled(pairs, config.seed) if config.shuffle_pairs else pairs
     if config.finetune:
-        train = Dataset(train.columns, augmentation(config.seed), train.name)
+        pairs = Dataset(pairs.columns, augmentation(config.seed), pairs.name)
     objective = ContrastiveObjective(config.loss)
-    batches = loader(train, config.batch_size, shuffle=True, seed=config.seed)
-    options = {"epochs": config.epochs, "precision": config.precision, "progress": progress}
-    return fit(model, objective, batches, optimizer=optimizer(model, objective, config), **options)
+    adamw = optimizer(model, objective, config)
+    return train(config, model, objective, pairs, progress, optimizer=adamw)
 
 
 def optimizer(model: DualEncoder, objective: nn.Module, config: Config) -> torch.optim.Optimizer:
@@ -249,8 +232,8 @@ def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int
     Raises ValueError for an empty query.
     """
     asked = prepared(data, config).with_column("caption", [query] * len(data))
-    image, text, _ = embed(model, asked)
-    return (image @ text[0]).topk(min(k, len(data))).indices.tolist()
+    image, text, _ = embed(model, loader(asked, 64))
+    return top_k(text[:1], image, min(k, len(data)))[1][0].tolist()
 
 
 def failures(
@@ -263,15 +246,3 @@ def failures(
     captions = data.column(config.caption)
     worst = rank.argsort(descending=True, stable=True)[:count].tolist()
     return [(row, int(rank[row]), captions[chosen[row]]) for row in worst]
-
-
-@torch.no_grad()
-def beliefs(model: DualEncoder, data: Dataset, count: int = 3) -> list[tuple[str, str]]:
-    """Caption of every photograph, and the classes ConSE weighs most, with their probabilities."""
-    features, names = data.column("image_features"), imagenet_categories()
-    top = model.image_head.start.probabilities(features).topk(count)
-    rows = zip(data.column("caption"), top.values.tolist(), top.indices.tolist(), strict=True)
-    return [
-        (caption, ", ".join(f"{names[c]} ({100 * p:.0f} %)" for p, c in zip(ps, cs, strict=True)))
-        for caption, ps, cs in rows
-    ]

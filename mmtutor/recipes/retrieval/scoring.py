@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from mmtutor.data import Dataset, loader
-from mmtutor.evaluation.retrieval import recall as retrieval
 from mmtutor.evaluation.retrieval.recall import (
     chance_recall,
-    hit_rates,
+    embed,
     mean_reciprocal_rank,
     median_rank,
     ranks,
@@ -26,7 +25,10 @@ KS = (1, 5, 10)
 
 
 class Scores(NamedTuple):
-    """One fold's test: similarity (N, N) of picture i and caption j, and caption numbers (N,)."""
+    """One gallery's test: similarity (N, N) of picture i and caption j, and caption numbers (N,).
+
+    All on the CPU. Caption j is a right answer to picture i where their numbers are equal.
+    """
 
     similarity: Tensor
     group: Tensor
@@ -46,46 +48,42 @@ class Scores(NamedTuple):
 
 def score(model: DualEncoder, test: Dataset) -> Scores:
     """Compare every picture of `test` with every caption of it."""
-    image, text, group = embed(model, test)
-    return Scores(image @ text.T, group)
-
-
-def embed(model: DualEncoder, data: Dataset) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings of pictures (N, D) and captions (N, D), and `group` (N,), on the CPU."""
-    image, text, group = retrieval.embed(model, loader(data, 64))
-    return image.cpu(), text.cpu(), group.cpu()
+    image, text, group = embed(model, loader(test, 64))
+    return Scores((image @ text.T).cpu(), group.cpu())
 
 
 def summary(scores: list[Scores]) -> dict[str, Any]:
-    """Both directions and their mean over folds: recall with 95 % intervals, ranks, and chance.
+    """Both directions and their mean over galleries: recall with 95 % intervals, ranks, and chance.
 
     Intervals come from a bootstrap over captions, because pictures that share one are not
     independent.
     """
     groups = torch.cat([one.group for one in scores])
-    by_direction = [one.ranks() for one in scores]
-    report: dict[str, Any] = {
-        "queries": len(groups),
-        "gallery_sizes": [len(s.group) for s in scores],
-    }
-    pooled = {}
-    for direction in ("image_to_text", "text_to_image"):
-        rank = pooled[direction] = torch.cat([one[direction] for one in by_direction])
-        report[direction] = {
-            **{f"recall_at_{k}": interval(rank <= k, groups) for k in KS},
-            "median_rank": median_rank(rank),
-            "mean_reciprocal_rank": mean_reciprocal_rank(rank),
-            "folds": [hit_rates(one[direction], KS) for one in by_direction],
-        }
-    both = torch.stack(list(pooled.values()))
-    report["mean"] = {f"recall_at_{k}": interval((both <= k).double().mean(0), groups) for k in KS}
+    found = [one.ranks() for one in scores]
+    rank = {way: torch.cat([one[way] for one in found]) for way in found[0]}
+    both = torch.stack(list(rank.values()))
     chances = [chance_recall(one.relevant, KS) for one in scores]
-    weights = torch.tensor([float(len(one.group)) for one in scores])
-    report["chance"] = {
-        f"recall_at_{k}": (torch.tensor([c[k] for c in chances]) @ weights / weights.sum()).item()
-        for k in KS
+    sizes = [len(one.group) for one in scores]
+    return {
+        "queries": len(groups),
+        "gallery_sizes": sizes,
+        **{way: direction(rank[way], groups) for way in rank},
+        "mean": {f"recall_at_{k}": interval((both <= k).double().mean(0), groups) for k in KS},
+        "chance": {
+            f"recall_at_{k}": sum(c[k] * n for c, n in zip(chances, sizes, strict=True))
+            / sum(sizes)
+            for k in KS
+        },
     }
-    return report
+
+
+def direction(rank: Tensor, group: Tensor) -> dict[str, Any]:
+    """Recall with intervals over `group` (Q,), and what else `rank` (Q,) says, of one direction."""
+    return {
+        **{f"recall_at_{k}": interval(rank <= k, group) for k in KS},
+        "median_rank": median_rank(rank),
+        "mean_reciprocal_rank": mean_reciprocal_rank(rank),
+    }
 
 
 def interval(values: Tensor, groups: Tensor) -> dict[str, float]:

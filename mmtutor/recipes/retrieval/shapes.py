@@ -6,8 +6,7 @@ Knows one whole experiment whose ground truth is exact. Pretrained towers on pho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,17 +16,16 @@ from mmtutor.data.shapes.captions import chinese, english
 from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders import SmallCNN, SmallTransformer
+from mmtutor.evaluation.retrieval.recall import embed
 from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
-from mmtutor.recipes.common.presets import choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.retrieval.scoring import embed, score, summary
-from mmtutor.training import fit
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.retrieval.scoring import score, summary
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -35,33 +33,29 @@ class Config:
         size: side of the pictures, in pixels.
         caption: the column that holds the text: "caption" (English) or "caption_zh" (Chinese).
         dim: size of tokens and of the shared space.
+        width: channels after the CNN's first convolution.
+        depth, heads: of the Transformer.
+        loss: of `ContrastiveObjective`.
     """
 
     train: int = 60_000
     test: int = 1_000
     size: int = 32
-    caption: str = "caption"
+    caption: Literal["caption", "caption_zh"] = "caption"
     dim: int = 96
     width: int = 24
     depth: int = 1
     heads: int = 4
-    loss: str = "info_nce"
+    loss: Literal["info_nce", "sigmoid"] = "info_nce"
     epochs: int = 3
     batch_size: int = 128
     lr: float = 2e-3
-    weight_decay: float = 0.01
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
     "tiny": Config(train=512, test=64, epochs=6, dim=32, width=8, batch_size=64),
-    "cpu": Config(),
+    "cpu": Config(train=12_000, test=500, epochs=5, dim=64, width=16),
+    "stored": Config(),  # minutes on a CPU; the book keeps its results
     "t4": Config(train=200_000, size=64, dim=256, width=64, depth=2, epochs=5, batch_size=512),
     "h100": Config(train=500_000, size=64, dim=512, width=96, depth=4, heads=8, batch_size=1024),
 }
@@ -70,21 +64,11 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Train on `shapes`, then test on new scenes and on combinations never seen in training."""
     torch.manual_seed(config.seed)
-    train, tokenizer = gallery(config, "train"), tokenizer_of(config)
+    tokenizer = tokenizer_of(config)
     model = build(config, tokenizer)
-    history = fit(
-        model,
-        ContrastiveObjective(config.loss),
-        loader(
-            prepared(train, config, tokenizer), config.batch_size, shuffle=True, seed=config.seed
-        ),
-        epochs=config.epochs,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-        progress=progress,
-    )
-    metrics: dict[str, Any] = {
+    data = prepared(gallery(config, "train"), config, tokenizer)
+    history = train(config, model, ContrastiveObjective(config.loss), data, progress)
+    metrics = {
         split: summary([score(model, prepared(gallery(config, split), config, tokenizer))])
         for split in ("test", "unseen")
     }
@@ -137,7 +121,8 @@ def foil_accuracy(model: DualEncoder, config: Config) -> Interval:
     data = data.subset([foil != "" for foil in data.column("foil")])
     tokenizer = tokenizer_of(config)
     truth = prepared(data, config, tokenizer)
-    image, text, _ = embed(model, truth)
-    _, foil, _ = embed(model, truth.with_column("tokens", tokens(data.column("foil"), tokenizer)))
+    false = truth.with_column("tokens", tokens(data.column("foil"), tokenizer))
+    image, text, _ = embed(model, loader(truth, 64))
+    _, foil, _ = embed(model, loader(false, 64))
     preferred = (image * text).sum(1) > (image * foil).sum(1)
-    return bootstrap_interval(preferred.double(), groups=data.column("scene"))
+    return bootstrap_interval(preferred.double().cpu(), groups=data.column("scene"))

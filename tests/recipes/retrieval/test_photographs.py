@@ -108,8 +108,8 @@ def test_failures_are_sorted_by_rank_and_name_the_caption_that_won():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start": "nothing"}, "start must be 'conse' or 'random'"),
-        ({"loss": "mse"}, "kind must be"),
+        ({"start": "nothing"}, "start is 'nothing': expected 'conse' or 'random'"),
+        ({"loss": "mse"}, "loss is 'mse': expected 'info_nce' or 'sigmoid'"),
     ],
 )
 def test_unknown_options_are_named(change, message):
