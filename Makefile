@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := book,compare,hub,pretrained,test
-SPELLED := README.md CONTRIBUTING.md book mmtutor tests benchmarks data_scripts
+SPELLED := README.md CONTRIBUTING.md CHANGELOG.md book mmtutor tests benchmarks data_scripts
 TESTED := _build/.tested
 SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.yml *.md *.cff \
 	-type f -not -path '*/__pycache__/*' 2>/dev/null)

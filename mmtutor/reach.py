@@ -55,7 +55,7 @@ def reach(code: Iterable[str], root: Path = ROOT) -> Reached:
     total, lines, done = _Mentions(), {}, set()
     for text in code:
         with suppress(SyntaxError):
-            total.visit(ast.parse(text))
+            total.add(_read(ast.parse(text)))
     while items := total.items() - done:
         done |= items
         for path, part in (found for item in items for found in _find(root, *item)):
@@ -98,10 +98,9 @@ _Item = tuple[str, str]  # a module and a name in it, "" for all of it
 
 
 @dataclass
-class _Mentions(ast.NodeVisitor):
-    """What code mentions, one piece or several. `base`: what its relative imports start from."""
+class _Mentions:
+    """What code mentions, one piece or several."""
 
-    base: str = ""
     imports: set[_Item] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
     patterns: set[str] = field(default_factory=set)  # f-strings, as regular expressions
@@ -109,58 +108,67 @@ class _Mentions(ast.NodeVisitor):
     names: set[str] = field(default_factory=set)  # plain names
 
     def add(self, other: _Mentions) -> None:
-        self.imports |= other.imports
-        self.strings |= other.strings
-        self.patterns |= other.patterns
-        self.table |= other.table
+        for kind in ("imports", "strings", "patterns", "table"):
+            getattr(self, kind).update(getattr(other, kind))
 
     def items(self) -> set[_Item]:
         """All that is imported or named by a string."""
         named = {(module, "") for key, module in self.table if self.has(key)}
-        dotted = {(text, "") for text in self.strings if text.startswith(f"{PACKAGE}.")}
-        return self.imports | named | dotted
+        return self.imports | named | {(text, "") for text in self.strings if _is_module(text)}
 
     def has(self, text: str) -> bool:
         return text in self.strings or any(re.fullmatch(p, text) for p in self.patterns)
 
-    def visit_Import(self, node: ast.Import) -> None:
-        self.imports |= {(alias.name, "") for alias in node.names}
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.imports |= set(_origins(node, self.base).values())
+def _read(tree: ast.AST, base: str = "") -> _Mentions:
+    """What `tree` mentions. `base`: the package that its relative imports start from."""
+    found, nodes = _Mentions(), [tree]
+    for node in nodes:
+        nodes += _children(node)
+        match node:
+            case ast.Import():
+                found.imports |= {(alias.name, "") for alias in node.names}
+            case ast.ImportFrom():
+                found.imports |= set(_origins(node, base).values())
+            case ast.Dict():
+                found.table |= {(k.value, v.value) for k, v in _entries(node)}
+            case ast.JoinedStr():
+                fixed = [v.value if isinstance(v, ast.Constant) else None for v in node.values]
+                if re.search("[a-z]{2}", "".join(filter(None, fixed))):  # more than "-" or "."
+                    found.patterns.add("".join(".*" if f is None else re.escape(f) for f in fixed))
+            case ast.Constant(str(text)):
+                found.strings.add(text)
+            case ast.Name():
+                found.names.add(node.id)
+    return found
 
-    def visit_If(self, node: ast.If) -> None:
-        checking = ast.unparse(node.test).endswith("TYPE_CHECKING")
-        for part in node.orelse if checking else [node.test, *node.body, *node.orelse]:
-            self.visit(part)
 
-    def visit_Dict(self, node: ast.Dict) -> None:
-        for key, value in zip(node.keys, node.values, strict=True):
-            match key, value:
-                case ast.Constant(str(name)), ast.Constant(str(module)) if "." in module:
-                    self.table.add((name, module))
-                case _:
-                    for part in filter(None, (key, value)):
-                        self.visit(part)
+def _children(node: ast.AST) -> Iterable[ast.AST]:
+    """What is read below `node`: no docstring, no code for type checkers, no table of modules, and
+    of an f-string only what is put in."""
+    match node:
+        case ast.Expr(ast.Constant()):
+            return ()
+        case ast.If(test) if ast.unparse(test).endswith("TYPE_CHECKING"):
+            return node.orelse
+        case ast.Dict():
+            table = {part for entry in _entries(node) for part in entry}
+            return [part for part in (*node.keys, *node.values) if part and part not in table]
+        case ast.JoinedStr():
+            return [part for part in node.values if not isinstance(part, ast.Constant)]
+    return ast.iter_child_nodes(node)
 
-    def visit_Expr(self, node: ast.Expr) -> None:
-        if not _is_text(node):
-            self.visit(node.value)
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        fixed = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
-        if re.search("[a-z]{2}", "".join(filter(None, fixed))):  # not "-" alone, which many have
-            self.patterns.add("".join(".*" if f is None else re.escape(f) for f in fixed))
-        for part in node.values:
-            if not isinstance(part, ast.Constant):
-                self.visit(part)
+def _entries(node: ast.Dict) -> Iterator[tuple[ast.Constant, ast.Constant]]:
+    """The pairs of a key and a module's name."""
+    for key, value in zip(node.keys, node.values, strict=True):
+        match key, value:
+            case ast.Constant(str()), ast.Constant(str(module)) if _is_module(module):
+                yield key, value
 
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str):
-            self.strings.add(node.value)
 
-    def visit_Name(self, node: ast.Name) -> None:
-        self.names.add(node.id)
+def _is_module(text: str) -> bool:
+    return text.startswith(f"{PACKAGE}.")
 
 
 def _origins(node: ast.ImportFrom, base: str) -> dict[str, _Item]:
@@ -197,12 +205,6 @@ def _parts(text: str, base: str, whole: bool) -> tuple[_Part, ...]:
         first = min(n.lineno for n in [node, *getattr(node, "decorator_list", [])])
         parts.append(_Part(range(first, node.end_lineno + 1), _makes(node), mentions))
     return tuple(parts)
-
-
-def _read(tree: ast.AST, base: str = "") -> _Mentions:
-    mentions = _Mentions(base)
-    mentions.visit(tree)
-    return mentions
 
 
 def _makes(node: ast.stmt) -> frozenset[str]:

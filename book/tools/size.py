@@ -86,11 +86,12 @@ class Module:
         return [node for node in self.tree.body if _is_public(node)]
 
     @cached_property
-    def documented(self) -> list[bool]:
+    def documented(self) -> dict[str, bool]:
         """Of each public function, class and public method, whether it has a docstring."""
-        methods = [n for c in self.public if isinstance(c, ast.ClassDef) for n in c.body]
-        nodes = [*self.public, *filter(_is_public, methods)]
-        return [ast.get_docstring(node) is not None for node in nodes]
+        found = {node.name: node for node in self.public}
+        for owner in (node for node in self.public if isinstance(node, ast.ClassDef)):
+            found |= {f"{owner.name}.{node.name}": node for node in owner.body if _is_public(node)}
+        return {name: ast.get_docstring(node) is not None for name, node in found.items()}
 
 
 def _is_public(node: ast.stmt) -> bool:
@@ -99,13 +100,14 @@ def _is_public(node: ast.stmt) -> bool:
 
 @dataclass(frozen=True)
 class Size:
-    """A line of the table. `documented` is in percent."""
+    """A line of the table. `documented` is in percent; `bare` names what has no docstring."""
 
     part: str
     modules: int
     lines: int
     names: int
     documented: float
+    bare: list[str]
 
 
 def modules(root: Path, folders: Iterable[str] = MEASURED) -> list[Module]:
@@ -115,13 +117,15 @@ def modules(root: Path, folders: Iterable[str] = MEASURED) -> list[Module]:
 
 
 def size(part: str, found: list[Module]) -> Size:
-    documented = [has for module in found for has in module.documented]
+    documented = [item for module in found for item in module.documented.items()]
+    bare = [name for name, has in documented if not has]
     return Size(
         part,
         len(found),
         sum(module.code_lines for module in found),
         sum(len(module.public) for module in found),
-        100 * sum(documented) / len(documented) if documented else 100,
+        100 * (1 - len(bare) / len(documented)) if documented else 100,
+        bare,
     )
 
 
@@ -160,7 +164,8 @@ def problems(root: Path, chapters: int) -> Iterator[str]:
     for row in table:
         if row.documented < DOCUMENTED.get(row.part, 0):
             floor = DOCUMENTED[row.part]
-            yield f"{row.part}: {row.documented:.1f} % documented, at least {floor} %"
+            bare = ", ".join(row.bare)
+            yield f"{row.part}: {row.documented:.1f} % documented, at least {floor} %: not {bare}"
 
 
 def table(rows: list[Size]) -> str:

@@ -83,7 +83,10 @@ def test_bleu_of_two_sentences_that_differ_in_a_vowel_sign():
             torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), average="micro"
         ),
         lambda: perceptual_score(
-            ExampleScores(torch.ones(4), torch.zeros(4)), "modle", majority=0.5, resamples=20
+            ExampleScores(torch.ones(4), torch.zeros(4)),
+            "modle",  # codespell:ignore modle
+            majority=0.5,
+            resamples=20,
         ),
     ],
     ids=["auroc_one_vs_rest", "perceptual_score"],
