@@ -37,10 +37,12 @@ class CoalitionGame:
 
     @property
     def players(self) -> int:
+        """How many players: n."""
         return len(self.owners)
 
     @property
     def batch(self) -> int:
+        """How many examples: B."""
         return len(self.real)
 
     def values(self, present: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class Probability(NamedTuple):
         return model(batch).logits.softmax(dim=1).gather(1, self.label[:, None]).squeeze(1)
 
     def repeat(self, times: int) -> Probability:
+        """The same for `times` copies of the batch, one after another."""
         return Probability(self.label.repeat(times))
 
 

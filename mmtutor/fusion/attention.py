@@ -121,6 +121,7 @@ class CrossAttention(Fusion):
         self.block = CrossAttentionBlock(out_dim, heads)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, D): the mean of all present modalities after each has looked at the others."""
         pairs = zip(self.project, encoded.values(), strict=True)
         codes = [Encoded(linear(code.tokens), code.mask) for linear, code in pairs]
         read = [self._read(codes, m) for m in range(len(codes))]
@@ -164,6 +165,7 @@ class Bottleneck(Fusion):
         )
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, D): the mean of the shared tokens after the last layer."""
         present = there(encoded)
         pairs = zip(self.project, encoded.values(), strict=True)
         tokens = [linear(code.tokens) for linear, code in pairs]

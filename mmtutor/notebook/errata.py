@@ -49,6 +49,7 @@ class Entry:
 
     @property
     def article(self) -> str:
+        """The number of the article that the place is in."""
         return self.place.split(":")[0]
 
 

@@ -142,6 +142,7 @@ class Run:
     def train(
         self, epochs: int, validate: Validate | None, folder: Path | None, progress: bool
     ) -> History:
+        """Go on from what `folder` holds until `epochs` are done."""
         file = folder and folder / "training.safetensors"
         if file and file.exists():
             load_training(file, self)
@@ -158,6 +159,7 @@ class Run:
         return self.history
 
     def train_epoch(self, epoch: int, losses: PendingLosses) -> None:
+        """All batches once; a step every `accumulate`."""
         self.both.train()
         self.batches.set_epoch(epoch)  # for samplers that shuffle by the epoch's number
         started, count = perf_counter(), len(self.batches)
@@ -192,6 +194,7 @@ class Run:
         self.history.learning_rate.append(self.rates[0] * factor)
 
     def end_epoch(self, epoch: int, validate: Validate | None) -> None:
+        """Note the epoch's mean loss and what `validate` says of the model."""
         losses = self.history.loss[epoch * self.steps :]
         record = {"epoch": epoch, "loss": sum(losses) / len(losses)}
         if validate:
