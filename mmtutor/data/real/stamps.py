@@ -1,12 +1,12 @@
 """`stamps`: pictures of things with captions in many languages, sounds and spoken captions.
 
 Knows the columns of the data set and its splits. Does not know where the files come from
-(`stamps_archive.py`) or what makes two examples belong together (`groups.py`).
+(`stamps_archive.py`) or what makes two examples belong together (`splits.py`).
 """
 
 from __future__ import annotations
 
-import os
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from mmtutor.data.dataset import Dataset
-from mmtutor.data.fetch import apt
-from mmtutor.data.real.stamps_archive import IMAGE_SIZE, PACKAGE, Cached, home_folder, prepare, read
+from mmtutor.data.fetch import located
+from mmtutor.data.real.stamps_archive import IMAGE_SIZE
 from mmtutor.data.splits import fold_of, near_duplicate_pairs, normalised
-
-__all__ = ["get", "leaks", "load", "prepare", "read"]
 
 
 def load(
@@ -32,7 +30,7 @@ def load(
     image_size: int = IMAGE_SIZE,
     root: Path | str | None = None,
 ) -> Dataset:
-    """The stamps, read from the cache that `get` fills.
+    """The stamps, read from the cache that `mmtutor.data.fetch.get` fills.
 
     Columns: image uint8 (N, 3, S, S); caption, caption_zh ("" where absent; simplified before
     traditional), category, name (str); captions (dict language -> str, English under "en"); group
@@ -47,7 +45,7 @@ def load(
         root: the cache folder, `cache_dir()` if None.
 
     Raises:
-        FileNotFoundError: if the cache is empty.
+        FileNotFoundError: they are not in the cache.
         ValueError: for an unknown split, fold or image size.
     """
     if split not in ("all", "train", "test"):
@@ -56,8 +54,7 @@ def load(
         raise ValueError(f"image_size is {image_size}: expected 1 to {IMAGE_SIZE}")
     if not 0 <= fold < folds:
         raise ValueError(f"fold is {fold}: expected 0 to {folds - 1}")
-    cached = read(root)
-    dataset = Dataset(_columns(cached), name="stamps")
+    dataset = Dataset(_columns(located("stamps", root)), name="stamps")
     if split != "all":
         groups, names = dataset.column("group").tolist(), dataset.column("name")
         held_out = torch.from_numpy(fold_of(groups, names, folds, seed)) == fold
@@ -67,25 +64,9 @@ def load(
     return dataset
 
 
-def get(archive: Path | str | None = None, root: Path | str | None = None) -> Cached:
-    """Fill the cache once: from `archive`, a `.deb`, or else with apt; then say what is there.
-
-    Where the stamps are already cached and no archive is given, nothing happens.
-
-    Raises:
-        AptError: there is no apt here, or it could not download the package.
-        DebError, CacheError, FileNotFoundError: as `prepare` does.
-    """
-    if archive is not None:
-        return prepare(archive, root)
-    try:
-        return read(root)
-    except FileNotFoundError:
-        print(f"Getting {PACKAGE} with apt …", flush=True)
-    downloaded = apt.download(PACKAGE, home_folder(root))
-    cached = prepare(downloaded, root)
-    downloaded.unlink()  # kept until here, so that a run that was killed need not download again
-    return cached
+def skipped(root: Path | str | None = None) -> dict[str, str]:
+    """Name -> why, of the stamps that are no examples. Raises FileNotFoundError as `load` does."""
+    return json.loads((located("stamps", root) / "stamps.json").read_bytes())["skipped"]
 
 
 def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
@@ -107,23 +88,21 @@ def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
     return found + [(names[i], names[j], "picture") for i, j in across.tolist()]
 
 
-def _columns(cached: Cached) -> dict[str, Any]:
+def _columns(folder: Path) -> dict[str, Any]:
     """The columns of `load`; the pictures are mapped from the file, not read."""
-    stamps, folder = cached.stamps, str(cached.folder)
-    images = np.load(cached.folder / "images.npy", mmap_mode="c")
+    stamps = json.loads((folder / "stamps.json").read_bytes())["stamps"]
+    captions = [stamp["captions"] for stamp in stamps]
     return {
-        "image": torch.from_numpy(images),
-        "caption": [stamp.captions["en"] for stamp in stamps],
-        "caption_zh": [
-            stamp.captions.get("zh_CN") or stamp.captions.get("zh_TW") or "" for stamp in stamps
-        ],
-        "captions": [stamp.captions for stamp in stamps],
-        "category": [stamp.name.partition("/")[0] for stamp in stamps],
-        "name": [stamp.name for stamp in stamps],
-        "group": torch.tensor([stamp.group for stamp in stamps]),
-        "sound": [os.path.join(folder, stamp.sound) if stamp.sound else "" for stamp in stamps],
+        "image": torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c")),
+        "caption": [each["en"] for each in captions],
+        "caption_zh": [each.get("zh_CN") or each.get("zh_TW") or "" for each in captions],
+        "captions": captions,
+        "category": [stamp["name"].partition("/")[0] for stamp in stamps],
+        "name": [stamp["name"] for stamp in stamps],
+        "group": torch.tensor([stamp["group"] for stamp in stamps]),
+        "sound": [stamp["sound"] and f"{folder}/{stamp['sound']}" for stamp in stamps],
         "spoken": [
-            {language: os.path.join(folder, path) for language, path in stamp.spoken.items()}
+            {language: f"{folder}/{path}" for language, path in stamp["spoken"].items()}
             for stamp in stamps
         ],
     }

@@ -4,7 +4,8 @@ import stat
 
 import pytest
 
-from mmtutor.data.fetch.apt import AptError, download
+from mmtutor.data.fetch import FetchError
+from mmtutor.data.fetch.debian import download
 
 FETCH = "case $* in *download*) echo deb > thing_1_all.deb;; esac"
 NEEDS_LISTS = f"case $* in *Dir::State::Lists*) {FETCH};; *) exit 100;; esac"
@@ -27,17 +28,21 @@ def play(tmp_path, monkeypatch):
 
 def test_the_systems_lists_are_enough(play, tmp_path):
     play(FETCH)
-    assert download("thing", tmp_path / "here") == tmp_path / "here" / "thing_1_all.deb"
+    here = tmp_path / "here"
+    here.mkdir()
+    assert download("thing", here) == here / "thing_1_all.deb"
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
 def test_private_lists_where_the_systems_are_missing(play, tmp_path):
     play(NEEDS_LISTS)
-    path = download("thing", tmp_path / "here")
+    here = tmp_path / "here"
+    here.mkdir()
+    path = download("thing", here)
     assert path.read_text() == "deb\n"
     first, update, second = (tmp_path / "log").read_text().splitlines()
     assert "Dir::" not in first
-    assert str(tmp_path / "here") in update
+    assert str(here) in update
     assert update.split()[-1] == "update"
     assert second.split()[-2:] == ["download", "thing"]
     assert [entry.name for entry in path.parent.iterdir()] == ["thing_1_all.deb"]
@@ -45,11 +50,11 @@ def test_private_lists_where_the_systems_are_missing(play, tmp_path):
 
 def test_a_failure_is_told_in_apts_words(play, tmp_path):
     play("echo 'E: Unable to locate package thing' >&2; exit 100")
-    with pytest.raises(AptError, match=r"Unable to locate package thing.*--archive"):
+    with pytest.raises(FetchError, match=r"Unable to locate package thing.*--deb"):
         download("thing", tmp_path)
 
 
 def test_no_apt(play, tmp_path):
     play("")
-    with pytest.raises(AptError, match=r"no apt here.*browser.*--archive FILE\.deb"):
+    with pytest.raises(FetchError, match=r"no apt here.*browser.*--deb FILE\.deb"):
         download("thing", tmp_path)

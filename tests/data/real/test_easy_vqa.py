@@ -1,9 +1,12 @@
 """easy-VQA: from the wheel to the cache and to a data set, with what may go wrong."""
 
+import hashlib
 import io
 import json
 import sys
+import zipfile
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +14,8 @@ import torch
 from PIL import Image
 
 from mmtutor.data import collate, load
-from mmtutor.data.real import easy_vqa
-from mmtutor.data.real.easy_vqa import ANSWERS, FILE, TYPES, EasyVQAError, prepare
+from mmtutor.data.fetch import SETS, FetchError, get, located
+from mmtutor.data.real.easy_vqa import ANSWERS, TYPES
 
 PICTURES = np.random.default_rng(0).integers(256, size=(4, 64, 64, 3), dtype=np.uint8)
 ROWS = [
@@ -32,19 +35,38 @@ def png(picture, size=64):
 
 
 @pytest.fixture
-def wheel(tmp_path, monkeypatch):
-    """A small wheel of the same layout, first on the path; running its code is an error."""
-    package = tmp_path / "site" / "easy_vqa"
+def files():
+    """The files of a small wheel of the same layout, by name; a test may change them."""
+    found = {"easy_vqa/__init__.py": b"raise AssertionError('code of the wheel ran')"}
     for split, rows in (("train", ROWS), ("test", TEST_ROWS)):
-        images = package / "data" / split / "images"
-        images.mkdir(parents=True)
-        (images.parent / "questions.json").write_text(json.dumps(rows))
+        found[f"easy_vqa/data/{split}/questions.json"] = json.dumps(rows).encode()
         for number in {row[2] for row in rows}:
             picture = PICTURES[number if split == "train" else 3]
-            (images / f"{number}.png").write_bytes(png(picture))
-    (package / "__init__.py").write_text("raise AssertionError('code of the wheel ran')")
-    monkeypatch.syspath_prepend(package.parent)
-    return package / "data"
+            found[f"easy_vqa/data/{split}/images/{number}.png"] = png(picture)
+    return found
+
+
+@pytest.fixture
+def prepare(files, tmp_path, monkeypatch):
+    """`prepare()` packs them as the known wheel and fetches that into the cache `tmp_path`."""
+
+    def prepare():
+        path = tmp_path / "tiny.whl"
+        with zipfile.ZipFile(path, "w") as wheel:
+            for name, content in files.items():
+                wheel.writestr(name, content)
+        source = SETS["easy-vqa"]
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        known = replace(source, packages=[replace(source.packages[0], sha256=sha256)])
+        monkeypatch.setitem(SETS, "easy-vqa", known)
+        return get("easy-vqa", root=tmp_path, package=path)
+
+    return prepare
+
+
+@pytest.fixture
+def wheel(prepare):
+    return prepare()
 
 
 def test_questions_and_pictures_come_back_as_they_went_in(wheel, tmp_path):
@@ -67,12 +89,11 @@ def test_questions_and_pictures_come_back_as_they_went_in(wheel, tmp_path):
     assert batch["label"].tolist() == data.column("label")[:3].tolist()
 
 
-def test_the_wheel_is_read_once_and_its_code_never_runs(wheel, tmp_path):
-    load("easy-vqa", root=tmp_path)
-    (wheel / "train" / "questions.json").unlink()
+def test_the_wheels_code_never_runs_and_is_not_kept(wheel, tmp_path):
     assert len(load("easy-vqa", root=tmp_path)) == len(ROWS)
     assert "easy_vqa" not in sys.modules
     assert not list(tmp_path.rglob(".partial-*"))
+    assert not list(wheel.rglob("*.py"))
 
 
 def test_holdout_sets_whole_pictures_aside(wheel, tmp_path):
@@ -84,9 +105,8 @@ def test_holdout_sets_whole_pictures_aside(wheel, tmp_path):
     assert len(load("easy-vqa", "test", holdout=1, root=tmp_path)) == 1
 
 
-def test_a_missing_wheel_says_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(easy_vqa, "PACKAGE", "easy_vqa_of_nowhere")
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "mmtutor\[pretrained\]"'):
+def test_a_missing_wheel_says_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"`mmtutor fetch easy-vqa`"):
         load("easy-vqa", root=tmp_path)
 
 
@@ -107,12 +127,14 @@ def test_a_missing_wheel_says_how_to_get_it(tmp_path, monkeypatch):
         ("test/questions.json", b'{"what": 1}'),
     ],
 )
-def test_a_damaged_file_is_named_and_nothing_is_cached(wheel, tmp_path, name, content):
-    path = wheel / name
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(EasyVQAError, match=f"{name} is (missing or )?damaged"):
-        prepare(tmp_path)
-    assert not (tmp_path / "easy-vqa" / FILE).exists()
+def test_a_damaged_file_is_named_and_nothing_is_cached(files, prepare, tmp_path, name, content):
+    del files[f"easy_vqa/data/{name}"]
+    if content is not None:
+        files[f"easy_vqa/data/{name}"] = content
+    with pytest.raises(FetchError, match=f"{name} is (missing or )?damaged"):
+        prepare()
+    with pytest.raises(FileNotFoundError):
+        located("easy-vqa", tmp_path)
 
 
 def test_bad_options_are_named(wheel, tmp_path):
@@ -142,8 +164,6 @@ def test_the_published_sizes_and_answers(splits):
         assert (image_id.diff() >= 0).all(), "questions about one picture stand together"
         assert image_id.unique().tolist() == list(range(pictures))
         assert set(splits[split].column("answer")) == set(ANSWERS)
-    listed = (easy_vqa._data_folder() / "answers.txt").read_text().split()
-    assert sorted(listed) == sorted(ANSWERS)
 
 
 def test_types_say_what_is_asked(splits):

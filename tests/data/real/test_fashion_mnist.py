@@ -6,13 +6,14 @@ import sys
 import pytest
 import torch
 
-from data_scripts import fashion_mnist as script
+from data_scripts.package import run
 from mmtutor.data import load
-from mmtutor.data.fetch.deb import DebError
-from mmtutor.data.real import fashion_mnist
-from mmtutor.data.real.fashion_mnist import CLASSES, FOLDER, PACKAGE, get, prepare
+from mmtutor.data.fetch import SETS, FetchError, debian, get, summary
+from mmtutor.data.real.fashion_mnist import CLASSES
 from tests.data.debs import deb, member
 
+(WANTED,) = SETS["fashion-mnist"].packages
+PACKAGE, FOLDER = WANTED.name, WANTED.inside
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = {
     split: torch.randint(256, (n, 28, 28), generator=GENERATOR)
@@ -43,9 +44,14 @@ def package(path, package=PACKAGE, compress=gzip.compress, **replaced):
     return deb(path / "fashion.deb", extra=tuple(members), package=package)
 
 
+def prepare(path, root):
+    get("fashion-mnist", root=root, package=path)
+    return summary("fashion-mnist", root)
+
+
 def test_pictures_come_back_as_they_went_in(tmp_path):
     report = prepare(package(tmp_path), tmp_path)
-    assert "another build" in report
+    assert "other files than those of the known" in report
     assert "17 pictures" in report
     for split, theirs in (("train", "train"), ("test", "t10k")):
         data = load("fashion-mnist", split, root=tmp_path)
@@ -70,28 +76,28 @@ def test_pictures_come_back_as_they_went_in(tmp_path):
     ],
 )
 def test_damaged_files_are_refused_and_nothing_is_cached(tmp_path, replaced, message):
-    with pytest.raises(DebError, match=message):
+    with pytest.raises(FetchError, match=message):
         prepare(package(tmp_path, **replaced), tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"fashion_mnist\.get"):
+    with pytest.raises(FileNotFoundError, match=r"mmtutor fetch fashion-mnist"):
         load("fashion-mnist", root=tmp_path)
 
 
 def test_a_stream_that_is_no_gzip_or_ends_early(tmp_path):
     for compress in (bytes, lambda data: gzip.compress(data)[:-9]):
-        with pytest.raises(DebError, match="damaged"):
+        with pytest.raises(FetchError, match="damaged"):
             prepare(package(tmp_path, compress=compress), tmp_path)
 
 
 def test_another_package_is_refused(tmp_path):
-    with pytest.raises(DebError, match="is package 'other': expected 'dataset-fashion-mnist'"):
+    with pytest.raises(FetchError, match="is package 'other': not 'dataset-fashion-mnist'"):
         prepare(package(tmp_path, package="other"), tmp_path)
-    with pytest.raises(DebError, match="not in the package"):
+    with pytest.raises(FetchError, match="not in the package"):
         prepare(deb(tmp_path / "empty.deb", package=PACKAGE), tmp_path)
 
 
 def test_a_failed_preparation_keeps_what_was_there(tmp_path):
     prepare(package(tmp_path), tmp_path)
-    with pytest.raises(DebError):
+    with pytest.raises(FetchError):
         prepare(package(tmp_path, train_labels=b""), tmp_path)
     assert len(load("fashion-mnist", root=tmp_path)) == 12
 
@@ -110,12 +116,12 @@ def test_get_downloads_once_and_removes_the_package(tmp_path, monkeypatch):
 
     def download(name, folder):
         calls.append(name)
-        folder.mkdir(parents=True)
-        return package(folder)
+        package(folder)
 
-    monkeypatch.setattr(fashion_mnist.apt, "download", download)
-    assert "17 pictures" in get(root=tmp_path)
-    assert str(tmp_path) in get(root=tmp_path)
+    monkeypatch.setattr(debian, "download", download)
+    get("fashion-mnist", root=tmp_path)
+    assert "17 pictures" in summary("fashion-mnist", tmp_path)
+    assert tmp_path in get("fashion-mnist", root=tmp_path).parents
     assert calls == [PACKAGE]
     assert not list(tmp_path.rglob("*.deb"))
 
@@ -123,9 +129,9 @@ def test_get_downloads_once_and_removes_the_package(tmp_path, monkeypatch):
 def test_the_script_takes_an_archive_and_says_what_went_wrong(tmp_path, monkeypatch, capsys):
     archive = package(tmp_path)
     for path, code in ((archive, 0), (tmp_path / "absent.deb", 1)):
-        arguments = ["x", "--archive", str(path), "--out", str(tmp_path)]
+        arguments = ["x", "--deb", str(path), "--out", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", arguments)
-        assert script.main() == code
+        assert run("fashion-mnist", "Get them.") == code
     printed = capsys.readouterr()
     assert "17 pictures" in printed.out
     assert "fashion-mnist: " in printed.err

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from data_scripts import stamps as script
+from data_scripts.package import run
 from mmtutor.data import load
-from mmtutor.data.fetch.deb import DebError
+from mmtutor.data.fetch import FetchError, debian, get, located, summary
 from mmtutor.data.fetch.pictures import decode
-from mmtutor.data.real import stamps as stamps_module
 from mmtutor.data.real import stamps_archive
-from mmtutor.data.real.stamps import leaks
-from mmtutor.data.real.stamps_archive import prepare, read
+from mmtutor.data.real.stamps import leaks, skipped
 from mmtutor.data.splits import normalised
 from mmtutor.files import CacheError
 from tests.data.debs import HOSTILE, bomb, deb, png, stamps, svg
@@ -40,6 +38,10 @@ def tree(folder: Path) -> dict[str, bytes]:
     """Every file under `folder` but the lock, which says nothing."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def prepare(archive: Path, root: Path) -> Path:
+    return get("stamps", root=root, package=archive)
 
 
 def sprite(index: int) -> torch.Tensor:
@@ -97,9 +99,9 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
         "x/bomb.png": bomb(12_000, 12_000),
         "x/bomb.txt": caption,
     }
-    cached = prepare(deb(tmp_path / "x.deb", stamps(COUNT) | unusable), root)
-    assert len(cached.stamps) == COUNT
-    reasons = {name: reason.split(":")[0] for name, reason in cached.skipped.items()}
+    prepare(deb(tmp_path / "x.deb", stamps(COUNT) | unusable), root)
+    assert len(load("stamps", "all", root=root)) == COUNT
+    reasons = {name: reason.split(":")[0] for name, reason in skipped(root).items()}
     assert reasons == {
         "x/empty": "empty English caption",
         "x/blank": "empty English caption",
@@ -107,10 +109,10 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
         "x/silent": "no caption file",
         "x/unseen": "no picture",
         "x/ghost": "white on white",
-        "x/jpeg": "neither PNG nor SVG",
-        "x/bomb": "png of 12000 x 12000 pixels",
+        "x/jpeg": "damaged, or not PNG",
+        "x/bomb": "12000 x 12000 pixels",
     }
-    report = cached.report()
+    report = summary("stamps", root)
     assert "2 × empty English caption: x/blank, x/empty" in report
     assert "6 examples" in report
     assert "8 skipped" in report
@@ -119,9 +121,9 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
 def test_one_corrupt_picture_in_a_hundred_leaves_the_pairing_intact(tmp_path, root):
     files = stamps(100)
     files["food/thing42.png"] = files["food/thing42.png"][:60] + bytes(40)
-    cached = prepare(deb(tmp_path / "x.deb", files), root)
-    assert list(cached.skipped) == ["food/thing42"]
-    assert cached.skipped["food/thing42"].startswith("damaged PNG")
+    prepare(deb(tmp_path / "x.deb", files), root)
+    assert list(skipped(root)) == ["food/thing42"]
+    assert skipped(root)["food/thing42"].startswith("damaged PNG")
     data = load("stamps", split="all", root=root)
     assert len(data) == 99
     for example in data:
@@ -147,13 +149,15 @@ def test_preparing_again_decodes_nothing(archive, root, monkeypatch):
 
 def test_a_new_archive_takes_over_and_a_lost_file_is_made_again(archive, root, tmp_path):
     prepare(archive, root)
-    assert len(prepare(deb(tmp_path / "new.deb", stamps(3)), root).stamps) == 3
+    prepare(deb(tmp_path / "new.deb", stamps(3)), root)
     assert len(load("stamps", split="all", root=root)) == 3
     cached = prepare(archive, root)
-    (cached.folder / "images.npy").unlink()
+    assert len(load("stamps", split="all", root=root)) == COUNT
+    (cached / "images.npy").unlink()
     with pytest.raises(FileNotFoundError, match="no stamps in"):
-        read(root)
-    assert prepare(archive, root) == cached == read(root)
+        located("stamps", root)
+    assert prepare(archive, root) == cached == located("stamps", root)
+    assert len(load("stamps", split="all", root=root)) == COUNT
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -162,7 +166,7 @@ def test_a_hostile_archive_writes_nothing_anywhere(tmp_path, root, archive, case
     bad, message = HOSTILE[case]
     path = deb(tmp_path / "bad.deb", stamps(2) | {"a.txt": b"one", "a.ogg": b"sound"}, (bad,))
     before = tree(tmp_path)
-    with pytest.raises(DebError, match=message):
+    with pytest.raises(FetchError, match=message):
         prepare(path, root)
     assert tree(tmp_path) == before
     assert not Path("/tmp/evil").exists()
@@ -171,14 +175,14 @@ def test_a_hostile_archive_writes_nothing_anywhere(tmp_path, root, archive, case
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"package": "bash"}, "is package 'bash': expected 'tuxpaint-stamps-default'"),
+        ({"package": "bash"}, "is package 'bash': not 'tuxpaint-stamps-default'"),
         ({"sums": {"food/thing0.png": "0" * 32}}, "checksum differs"),
         ({"files": {"symbols/a.png": png(), "symbols/a.txt": b"A."}}, "no usable stamp"),
     ],
 )
 def test_a_wrong_archive_is_named_and_leaves_nothing(tmp_path, root, options, message):
     path = deb(tmp_path / "bad.deb", **{"files": stamps(2)} | options)
-    with pytest.raises(DebError, match=message):
+    with pytest.raises(FetchError, match=message):
         prepare(path, root)
     assert tree(root) == {}
 
@@ -186,7 +190,7 @@ def test_a_wrong_archive_is_named_and_leaves_nothing(tmp_path, root, options, me
 def test_a_truncated_archive_leaves_nothing(archive, root):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) * 2 // 3])
-    with pytest.raises(DebError, match=r"stamps\.deb is truncated"):
+    with pytest.raises(FetchError, match=r"stamps\.deb is truncated"):
         prepare(archive, root)
     assert tree(root) == {}
 
@@ -210,11 +214,12 @@ def test_a_full_disk_while_caching(tmp_path, root, large, request):
     with pytest.raises(CacheError, match=r"cannot write to .*unchanged"):
         prepare(bad, root)
     assert tree(tmp_path) == before
-    assert read(root) == good
+    assert located("stamps", root) == good
 
 
 KILLED = """
 import os, signal, sys
+from mmtutor.data.fetch import get
 from mmtutor.data.real import stamps_archive
 decode, calls = stamps_archive.decode, []
 def killing(*arguments):
@@ -223,7 +228,7 @@ def killing(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return decode(*arguments)
 stamps_archive.decode = killing
-stamps_archive.prepare(*sys.argv[1:])
+get("stamps", package=sys.argv[1], root=sys.argv[2])
 """
 
 
@@ -233,12 +238,10 @@ def test_killed_while_caching_and_run_again(tmp_path, root):
     assert done.returncode == -signal.SIGKILL
     assert any(name.endswith(".ogg") for name in tree(root))  # killed half way
     with pytest.raises(FileNotFoundError, match="no stamps in"):
-        read(root)
+        load("stamps", root=root)
     cached = prepare(archive, root)
-    assert len(cached.stamps) == COUNT
-    assert sorted(os.listdir(root / "stamps")) == sorted(
-        [".lock", "current.json", cached.folder.name]
-    )
+    assert len(load("stamps", "all", root=root)) == COUNT
+    assert sorted(os.listdir(root / "stamps")) == sorted([".lock", "set.json", cached.name])
 
 
 @pytest.mark.parametrize(
@@ -259,7 +262,7 @@ def test_options_that_cannot_be(archive, root, options, message):
 
 
 def test_an_empty_cache_says_what_to_do(root):
-    with pytest.raises(FileNotFoundError, match=r"no stamps in .*stamps\.get\(\)"):
+    with pytest.raises(FileNotFoundError, match=r"no stamps in .*`mmtutor fetch stamps`"):
         load("stamps", root=root)
 
 
@@ -279,12 +282,12 @@ class TestScript:
 
     def run(self, monkeypatch, *arguments) -> int:
         monkeypatch.setattr(sys, "argv", ["stamps.py", *map(str, arguments)])
-        return script.main()
+        return run("stamps", "Get the stamps.")
 
     def test_it_reports_and_then_finds_it_done(self, archive, root, monkeypatch, capsys):
-        assert self.run(monkeypatch, "--archive", archive, "--out", root) == 0
+        assert self.run(monkeypatch, "--deb", archive, "--out", root) == 0
         out = capsys.readouterr().out
-        assert "tuxpaint-stamps-default 1-test: another build" in out
+        assert "tuxpaint-stamps-default 1-test (other files than those of the known" in out
         assert f"{COUNT} examples" in out
         monkeypatch.setenv("PATH", "")  # no apt: it is not asked
         assert self.run(monkeypatch, "--out", root) == 0
@@ -293,10 +296,9 @@ class TestScript:
     def test_apts_download_is_not_kept(self, archive, root, monkeypatch, capsys):
         def download(package: str, folder: Path) -> Path:
             assert package == "tuxpaint-stamps-default"
-            folder.mkdir(parents=True)
             return archive.rename(folder / archive.name)
 
-        monkeypatch.setattr(stamps_module.apt, "download", download)
+        monkeypatch.setattr(debian, "download", download)
         assert self.run(monkeypatch, "--out", root) == 0
         assert f"{COUNT} examples" in capsys.readouterr().out
         assert not list(root.rglob("*.deb"))
@@ -304,15 +306,15 @@ class TestScript:
     def test_no_apt(self, root, monkeypatch, capsys):
         monkeypatch.setenv("PATH", "")
         assert self.run(monkeypatch, "--out", root) == 1
-        assert "pass it with --archive FILE.deb" in capsys.readouterr().err
+        assert "pass it with --deb FILE.deb" in capsys.readouterr().err
 
     def test_a_missing_archive_and_a_folder_in_the_way(
         self, archive, tmp_path, monkeypatch, capsys
     ):
-        assert self.run(monkeypatch, "--archive", tmp_path / "absent.deb", "--out", tmp_path) == 1
+        assert self.run(monkeypatch, "--deb", tmp_path / "absent.deb", "--out", tmp_path) == 1
         assert "absent.deb" in capsys.readouterr().err
         (tmp_path / "file").write_bytes(b"")
-        assert self.run(monkeypatch, "--archive", archive, "--out", tmp_path / "file") == 1
+        assert self.run(monkeypatch, "--deb", archive, "--out", tmp_path / "file") == 1
         message = capsys.readouterr().err
         assert message.startswith(f"stamps: cannot write to {tmp_path / 'file'}")
         assert "not writable" in message
