@@ -4,7 +4,7 @@
 #   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
 #   make check   lint, layers, sizes, sync, spelling       make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
-#   make constraints   note the installed versions
+#   make constraints   note the installed versions         COMPLETE=1: fail where data are absent
 # A chapter runs on each core; JOBS=1 runs one at a time, with all cores.
 
 VENV := .venv
@@ -25,7 +25,7 @@ book: notebooks
 	@$(BIN)/python -m book.tools.links
 
 test: data sync $(TESTED)
-	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS))
+	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS)) $(if $(COMPLETE),--complete)
 
 # Like a chapter, the unit tests run again only when something they read has changed.
 $(TESTED): $(READY) $(SOURCES) | data sync
@@ -33,7 +33,7 @@ $(TESTED): $(READY) $(SOURCES) | data sync
 	@mkdir -p $(@D) && touch $@
 
 notebooks: data sync
-	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS))
+	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS)) $(if $(COMPLETE),--complete)
 
 data: $(READY)
 	@$(BIN)/mmtutor fetch --all || echo "Cells of the book that need a missing set say so."

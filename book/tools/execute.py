@@ -24,6 +24,7 @@ from typing import Any
 
 import nbformat
 
+from book.tools import needs
 from book.tools.layout import Book, digest, write_atomically
 from book.tools.sync import notebook, to_json
 from mmtutor.machine import cores
@@ -52,6 +53,7 @@ class Timing:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="execute", description=__doc__)
     parser.add_argument("--timings", action="store_true", help=f"refresh {TIMINGS}")
+    parser.add_argument("--complete", action="store_true", help="fail if a cell was left out")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="chapters at once")
     parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -64,7 +66,21 @@ def main(argv: list[str] | None = None) -> int:
     print("\nslowest notebooks:" if done else "no notebook has been executed")
     for timing in sorted(done, key=lambda t: -t.seconds)[:5]:
         print(f"  {timing.seconds:7.1f} s  {timing.chapter}")
-    return code
+    return code or int(tell_left_out(book) and options.complete)
+
+
+def tell_left_out(book: Book) -> bool:
+    """Say which chapters left cells out because a set is absent; whether there are any."""
+    paths = [executed_copy(book, chapter) for chapter in book.chapters()]
+    noted = [record(path) for path in paths if path.exists()]
+    counts = {
+        run["chapter"]: run["left_out"] for run in noted if run.get("left_out", {}).get("cells")
+    }
+    for chapter, left_out in counts.items():
+        print(f"skipped in {chapter}: {left_out['cells']} cells, {left_out['claims']} claims")
+    if counts:
+        print("some sets of data are absent: `mmtutor fetch --all` gets them")
+    return bool(counts)
 
 
 def default_jobs() -> int:
@@ -103,7 +119,9 @@ def prepare(book: Book, chapter: Path, run: Path) -> Path:
     """Lay a copy of the notebook into the folder `run`, with its key; the path of the copy."""
     copy = notebook(chapter)
     name = book.name(chapter)
-    copy.metadata[RECORD] = {"chapter": name, "key": key(book, chapter)}
+    kept = executed_copy(book, chapter)
+    left_out = needs.leave_out(copy, nbformat.read(kept, 4) if kept.exists() else None)
+    copy.metadata[RECORD] = {"chapter": name, "key": key(book, chapter), "left_out": left_out}
     path = run / f"{name}.ipynb"
     write_atomically(path, to_json(copy))
     return path
@@ -141,6 +159,7 @@ def key_inputs(book: Book, chapter: Path) -> dict[str, Any]:
         "versions": reached.versions(),
         "python": "{}.{}".format(*sys.version_info),
         "preset": preset(),
+        "absent": needs.absent(cells),
     }
 
 
