@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.harness import Comparison
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 
 def comparisons(examples: int = 1_000, resamples: int = 10_000):

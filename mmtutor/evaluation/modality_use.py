@@ -18,7 +18,11 @@ from mmtutor.data import Dataset, loader
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN
 from mmtutor.evaluation.predict import Predictions, predict
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_statistic,
+)
 
 How = Literal["permute", "zero", "mean"]
 Groups = Tensor | str | None
@@ -40,11 +44,11 @@ class ExampleScores(NamedTuple):
     after: Tensor
 
 
-class DoesNotLookError(AssertionError):
+class ModalityUnusedError(AssertionError):
     """A model that should use a modality does not."""
 
 
-def is_right(predictions: Predictions) -> Tensor:
+def _is_right(predictions: Predictions) -> Tensor:
     """The usual score: 1.0 for a right answer, 0.0 for a wrong one."""
     return predictions.correct.double()
 
@@ -84,7 +88,7 @@ def ablate(
     how: How = "permute",
     *,
     groups: Groups = None,
-    score: Score = is_right,
+    score: Score = _is_right,
     **options: int,
 ) -> Ablation:
     """What it costs a model to lose one modality, with paired 95 % bootstrap intervals.
@@ -114,7 +118,9 @@ def ablate(
         ValueError: `how` is unknown, or cannot be done to this modality.
     """
     ids = None if groups is None else _column(_dataset(data), groups)
-    return _compared(example_scores(model, data, modality, how, ids, score, **options), ids)
+    before, after = example_scores(model, data, modality, how, ids, score, **options)
+    values = (before, after, before - after)
+    return Ablation(*(bootstrap_interval(v, groups=ids) for v in values))
 
 
 def example_scores(
@@ -123,7 +129,7 @@ def example_scores(
     modality: str,
     how: How = "permute",
     groups: Groups = None,
-    score: Score = is_right,
+    score: Score = _is_right,
     *,
     repeats: int = 1,
     seed: int = 0,
@@ -172,10 +178,15 @@ def perceptual_score(
         raise ValueError(f"'task' needs the majority's score in [0, 1), got {majority}")
     if normalise == "model" and not before.any():
         raise ValueError("the model is never right, so there is nothing to divide by")
-    if normalise != "model":
-        z = 1.0 if normalise is None else 1 - majority
-        return bootstrap_interval((before - after) / z, resamples=resamples, groups=groups)
-    return _ratio(before - after, before, groups, resamples)
+    z = before if normalise == "model" else torch.ones_like(before)
+    if normalise == "task":
+        z = z * (1 - majority)
+    return bootstrap_statistic(
+        lambda weights: (weights @ (before - after)) / (weights @ z),
+        len(before),
+        resamples,
+        groups=groups,
+    )
 
 
 def modality_use(
@@ -189,7 +200,7 @@ def modality_use(
     return {name: ablate(model, data, name, how, **options) for name in modalities}
 
 
-def must_look(
+def require_modality_use(
     model: nn.Module,
     data: Dataset | DataLoader,
     modalities: Sequence[str],
@@ -201,25 +212,21 @@ def must_look(
     "Surely" means the lower end of the interval of the drop. Options as in `ablate`.
 
     Raises:
-        DoesNotLookError: naming every modality that the model does not use, and its figures.
+        ModalityUnusedError: naming every modality that the model does not use, and its figures.
     """
     use = modality_use(model, data, modalities, **options)
-    blind = [
+    unused = [
         f"permuting {name!r} costs {a.drop.estimate:.3f} "
         f"(95 %: {a.drop.low:.3f} to {a.drop.high:.3f}) of {a.intact.estimate:.3f}"
         for name, a in use.items()
         if a.drop.low < margin
     ]
-    if blind:
-        reasons = "; ".join(blind)
-        raise DoesNotLookError(f"the model must lose at least {margin} without each, but {reasons}")
+    if unused:
+        reasons = "; ".join(unused)
+        raise ModalityUnusedError(
+            f"the model must lose at least {margin} without each, but {reasons}"
+        )
     return use
-
-
-def _compared(scores: ExampleScores, groups: Tensor | None) -> Ablation:
-    before, after = scores
-    values = (before, after, before - after)
-    return Ablation(*(bootstrap_interval(v, groups=groups) for v in values))
 
 
 def _others(ids: Tensor, generator: torch.Generator) -> Tensor:
@@ -269,19 +276,6 @@ def _mean(batches: DataLoader, modality: str) -> Tensor:
             )
         total, count = total + values.sum(dim=0), count + len(values)
     return total / count
-
-
-def _ratio(top: Tensor, bottom: Tensor, groups: Tensor | None, resamples: int) -> Interval:
-    """sum top / sum bottom, with the percentile interval of resampled groups."""
-    cluster = torch.arange(len(top)) if groups is None else groups.unique(return_inverse=True)[1]
-    sums = torch.zeros(int(cluster.max()) + 1, 2, dtype=torch.float64)
-    sums.index_add_(0, cluster, torch.stack([top, bottom], dim=1))
-    generator = torch.Generator().manual_seed(0)
-    drawn = [torch.randint(len(sums), (len(sums),), generator=generator) for _ in range(resamples)]
-    means = torch.stack([sums[rows].sum(dim=0) for rows in drawn])  # [R, 2]
-    ratios = (means[:, 0] / means[:, 1])[means[:, 1] > 0]
-    low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Interval((top.sum() / bottom.sum()).item(), low, high)
 
 
 def _dataset(data: Dataset | DataLoader) -> Dataset:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor.evaluation.classification.scores import confusion
 from mmtutor.evaluation.inference import outputs
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 
 class Predictions(NamedTuple):
@@ -46,9 +47,7 @@ class Predictions(NamedTuple):
 
     def confusion(self) -> Tensor:
         """(C, C) int64: how many examples of class i (row) were called class j (column)."""
-        classes = self.logits.shape[1]
-        pairs = self.label * classes + self.predicted
-        return pairs.bincount(minlength=classes**2).view(classes, classes)
+        return confusion(self.predicted, self.label, self.logits.shape[1])
 
 
 def predict(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> Predictions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-    from mmtutor.evaluation.statistics.intervals import Interval
+    from mmtutor.evaluation.statistics.bootstrap import Interval
 
 
 def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> Markdown:

@@ -9,14 +9,14 @@ from mmtutor.data import Dataset, collate, loader
 from mmtutor.encoders import BagOfWords, SmallCNN
 from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.modality_use import (
-    DoesNotLookError,
     ExampleScores,
+    ModalityUnusedError,
     ablate,
     example_scores,
     modality_use,
-    must_look,
     perceptual_score,
     permuted,
+    require_modality_use,
 )
 from mmtutor.evaluation.vqa.accuracy import by_group
 from mmtutor.fusion import CrossAttention
@@ -125,7 +125,7 @@ def blind_to_the_picture():
 
 
 def test_the_good_model_passes(good, data):
-    use = must_look(good, data, ["image", "tokens"], margin=0.1, groups="picture")
+    use = require_modality_use(good, data, ["image", "tokens"], margin=0.1, groups="picture")
     assert use["image"].intact.estimate > 0.9
     assert use["image"].ablated.estimate < 0.5
     assert use["tokens"].ablated.estimate < 0.8
@@ -137,8 +137,8 @@ def test_the_vqa_network_of_article_001_is_flagged(blind_to_the_question, data):
     assert lost.intact == lost.ablated
     assert lost.intact.estimate > 0.5  # though it is well above chance
     assert ablate(blind_to_the_question, data, "image", groups="picture").drop.low > 0.1
-    with pytest.raises(DoesNotLookError, match=r"permuting 'tokens' costs 0\.000") as raised:
-        must_look(blind_to_the_question, data, ["image", "tokens"], groups="picture")
+    with pytest.raises(ModalityUnusedError, match=r"permuting 'tokens' costs 0\.000") as raised:
+        require_modality_use(blind_to_the_question, data, ["image", "tokens"], groups="picture")
     assert "'image'" not in str(raised.value)
 
 
@@ -146,7 +146,7 @@ def test_the_medical_classifier_of_article_002_is_flagged(blind_to_the_picture, 
     for how in ("permute", "zero", "mean"):
         assert ablate(blind_to_the_picture, data, "image", how).drop == (0, 0, 0)
     with pytest.raises(AssertionError, match="permuting 'image' costs"):
-        must_look(blind_to_the_picture, data, ["image"])
+        require_modality_use(blind_to_the_picture, data, ["image"])
 
 
 class Sum(nn.Module):
@@ -393,9 +393,9 @@ def test_a_perceptual_score_needs_something_to_divide_by():
 
 def test_the_gate_asks_for_certainty():
     drop = ablate(Sum("x"), signs(), "x").drop
-    must_look(Sum("x"), signs(), ["x"], margin=drop.low - 0.01)
-    with pytest.raises(DoesNotLookError, match="at least"):
-        must_look(Sum("x"), signs(), ["x"], margin=(drop.low + drop.estimate) / 2)
+    require_modality_use(Sum("x"), signs(), ["x"], margin=drop.low - 0.01)
+    with pytest.raises(ModalityUnusedError, match="at least"):
+        require_modality_use(Sum("x"), signs(), ["x"], margin=(drop.low + drop.estimate) / 2)
 
 
 def test_a_table_of_all_modalities():

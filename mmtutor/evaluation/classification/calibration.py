@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.classification.scores import number, weighted_sums
+from mmtutor.evaluation.statistics.bootstrap import BLOCK, Interval, percentile_interval
 
 Scheme = Literal["width", "mass"]
 
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures that `temperature` looks at
-MAX_DRAWS = 2**22  # answers simulated at once by `calibration_floor`
 
 
 class Reliability(NamedTuple):
@@ -26,9 +26,11 @@ class Reliability(NamedTuple):
 
     Attributes:
         low, high: (bins,) the edges; a bin holds confidences in (low, high].
-        count: (bins,) int64, how many examples.
+        count: (bins,) float64, how many examples, or what they weigh.
         confidence: (bins,) their mean confidence.
         accuracy: (bins,) their share of right answers.
+
+    With many sets of weights the last three are (R, bins).
     """
 
     low: Tensor
@@ -51,13 +53,18 @@ def top_label(logits: Tensor, label: Tensor, temperature: float = 1.0) -> tuple[
 
 
 def reliability(
-    confidence: Tensor, correct: Tensor, bins: int = 15, scheme: Scheme = "width"
+    confidence: Tensor,
+    correct: Tensor,
+    bins: int = 15,
+    scheme: Scheme = "width",
+    weights: Tensor | None = None,
 ) -> Reliability:
     """Mean confidence and accuracy in bins of confidence.
 
     `confidence` (N,) in [0, 1] and `correct` (N,) bool. The bins have equal width, or, with scheme
     "mass", as nearly equally many examples as ties allow (equal confidences share a bin; the edges
-    are scikit-learn's quantiles).
+    are scikit-learn's quantiles). `weights` (N,) or (R, N) say how often each example counts; they
+    move no edge.
 
     Source: Murphy and Winkler (1977); Guo et al. (2017), section 2.
     Raises ValueError for empty or wrongly shaped input, confidences outside [0, 1], and bins < 1.
@@ -65,28 +72,29 @@ def reliability(
     confidence, correct = _checked(confidence, correct, bins)
     edges = _edges(confidence, bins, scheme)
     index = torch.bucketize(confidence, edges[1:-1])  # [N]
-    count = index.bincount(minlength=bins)
-    totals = [
-        torch.zeros(bins, dtype=torch.float64).index_add_(0, index, values) / count
-        for values in (confidence, correct)
-    ]
-    return Reliability(edges[:-1], edges[1:], count, *totals)
+    count = weighted_sums(index, bins, weights)
+    sure, right = (weighted_sums(index, bins, weights, x) / count for x in (confidence, correct))
+    return Reliability(edges[:-1], edges[1:], count, sure, right)
 
 
 def expected_calibration_error(
-    confidence: Tensor, correct: Tensor, bins: int = 15, scheme: Scheme = "width"
-) -> float:
+    confidence: Tensor,
+    correct: Tensor,
+    bins: int = 15,
+    scheme: Scheme = "width",
+    weights: Tensor | None = None,
+) -> float | Tensor:
     """Mean over examples of |accuracy - confidence| of their bin (ECE), in [0, 1]; 0 is best.
 
-    Arguments and errors as in `reliability`. Two warnings. It depends on the bins. And it is biased
-    upwards: a model that is calibrated perfectly has an ECE above 0 on finitely many examples,
-    because accuracies scatter; `calibration_floor` says how far above.
+    Arguments and errors as in `reliability`; (R,) of many sets of weights. Two warnings. It depends
+    on the bins. And it is biased upwards: a model that is calibrated perfectly has an ECE above 0
+    on finitely many examples, because accuracies scatter; `calibration_floor` says how far above.
 
     Source: Naeini, Cooper and Hauskrecht (2015); Guo et al. (2017), eq. 3.
     """
-    table = reliability(confidence, correct, bins, scheme)
+    table = reliability(confidence, correct, bins, scheme, weights)
     gap = (table.accuracy - table.confidence).abs().nan_to_num(0.0)
-    return (gap @ table.count.double() / table.count.sum()).item()
+    return number((gap * table.count).sum(-1) / table.count.sum(-1))
 
 
 def squared_calibration_error(
@@ -95,7 +103,8 @@ def squared_calibration_error(
     bins: int = 15,
     scheme: Scheme = "mass",
     debias: bool = True,
-) -> float:
+    weights: Tensor | None = None,
+) -> float | Tensor:
     """Mean over examples of (accuracy - confidence)^2 of their bin, with its bias taken out.
 
     Of each bin's square, accuracy (1 - accuracy) / (count - 1) is subtracted, which is what the
@@ -105,15 +114,14 @@ def squared_calibration_error(
 
     Source: Kumar, Liang and Ma (2019), definition 4.1; Bröcker (2012).
     """
-    table = reliability(confidence, correct, bins, scheme)
-    count = table.count.double()
-    square = (table.accuracy - table.confidence) ** 2
+    _, _, count, sure, right = reliability(confidence, correct, bins, scheme, weights)
+    square = (right - sure) ** 2
     if debias:
-        square = square - table.accuracy * (1 - table.accuracy) / (count - 1)
-    kept = table.count > (1 if debias else 0)
-    if not kept.any():
+        square = square - right * (1 - right) / (count - 1)
+    count = count * (count > (1 if debias else 0))
+    if not count.any():
         raise ValueError("no bin holds two examples, so the bias cannot be estimated: fewer bins")
-    return (square[kept] @ count[kept] / count[kept].sum()).item()
+    return number((square.where(count > 0, 0) * count).sum(-1) / count.sum(-1))
 
 
 def calibration_floor(
@@ -131,41 +139,17 @@ def calibration_floor(
     Source: Bröcker and Smith (2007). Errors as in `reliability`.
     """
     confidence, _ = _checked(confidence, torch.ones_like(confidence), bins)
-    edges = _edges(confidence, bins, scheme)
-    index = torch.bucketize(confidence, edges[1:-1])
-    promised = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, confidence)
+    index = torch.bucketize(confidence, _edges(confidence, bins, scheme)[1:-1])
+    promised = weighted_sums(index, bins, values=confidence)
     generator = torch.Generator().manual_seed(seed)
-    errors, rows = [], max(1, MAX_DRAWS // len(confidence))
+    errors, rows = [], max(1, BLOCK // len(confidence))
     for start in range(0, resamples, rows):
         shape = min(rows, resamples - start), len(confidence)
-        drawn = torch.rand(shape, generator=generator, dtype=torch.float64) < confidence
-        right = torch.zeros(shape[0], bins, dtype=torch.float64)
-        right.index_add_(1, index, drawn.double())
-        errors.append((right - promised).abs().sum(1) / len(confidence))
+        right = torch.rand(shape, generator=generator, dtype=torch.float64) < confidence
+        surplus = weighted_sums(index, bins, right) - promised
+        errors.append(surplus.abs().sum(1) / len(confidence))
     found = torch.cat(errors)
-    low, high = found.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Interval(found.mean().item(), low, high)
-
-
-def brier_score(probability: Tensor, label: Tensor) -> float:
-    """Mean squared distance of `probability` (N, C) from the one-hot `label` (N,), in [0, 2].
-
-    The sum over classes of Brier (1950). For two classes it is twice the mean of (p - y)^2 that
-    scikit-learn gives. A proper score: the true probabilities have the lowest expectation.
-    """
-    probability = _checked_probability(probability, label)
-    truth = torch.nn.functional.one_hot(label.cpu(), probability.shape[1])
-    return ((probability - truth) ** 2).sum(1).mean().item()
-
-
-def negative_log_likelihood(logits: Tensor, label: Tensor, temperature: float = 1.0) -> float:
-    """Mean of -log p(label) in nats, from `logits` (N, C) and `label` (N,) int64; a proper score.
-
-    From logits, so that nothing needs clipping: scikit-learn's `log_loss` clips probabilities.
-    """
-    _check_logits(logits, label)
-    scaled = logits.detach().cpu().double() / temperature
-    return torch.nn.functional.cross_entropy(scaled, label.cpu()).item()
+    return percentile_interval(torch.cat([found.mean()[None], found]))
 
 
 def temperature(logits: Tensor, label: Tensor) -> float:
@@ -237,15 +221,3 @@ def _check_logits(logits: Tensor, label: Tensor) -> None:
         raise ValueError(f"labels must lie in [0, {logits.shape[1]}), got {found}")
     if logits.isnan().any():
         raise ValueError(f"row {int(logits.isnan().any(1).nonzero()[0])} has NaN")
-
-
-def _checked_probability(probability: Tensor, label: Tensor) -> Tensor:
-    _check_logits(probability, label)
-    probability = probability.detach().cpu().double()
-    total = probability.sum(1)
-    if probability.min() < 0 or (total - 1).abs().max() > 1e-4:
-        raise ValueError(
-            "each row of probability must be non-negative and sum to 1, "
-            f"row {int((total - 1).abs().argmax())} sums to {total[(total - 1).abs().argmax()]:.4g}"
-        )
-    return probability

@@ -1,122 +1,53 @@
-"""Scores for yes or no, at every threshold at once: ROC, its area, precision against recall.
+"""Scores for yes or no, over all thresholds: the area under the ROC curve, average precision.
 
 Knows scores, where higher means more likely positive, and which examples are positive. Does not
-know a threshold, nor what was detected. Computed in float64 on the CPU.
+know a threshold, nor what was detected. Computed in float64 on the CPU. Ties are never put in an
+order: what counts is how many of each kind have each score. The curves are scikit-learn's.
 
-All functions raise ValueError for wrong shapes, NaN scores, and where the number does not exist:
-a ROC curve without positives or without negatives, precision and recall without positives.
+Both functions raise ValueError for wrong shapes, NaN scores, and where the number does not exist.
 scikit-learn warns there and returns NaN or 0, which vanishes in the next mean.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-import numpy as np
 import torch
 from torch import Tensor
 
-
-class RocCurve(NamedTuple):
-    """Both rates at each threshold (T + 1,), from none called positive to all.
-
-    Attributes:
-        false_positive_rate: share of the negatives that score at least the threshold.
-        true_positive_rate: share of the positives that do.
-        threshold: infinity, then each score that occurs, falling.
-    """
-
-    false_positive_rate: Tensor
-    true_positive_rate: Tensor
-    threshold: Tensor
+from mmtutor.evaluation.classification.scores import number, weighted_sums
 
 
-class PrecisionRecallCurve(NamedTuple):
-    """Precision and recall (T,) if all that score at least `threshold` (T,) are called positive."""
-
-    precision: Tensor
-    recall: Tensor
-    threshold: Tensor
-
-
-def auroc(score: Tensor, positive: Tensor) -> float:
+def auroc(score: Tensor, positive: Tensor, weights: Tensor | None = None) -> float | Tensor:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
-    `score` (N,) and `positive` (N,) bool. Both kinds are sorted once and the pairs counted, in
-    whole numbers (the U statistic of Mann and Whitney, 1947): no order among ties is ever made up.
+    `score` (N,) and `positive` (N,) bool. All pairs are counted, in whole numbers (the U statistic
+    of Mann and Whitney, 1947). `weights` (N,) say how often each example counts; of many sets of
+    weights (R, N) the result is (R,), NaN where one has no positive or no negative.
     """
-    _check(score, positive, both=True)
-    values, chosen = score.detach().cpu().double().numpy(), positive.cpu().numpy()
-    above, below = np.sort(values[chosen]), np.sort(values[~chosen])
-    few, many = (above, below) if len(above) <= len(below) else (below, above)
-    beaten = np.searchsorted(many, few, "left").sum() + np.searchsorted(many, few, "right").sum()
-    share = int(beaten) / (2 * len(few) * len(many))
-    return share if few is above else 1 - share
+    positives, negatives = _at_each_score(score, positive, weights, both=True)  # [..., T], rising
+    beaten = negatives.cumsum(-1) - negatives / 2  # those below, and half of the tied
+    pairs = positives.sum(-1) * negatives.sum(-1)
+    return number((positives * beaten).sum(-1) / pairs)
 
 
-def auroc_one_vs_rest(
-    score: Tensor, label: Tensor, average: Literal["macro", "weighted"] = "macro"
-) -> float:
-    """Mean over classes of the AUC of that class against all others.
-
-    `score` (N, C) and `label` (N,) int64. "weighted" weighs classes by how frequent they are.
-    Every class must occur, as in scikit-learn.
-    """
-    if score.ndim != 2 or label.shape != score.shape[:1]:
-        raise ValueError(
-            f"expected (N, C) and (N,), got {tuple(score.shape)} and {tuple(label.shape)}"
-        )
-    count = torch.bincount(label.cpu(), minlength=score.shape[1]).double()
-    if len(count) > score.shape[1] or (count == 0).any():
-        raise ValueError(f"each of the {score.shape[1]} classes must occur, found {count.tolist()}")
-    areas = [auroc(column, label == c) for c, column in enumerate(score.T)]
-    weights = count if average == "weighted" else torch.ones_like(count)
-    return (torch.tensor(areas, dtype=torch.float64) @ weights / weights.sum()).item()
-
-
-def roc_curve(score: Tensor, positive: Tensor) -> RocCurve:
-    """The ROC curve of `score` (N,) and `positive` (N,) bool, a point for each distinct score.
-
-    Examples with equal scores cross the threshold together, which draws a slanted line; crossing
-    one after the other would draw a staircase that depends on the order of the file.
-    """
-    _check(score, positive, both=True)
-    threshold, true, false = _counts(score, positive)
-    start = torch.zeros(1, dtype=torch.float64)
-    return RocCurve(
-        torch.cat([start, false / false[-1]]),
-        torch.cat([start, true / true[-1]]),
-        torch.cat([start + torch.inf, threshold]),
-    )
-
-
-def precision_recall_curve(score: Tensor, positive: Tensor) -> PrecisionRecallCurve:
-    """Precision and recall at each distinct score, highest threshold first."""
-    _check(score, positive, both=False)
-    threshold, true, false = _counts(score, positive)
-    return PrecisionRecallCurve(true / (true + false), true / true[-1], threshold)
-
-
-def average_precision(score: Tensor, positive: Tensor) -> float:
+def average_precision(
+    score: Tensor, positive: Tensor, weights: Tensor | None = None
+) -> float | Tensor:
     """Precision at each threshold, weighted by the recall gained there (no interpolation).
 
-    A model that gives all the same score gets the share of positives, which is chance.
+    A model that gives all the same score gets the share of positives, which is chance. Arguments as
+    of `auroc`; negatives are not needed.
     """
-    curve = precision_recall_curve(score, positive)
-    gained = curve.recall.diff(prepend=curve.recall.new_zeros(1))
-    return (gained @ curve.precision).item()
+    found = _at_each_score(score, positive, weights, both=False)
+    gained, false = (kind.flip(-1) for kind in found)  # [..., T], highest score first
+    true, false = gained.cumsum(-1), false.cumsum(-1)
+    precision = (true / (true + false)).nan_to_num(0)  # 0 / 0: nobody of weight so far
+    return number((gained * precision).sum(-1) / true[..., -1])
 
 
-def _counts(score: Tensor, positive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Distinct scores, falling, and how many positives and negatives score at least as high."""
-    values, group = (-score.detach().cpu().double()).unique(return_inverse=True)
-    chosen = positive.cpu()
-    true = group[chosen].bincount(minlength=len(values)).cumsum(0).double()
-    false = group[~chosen].bincount(minlength=len(values)).cumsum(0).double()
-    return -values, true, false
-
-
-def _check(score: Tensor, positive: Tensor, both: bool) -> None:
+def _at_each_score(
+    score: Tensor, positive: Tensor, weights: Tensor | None, both: bool
+) -> tuple[Tensor, Tensor]:
+    """How many positives, and how many negatives, have each score that occurs: (..., T) each."""
     if score.ndim != 1 or score.shape != positive.shape or positive.dtype != torch.bool:
         raise ValueError(
             "expected score (N,) and positive (N,) bool, got "
@@ -128,3 +59,6 @@ def _check(score: Tensor, positive: Tensor, both: bool) -> None:
         raise ValueError(f"none of the {len(positive)} examples is {missing}")
     if score.isnan().any():
         raise ValueError(f"score {int(score.isnan().nonzero()[0])} is NaN")
+    values, place = score.detach().cpu().double().unique(return_inverse=True)
+    table = weighted_sums(2 * place + ~positive.cpu(), 2 * len(values), weights)  # [..., 2 T]
+    return table[..., ::2], table[..., 1::2]

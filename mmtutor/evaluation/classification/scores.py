@@ -1,8 +1,9 @@
 """Counting right and wrong: accuracy, precision, recall and F1 with their averages; squared error.
 
-Knows predicted and true classes, or predicted and true numbers. Does not know how they were
-predicted; for scores at every threshold see `roc`. Whatever is computed from a table of confusion
-takes any number of tables at once, (..., C, C): that is what makes resampling fast.
+Knows predicted and true classes, or predicted and true numbers, and how often each example counts.
+Does not know how they were predicted; for scores at every threshold see `roc`. Whatever is computed
+from a table of confusion takes any number of tables at once, (..., C, C), and many sets of weights
+make many tables: that is what makes resampling fast.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
+from sklearn import metrics
 from torch import Tensor
 
 Average = Literal["macro", "micro", "weighted"]
@@ -41,10 +43,43 @@ class Regression(NamedTuple):
     r2: float
 
 
-def confusion(predicted: Tensor, label: Tensor, classes: int | None = None) -> Tensor:
+def weighted_sums(
+    place: Tensor, places: int, weights: Tensor | None = None, values: Tensor | None = None
+) -> Tensor:
+    """The sum of weights times values at each place, (places,) or (R, places) float64.
+
+    Args:
+        place: (N,) int64 in [0, places).
+        weights: (N,), or (R, N) for many sets at once; without them each example counts once.
+        values: (N,); without them the weights themselves are summed.
+
+    Raises ValueError for weights of another shape, negative or not finite.
+    """
+    place, n = place.cpu(), len(place)
+    if weights is None and values is None:
+        return place.bincount(minlength=places).double()
+    weights = torch.ones(n) if weights is None else weights.detach().cpu()
+    if weights.ndim not in (1, 2) or weights.shape[-1] != n:
+        raise ValueError(f"weights must be ({n},) or (R, {n}), got {tuple(weights.shape)}")
+    if not weights.isfinite().all() or (weights < 0).any():
+        raise ValueError("weights must be finite and not negative")
+    each = weights.double() if values is None else weights * values.double()
+    blank = torch.zeros(*each.shape[:-1], places, dtype=torch.float64)
+    return blank.scatter_add_(-1, place.expand_as(each), each)
+
+
+def number(value: Tensor) -> float | Tensor:
+    """A float where there is one number, a tensor where there are many."""
+    return value.item() if value.ndim == 0 else value
+
+
+def confusion(
+    predicted: Tensor, label: Tensor, classes: int | None = None, weights: Tensor | None = None
+) -> Tensor:
     """(C, C) int64: how many examples of class i (row) were called class j (column).
 
     `predicted` and `label` (N,) int64. Without `classes` the largest number that occurs decides.
+    With `weights` (N,) the weight of those examples, float64; of many sets (R, N) as many tables.
     Raises ValueError for unequal shapes, no examples, and numbers outside [0, classes).
     """
     if label.ndim != 1 or len(label) == 0 or predicted.shape != label.shape:
@@ -56,7 +91,10 @@ def confusion(predicted: Tensor, label: Tensor, classes: int | None = None) -> T
     classes = high + 1 if classes is None else classes
     if low < 0 or high >= classes:
         raise ValueError(f"classes must lie in [0, {classes}), got {low} to {high}")
-    return (label * classes + predicted).bincount(minlength=classes**2).view(classes, classes)
+    cell = label * classes + predicted
+    if weights is None:
+        return cell.bincount(minlength=classes**2).view(classes, classes)
+    return weighted_sums(cell, classes**2, weights).unflatten(-1, (classes, classes))
 
 
 def accuracy(table: Tensor) -> Tensor:
@@ -105,27 +143,26 @@ def balanced_accuracy(table: Tensor) -> Tensor:
     return found.recall.sum(-1) / (found.support > 0).sum(-1)
 
 
-def regression(predicted: Tensor, target: Tensor) -> Regression:
+def regression(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Regression:
     """Mean squared error, its root, mean absolute error and R^2 of `predicted` and `target` (N,).
 
-    R^2 of a constant target is 1 if it is met exactly and 0 otherwise, as in scikit-learn; of one
-    example it does not exist and is NaN. Raises ValueError for unequal shapes or no examples.
+    All by scikit-learn; `weights` (N,) say how often each example counts. R^2 of a constant target
+    is 1 if it is met exactly and 0 otherwise; of one example it does not exist and is NaN.
+    Raises ValueError for unequal shapes or no examples.
     """
     if predicted.ndim != 1 or len(predicted) == 0 or predicted.shape != target.shape:
         raise ValueError(
             "predicted and target must both be (N,) with N >= 1, "
             f"got {tuple(predicted.shape)} and {tuple(target.shape)}"
         )
-    target = target.detach().double()
-    error = predicted.detach().double() - target
-    squares, spread = (error**2).sum().item(), ((target - target.mean()) ** 2).sum().item()
-    r2 = 1 - squares / spread if spread else float(squares == 0)
-    mse = squares / len(target)
-    return Regression(
-        mse, mse**0.5, error.abs().mean().item(), r2 if len(target) > 1 else torch.nan
-    )
+    pair = [x.detach().cpu().double().numpy() for x in (target, predicted)]
+    weights = None if weights is None else weights.cpu().double().numpy()
+    mse = metrics.mean_squared_error(*pair, sample_weight=weights)
+    mae = metrics.mean_absolute_error(*pair, sample_weight=weights)
+    r2 = metrics.r2_score(*pair, sample_weight=weights) if len(target) > 1 else torch.nan
+    return Regression(mse, mse**0.5, mae, r2)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     """part / whole, and 0 where there is nothing."""
-    return part / whole.clamp_min(1)  # counts: a whole below 1 is 0, and so is its part
+    return torch.where(whole > 0, part / whole, 0)

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.explain.coalitions import baseline_value
 from mmtutor.explain.randomise import randomised
 from mmtutor.explain.targets import Probability, Target, scores

@@ -18,7 +18,7 @@ from mmtutor.data.batch import Batch
 from mmtutor.data.corruptions import SEVERITIES, corrupt
 from mmtutor.evaluation.predict import predict
 from mmtutor.evaluation.robustness.attacks import pgd
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 Attack = Callable[[nn.Module, Batch, float], Batch]
 

@@ -20,7 +20,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval, rounds
+from mmtutor.evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap_draws,
+    percentile_interval,
+)
 
 
 class Gap(NamedTuple):
@@ -91,28 +95,24 @@ def group_gaps(
         ValueError: the shapes do not fit, there is no example, one group only, or a wrong number of
             names.
     """
-    sample, present = _checked(predicted, label, group)
+    predicted, label, group, present = _checked(predicted, label, group)
     names = [str(g) for g in present] if names is None else list(names)
     if len(names) != len(present):
         raise ValueError(f"got {len(names)} names for {len(present)} groups")
-    generator = torch.Generator().manual_seed(seed)
-    here = _statistics(sample, torch.arange(len(label))[None])
-    drawn = _bootstrap(sample, resamples, generator)
-    luck = _shuffled(sample, resamples // 4, generator)
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    n, generator = len(label), torch.Generator().manual_seed(seed)
 
-    def interval(name: str, column: int | None = None) -> Interval:
-        one, many = here[name], drawn[name]
-        if column is not None:
-            one, many = one[:, column], many[:, column]
-        return Interval(one.item(), *many.nanquantile(tails).tolist())
+    def with_chance(weights: Tensor) -> Tensor:
+        """The rates of weighted examples: their own, and with the group labels dealt out anew."""
+        order = torch.rand(weights.shape, generator=generator).argsort(dim=1)
+        own = _rates(predicted, label, group.expand_as(order), weights)
+        return torch.cat([own, _rates(predicted, label, group[order], torch.ones_like(weights))], 1)
 
-    def gap(name: str) -> Gap:
-        return Gap(*interval(name), luck[name].nanquantile(tails.new_tensor(level)).item())
-
-    accuracy = {name: interval("accuracy", g) for g, name in enumerate(names)}
-    gaps = (gap(name) for name in ("accuracy_gap", "opportunity_gap", "odds_gap", "parity_gap"))
-    return GroupGaps(accuracy, interval("worst"), *gaps)
+    own, shuffled = bootstrap_draws(with_chance, n, resamples, seed).chunk(2, dim=1)
+    *accuracy, worst = (percentile_interval(draws, level) for draws in own.T[:-4])
+    chance = shuffled[1:, -4:].nanquantile(level, dim=0).tolist()
+    gaps = (percentile_interval(draws, level) for draws in own.T[-4:])
+    found = (Gap(*gap, luck) for gap, luck in zip(gaps, chance, strict=True))
+    return GroupGaps(dict(zip(names, accuracy, strict=True)), worst, *found)
 
 
 def implied_false_positive_rate(prevalence: float, precision: float, recall: float) -> float:
@@ -170,16 +170,10 @@ def balance(shares: Mapping[str, float]) -> float:
     return max(low, 0.0) / high if high > 0 else 0.0
 
 
-class _Answers(NamedTuple):
-    """Examples, each (N,) int64: what was answered, what was right, and the group, from 0 on."""
-
-    predicted: Tensor
-    label: Tensor
-    group: Tensor
-
-
-def _checked(predicted: Tensor, label: Tensor, group: Tensor) -> tuple[_Answers, list[int]]:
-    """The examples on the CPU, and the numbers that their groups had."""
+def _checked(
+    predicted: Tensor, label: Tensor, group: Tensor
+) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+    """The examples on the CPU, numbered from 0 on, and the numbers that their groups had."""
     if predicted.ndim != 1 or not predicted.shape == label.shape == group.shape or not len(label):
         shapes = ", ".join(str(tuple(x.shape)) for x in (predicted, label, group))
         raise ValueError(f"expected predicted, label and group of one shape (N,), got {shapes}")
@@ -187,82 +181,37 @@ def _checked(predicted: Tensor, label: Tensor, group: Tensor) -> tuple[_Answers,
     if len(present) < 2:
         raise ValueError(f"all examples are in group {present.item()}: there is no gap to measure")
     answers = torch.stack([predicted, label]).cpu().unique(return_inverse=True)[1]
-    return _Answers(*answers, dense), present.tolist()
+    return *answers, dense, present.tolist()
 
 
-def _bootstrap(sample: _Answers, resamples: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """`_statistics` of R resamples of N examples each, drawn with replacement."""
-    n = len(sample.label)
-    return _joined(
-        _statistics(sample, torch.randint(n, (rows, n), generator=generator))
-        for rows in rounds(resamples, n)
-    )
+def _rates(predicted: Tensor, label: Tensor, group: Tensor, weights: Tensor) -> Tensor:
+    """(R, G + 5): the accuracy of each group, the worst, and the four gaps of `GroupGaps`.
 
-
-def _shuffled(sample: _Answers, times: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """`_statistics` after dealing the group labels out anew."""
-    n = len(sample.label)
-    everyone = torch.arange(n)
-    return _joined(
-        _statistics(
-            sample,
-            everyone.expand(rows, -1),
-            sample.group[torch.rand(rows, n, generator=generator).argsort(dim=1)],
-        )
-        for rows in rounds(times, n)
-    )
-
-
-def _joined(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
-    parts = list(parts)
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _statistics(sample: _Answers, rows: Tensor, group: Tensor | None = None) -> dict[str, Tensor]:
-    """The rates of R samples, each (R,) or (R, G); NaN where there is no example.
-
-    Args:
-        rows: (R, N) int64, the examples of each sample.
-        group: (R, N) int64 instead of their own.
+    NaN where there is no example. `predicted` and `label` (N,), `group` and `weights` (R, N).
     """
-    group = sample.group[rows] if group is None else group
-    predicted, label = sample.predicted[rows], sample.label[rows]
-    groups, classes = int(sample.group.max()) + 1, int(max(predicted.max(), label.max())) + 1
+    groups, classes = int(group.max()) + 1, int(max(predicted.max(), label.max())) + 1
 
     def count(which: Tensor, of: Tensor) -> Tensor:
-        tally = torch.zeros(len(rows), groups * classes, dtype=torch.float64)
-        tally.scatter_add_(1, group * classes + which, of.double())
-        return tally.view(len(rows), groups, classes)
+        tally = torch.zeros(len(weights), groups * classes, dtype=torch.float64)
+        return tally.scatter_add_(1, group * classes + which, of).view(-1, groups, classes)
 
-    everyone = torch.ones_like(rows)
-    right, of_class = count(label, predicted == label), count(label, everyone)  # [R, G, C]
-    answered = count(predicted, everyone)
+    right, of_class = count(label, weights * (predicted == label)), count(label, weights)
+    answered = count(predicted, weights)  # [R, G, C], like both
     total = of_class.sum(dim=2)  # [R, G]
     accuracy = right.sum(dim=2) / total
-    true_positive = right / of_class
-    false_positive = (answered - right) / (total.unsqueeze(2) - of_class)
-    opportunity, false_alarm = _widest(true_positive), _widest(false_positive)
-    return {
-        "accuracy": accuracy,
-        "worst": _low(accuracy, dim=1),
-        "accuracy_gap": _spread(accuracy, dim=1),
-        "opportunity_gap": opportunity,
-        "odds_gap": torch.maximum(opportunity, false_alarm),
-        "parity_gap": _widest(answered / total.unsqueeze(2)),
-    }
+    opportunity = _spread(right / of_class).amax(dim=1)
+    false_alarm = _spread((answered - right) / (total.unsqueeze(2) - of_class)).amax(dim=1)
+    odds = torch.maximum(opportunity, false_alarm)
+    parity = _spread(answered / total.unsqueeze(2)).amax(dim=1)
+    columns = [_low(accuracy), _spread(accuracy), opportunity, odds, parity]
+    return torch.cat([accuracy, torch.stack(columns, dim=1)], dim=1)
 
 
-def _widest(rate: Tensor) -> Tensor:
-    """(R, G, C) -> (R,): the gap between groups of the class in which it is largest."""
-    return _spread(rate, dim=1).amax(dim=1)
-
-
-def _spread(rate: Tensor, dim: int) -> Tensor:
-    """Largest less smallest along `dim`, NaN left out; 0 if fewer than two are left."""
-    high = rate.nan_to_num(nan=-torch.inf).amax(dim=dim)
-    spread = high - _low(rate, dim)
+def _spread(rate: Tensor) -> Tensor:
+    """Largest less smallest of the groups (dim 1), NaN left out; 0 if fewer than two are left."""
+    spread = rate.nan_to_num(nan=-torch.inf).amax(dim=1) - _low(rate)
     return torch.where(spread.isfinite(), spread, 0.0)
 
 
-def _low(rate: Tensor, dim: int) -> Tensor:
-    return rate.nan_to_num(nan=torch.inf).amin(dim=dim)
+def _low(rate: Tensor) -> Tensor:
+    return rate.nan_to_num(nan=torch.inf).amin(dim=1)

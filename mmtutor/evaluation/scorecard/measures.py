@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.files import atomic_file
 
 RESAMPLES = 1_000

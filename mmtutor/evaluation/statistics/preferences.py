@@ -10,7 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap_draws,
+    percentile_interval,
+)
 
 STEPS = 100
 CLOSE = 1e-10  # the step of a strength that counts as none
@@ -79,18 +83,15 @@ def strengths(
     Judgements of one rater rise and fall together, so raters are drawn, not judgements.
     Raises ValueError for an empty or inconsistent set of judgements.
     """
-    wins = wins_by_rater(judged, models)  # [R, M, M]
+    wins = _wins_by_rater(judged, models)  # [R, M, M]
     if len(wins) < 2:
         raise ValueError("one rater says nothing of how raters differ: expected at least two")
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(len(wins), (resamples, len(wins)), generator=generator)
-    times = torch.zeros(resamples, len(wins), dtype=torch.float64)
-    times.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
-    resampled = bradley_terry((times @ wins.flatten(1)).view(resamples, models, models))
-    tail = (1 - level) / 2
-    low, high = resampled.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
-    found = bradley_terry(wins.sum(0))
-    return [Interval(*row) for row in torch.stack([found, low, high], dim=1).tolist()]
+
+    def fitted(weights: Tensor) -> Tensor:
+        return bradley_terry((weights @ wins.flatten(1)).view(-1, models, models))
+
+    draws = bootstrap_draws(fitted, len(wins), resamples, seed)
+    return [percentile_interval(column, level) for column in draws.T]
 
 
 def _connected(wins: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ def _connected(wins: Tensor) -> Tensor:
     return (reached > 0).flatten(-2).all(-1)
 
 
-def wins_by_rater(judged: Preferences, models: int) -> Tensor:
+def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
     """(R, M, M) float64: how often each rater preferred row to column. Raises ValueError."""
     shapes = {name: tuple(column.shape) for name, column in judged._asdict().items()}
     if len(set(shapes.values())) > 1 or judged.winner.ndim != 1 or not len(judged.winner):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'  # not the apostrophe and not the colon (2:50)
 ARTICLES = {"a", "an", "the"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook.plots.panels import panels
 
 if TYPE_CHECKING:

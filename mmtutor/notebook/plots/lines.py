@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook.plots.panels import panels
 from mmtutor.notebook.setup import COLOURS
 

@@ -19,7 +19,7 @@ from mmtutor.data import Dataset, loader
 from mmtutor.encoders.vectors import TokenMLP
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.inference import outputs
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
 from mmtutor.recipes import common

@@ -23,7 +23,7 @@ from mmtutor.encoders import RecurrentEncoder, SmallCNN
 from mmtutor.encoders.audio import AudioTransformer
 from mmtutor.evaluation.modality_use import permuted
 from mmtutor.evaluation.predict import predict
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.losses import cross_entropy
 from mmtutor.models import FusionClassifier, ProjectionHead

@@ -18,7 +18,7 @@ from mmtutor.evaluation.retrieval.recall import (
     median_rank,
     ranks,
 )
-from mmtutor.evaluation.statistics.intervals import bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.models import DualEncoder
 
 KS = (1, 5, 10)

@@ -17,7 +17,7 @@ from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders import SmallCNN, SmallTransformer
 from mmtutor.evaluation.retrieval.recall import embed
-from mmtutor.evaluation.statistics.intervals import Interval, bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train

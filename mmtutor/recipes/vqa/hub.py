@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mmtutor.data import Dataset, load
 from mmtutor.data.hub.vqav2 import VQAV2, load_vqav2, ten_of_one_mind
 from mmtutor.evaluation.modality_use import permuted
-from mmtutor.evaluation.statistics.intervals import bootstrap_interval
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.evaluation.vqa.accuracy import by_group, vqa_accuracy
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
 from mmtutor.recipes.common.config import settings

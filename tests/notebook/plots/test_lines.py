@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmtutor.evaluation.statistics.intervals import Interval
+from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook import curves, learning_curve
 from mmtutor.notebook.plots import panels, small_multiples
 from mmtutor.training import History

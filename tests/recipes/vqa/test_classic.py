@@ -7,8 +7,8 @@ import torch
 
 from mmtutor.data import loader
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.evaluation import must_look
-from mmtutor.evaluation.modality_use import DoesNotLookError
+from mmtutor.evaluation import require_modality_use
+from mmtutor.evaluation.modality_use import ModalityUnusedError
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import Classifier, FusionClassifier
 from mmtutor.recipes.vqa import classic as vqa
@@ -26,13 +26,13 @@ def tiny() -> Trained:
 
 
 def test_the_model_looks_at_both_modalities(tiny):
-    must_look(tiny.model, tiny.prepared, BOTH, margin=MARGIN)
+    require_modality_use(tiny.model, tiny.prepared, BOTH, margin=MARGIN)
 
 
 def test_the_gate_stops_a_model_that_cannot_see(tiny):
     blind = vqa.train(replace(TINY, modalities=("tokens",), train=2_000, epochs=1))
-    with pytest.raises(DoesNotLookError, match="image"):
-        must_look(blind.model, blind.prepared, BOTH, margin=MARGIN)
+    with pytest.raises(ModalityUnusedError, match="image"):
+        require_modality_use(blind.model, blind.prepared, BOTH, margin=MARGIN)
 
 
 def test_metrics_name_every_type_and_both_modalities(tiny):

@@ -1,8 +1,12 @@
+"""Statistics of pairs: scipy's, at their edges, with groups."""
+
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.stats import kendalltau
 
-from mmtutor.evaluation.statistics.agreement import kendall_tau
+from mmtutor.evaluation.statistics.paired import kendall_tau, paired_interval
 
 
 def test_tau_equals_scipy():
@@ -37,3 +41,23 @@ def test_wrong_input():
         kendall_tau(torch.ones(1), torch.ones(1))
     with pytest.raises(ValueError, match="finite"):
         kendall_tau(torch.tensor([0.0, torch.nan]), torch.ones(2))
+
+
+@pytest.mark.parametrize("n", range(2, 11))
+def test_it_is_scipys_paired_t_interval(n):
+    one, other = np.random.default_rng(n).normal(size=(2, n))
+    expected = stats.ttest_rel(one, other).confidence_interval(0.95)
+    found = paired_interval(one.tolist(), other.tolist())
+    assert found.estimate == pytest.approx((one - other).mean())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-3)
+
+
+def test_a_constant_difference_is_certain():
+    found = paired_interval([0.5, 0.7, 0.6], [0.4, 0.6, 0.5])
+    assert (found.low, found.high) == pytest.approx((0.1, 0.1))
+
+
+@pytest.mark.parametrize(("one", "other"), [([1.0], [0.0]), ([1.0, 2.0], [1.0]), ([0.0] * 11,) * 2])
+def test_unsuitable_numbers_of_seeds(one, other):
+    with pytest.raises(ValueError, match="expected 2 to 10 seeds on both sides"):
+        paired_interval(one, other)

@@ -7,8 +7,14 @@ import statistics
 import pytest
 import torch
 
-from mmtutor.evaluation import bootstrap_interval
-from mmtutor.evaluation.statistics.intervals import _resampled_means, _resampled_medians
+from mmtutor.evaluation.statistics.bootstrap import (
+    bootstrap_draws,
+    bootstrap_interval,
+    bootstrap_statistic,
+    bootstrap_weights,
+    weighted_mean,
+    weighted_median,
+)
 
 
 def plain_resamples(values, cluster, resamples, seed, statistic):
@@ -22,14 +28,14 @@ def plain_resamples(values, cluster, resamples, seed, statistic):
 
 @pytest.mark.parametrize(
     ("function", "statistic"),
-    [(_resampled_means, statistics.fmean), (_resampled_medians, statistics.median)],
+    [(weighted_mean, statistics.fmean), (weighted_median, statistics.median)],
 )
 @pytest.mark.parametrize("cluster", [torch.arange(9), torch.tensor([0, 0, 0, 1, 1, 2, 3, 3, 3])])
 def test_resamples_equal_a_plain_loop(function, statistic, cluster):
     values = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5], dtype=torch.float64)
-    found = function(values, cluster, 50, torch.Generator().manual_seed(7))
+    found = bootstrap_draws(function(values), len(values), 50, 7, cluster)
     expected = plain_resamples(values, cluster, 50, 7, statistic)
-    assert found.tolist() == pytest.approx(expected)
+    assert found.tolist() == pytest.approx([statistic(values.tolist()), *expected])
 
 
 def test_mean_interval_is_as_wide_as_theory_says():
@@ -83,3 +89,40 @@ def test_median():
 def test_bad_input_is_named(values, options, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_interval(values, **options)
+
+
+def test_resamples_have_the_size_of_the_sample_and_depend_on_the_seed_alone():
+    def weights(*arguments):
+        return torch.cat(list(bootstrap_weights(*arguments)))
+
+    drawn = weights(7, 50, 3)
+    assert drawn.shape == (50, 7)
+    assert (drawn.sum(dim=1) == 7).all()
+    assert torch.equal(drawn, weights(7, 50, 3))
+    assert not torch.equal(drawn, weights(7, 50, 4))
+    # a row is left out of (1 - 1/n)^n of all resamples
+    assert (weights(100, 500) == 0).double().mean().item() == pytest.approx(0.99**100, abs=0.01)
+    grouped = weights(5, 50, 0, torch.tensor([4, 4, -1, -1, -1]))
+    assert (grouped[:, 0] == grouped[:, 1]).all()
+    assert (grouped[:, 2:4] == grouped[:, 3:]).all()
+    assert (grouped[:, 0] + grouped[:, 2] == 2).all()
+
+
+def test_small_blocks_are_the_whole(monkeypatch):
+    values = torch.rand(30, generator=torch.Generator().manual_seed(0))
+    whole = bootstrap_interval(values, resamples=100)
+    monkeypatch.setattr("mmtutor.evaluation.statistics.bootstrap.BLOCK", 7 * 30)
+    assert bootstrap_interval(values, resamples=100) == whole
+
+
+def test_of_a_mean_the_bootstrap_of_a_statistic_is_that_of_means():
+    values = torch.rand(300, generator=torch.Generator().manual_seed(0)).double()
+    found = bootstrap_statistic(lambda w: w @ values / w.sum(1), 300)
+    assert found == pytest.approx(tuple(bootstrap_interval(values)), abs=1e-12)
+
+
+def test_what_never_exists_is_an_error():
+    with pytest.raises(ValueError, match="does not exist"):
+        bootstrap_statistic(lambda w: w.sum(1) * torch.nan, 3, resamples=5)
+    with pytest.raises(ValueError, match="at least one"):
+        bootstrap_statistic(lambda w: w.sum(1), 0)

@@ -1,4 +1,4 @@
-"""The bootstrap by weights: against the bootstrap of means, and against a loop over resamples."""
+"""Metrics of bootstrap weights: against a loop of scikit-learn over resamples."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from mmtutor.evaluation.classification.roc import auroc
+from mmtutor.evaluation.classification.scores import averages, confusion
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_statistic
 from mmtutor.evaluation.statistics.differential import random_case
-from mmtutor.evaluation.statistics.intervals import bootstrap_interval
-from mmtutor.evaluation.statistics.resampling import auroc_interval, f1_interval, resampled_interval
 
 
-def test_of_a_mean_it_is_the_bootstrap_of_means():
-    values = torch.rand(300, generator=torch.Generator().manual_seed(0)).double()
-    found = resampled_interval(lambda w: w @ values / w.sum(1), 300)
-    assert found == pytest.approx(tuple(bootstrap_interval(values)), abs=1e-12)
+def auroc_interval(score, positive, **options):
+    return bootstrap_statistic(lambda w: auroc(score, positive, w), len(score), **options)
+
+
+def f1_interval(predicted, label, classes, average, **options):
+    def f1(weights):
+        return averages(confusion(predicted, label, classes, weights), average).f1
+
+    return bootstrap_statistic(f1, len(label), **options)
 
 
 def resamples(n, count, seed):
@@ -47,15 +52,8 @@ def test_resamples_without_a_positive_are_left_out_and_pieces_are_the_whole(monk
     score, positive = torch.tensor([0.9, 0.1, 0.3]), torch.tensor([True, False, False])
     found = auroc_interval(score, positive, resamples=50)
     assert tuple(found) == (1, 1, 1)
-    monkeypatch.setattr("mmtutor.evaluation.statistics.intervals.MAX_DRAWS", 7)
+    monkeypatch.setattr("mmtutor.evaluation.statistics.bootstrap.BLOCK", 7)
     case = random_case(1)
     small = auroc_interval(case.score, case.positive, resamples=20)
     monkeypatch.undo()
     assert small == auroc_interval(case.score, case.positive, resamples=20)
-
-
-def test_what_never_exists_is_an_error():
-    with pytest.raises(ValueError, match="does not exist"):
-        auroc_interval(torch.ones(3), torch.ones(3) > 0, resamples=5)
-    with pytest.raises(ValueError, match="at least one"):
-        resampled_interval(lambda w: w.sum(1), 0)

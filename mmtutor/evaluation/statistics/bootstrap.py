@@ -1,0 +1,156 @@
+"""How sure a number is: the percentile bootstrap of any statistic that takes weights.
+
+Knows how often each resample holds each example, and groups of examples that rise and fall
+together. Does not know models, tasks or what the statistic means. A difference of two models is
+paired if its values are: give the differences, or one statistic of both.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+BLOCK = 2**17  # draws held at once: as many as stay in a processor's cache
+
+Statistic = Callable[[Tensor], Tensor]  # weights (R, N) float64 -> (R, ...)
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its interval, in the unit of the values."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_weights(
+    examples: int, resamples: int, seed: int = 0, groups: Tensor | None = None
+) -> Iterator[Tensor]:
+    """How often each resample holds each example: blocks (r, examples) float64 of R rows in all.
+
+    Examples are drawn with replacement; with `groups` (examples,) int64 whole groups are drawn
+    instead (the cluster bootstrap). That is the honest choice when captions share an image: drawing
+    them one by one would make the interval too narrow.
+    """
+    group = None if groups is None else groups.cpu().unique(return_inverse=True)[1]
+    units = examples if group is None else int(group.max()) + 1
+    generator = torch.Generator().manual_seed(seed)
+    rows = max(1, BLOCK // examples)
+    for start in range(0, resamples, rows):
+        drawn = torch.randint(units, (min(rows, resamples - start), units), generator=generator)
+        once = torch.ones(drawn.shape, dtype=torch.float64)
+        times = torch.zeros_like(once).scatter_add_(1, drawn, once)
+        yield times if group is None else times[:, group]
+
+
+def bootstrap_draws(
+    statistic: Statistic,
+    examples: int,
+    resamples: int = 10_000,
+    seed: int = 0,
+    groups: Tensor | None = None,
+) -> Tensor:
+    """(1 + R, ...): the statistic of the examples themselves, then of R resamples.
+
+    Statistics of the same number of examples, seed and groups see the same resamples, so that
+    their draws are paired. Arguments as in `bootstrap_statistic`.
+    """
+    sample = torch.ones(1, examples, dtype=torch.float64)
+    blocks = bootstrap_weights(examples, resamples, seed, groups)
+    return torch.cat([statistic(sample), *map(statistic, blocks)])
+
+
+def percentile_interval(draws: Tensor, level: float = 0.95) -> Interval:
+    """The interval of `bootstrap_draws` (1 + R,); resamples that give NaN are left out."""
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    return Interval(draws[0].item(), *draws[1:].nanquantile(tails).tolist())
+
+
+def bootstrap_statistic(
+    statistic: Statistic,
+    examples: int,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Tensor | None = None,
+) -> Interval:
+    """Percentile bootstrap interval of `statistic`.
+
+    Args:
+        statistic: takes weights (R, N) float64, how often each example counts in each of R
+            resamples, and returns (R,), as the metrics of `evaluation.classification` do.
+        examples: N.
+        groups: (N,) int64; see `bootstrap_weights`.
+
+    Resamples in which the statistic does not exist (NaN, as an AUC without positives) are left
+    out. Raises ValueError if there are no examples or it never exists.
+    """
+    if examples < 1:
+        raise ValueError(f"there must be at least one example, got {examples}")
+    draws = bootstrap_draws(statistic, examples, resamples, seed, groups)
+    if draws[0].isnan() or draws[1:].isnan().all():
+        raise ValueError("the statistic does not exist for these examples")
+    return percentile_interval(draws, level)
+
+
+def bootstrap_interval(
+    values: Tensor,
+    statistic: Literal["mean", "median"] = "mean",
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Tensor | None = None,
+) -> Interval:
+    """`bootstrap_statistic` of the mean or the median of `values` (N,).
+
+    Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
+    """
+    values = _checked(values, groups, statistic, resamples, level)
+    chosen = weighted_mean(values) if statistic == "mean" else weighted_median(values)
+    return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
+
+
+def weighted_mean(values: Tensor) -> Statistic:
+    """The statistic that is the mean of `values` (N,): weights (R, N) -> (R,)."""
+    values = values.cpu().double()
+    return lambda weights: weights @ values / weights.sum(dim=1)
+
+
+def weighted_median(values: Tensor) -> Statistic:
+    """The statistic that is the median of `values` (N,), each as often as its whole weight."""
+    ordered, order = values.sort()
+
+    def median(weights: Tensor) -> Tensor:
+        reached = weights[:, order].cumsum(dim=1)  # [R, N]: drawn so far, in order
+        total = reached[:, -1:]
+        lower = torch.searchsorted(reached, ((total + 1) / 2).floor())
+        upper = torch.searchsorted(reached, (total / 2).floor() + 1)
+        return (ordered[lower] + ordered[upper]).squeeze(1) / 2
+
+    return median
+
+
+def _checked(
+    values: Tensor, groups: Tensor | None, statistic: str, resamples: int, level: float
+) -> Tensor:
+    """`values` as float64 on the CPU, or a ValueError that says what is wrong."""
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"values must be a non-empty (N,) tensor, got {tuple(values.shape)}")
+    if groups is not None and groups.shape != values.shape:
+        raise ValueError(f"groups must be {tuple(values.shape)}, got {tuple(groups.shape)}")
+    if statistic not in ("mean", "median"):
+        raise ValueError(f"statistic must be 'mean' or 'median', got {statistic!r}")
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"need resamples >= 1 and 0 < level < 1, got resamples={resamples}, level={level}"
+        )
+    values = values.detach().cpu().double()
+    if not values.isfinite().all():
+        first = int((~values.isfinite()).nonzero()[0])
+        raise ValueError(f"values must be finite, value {first} is {values[first]}")
+    return values
