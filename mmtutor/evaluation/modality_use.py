@@ -174,6 +174,8 @@ def perceptual_score(
         ValueError: "task" without a `majority` in [0, 1), or a model that is never right.
     """
     before, after = (values.double() for values in scores)
+    if normalise not in ("model", "task", None):
+        raise ValueError(f"normalise must be 'model', 'task' or None, got {normalise!r}")
     if normalise == "task" and (majority is None or not 0 <= majority < 1):
         raise ValueError(f"'task' needs the majority's score in [0, 1), got {majority}")
     if normalise == "model" and not before.any():
