@@ -77,6 +77,3 @@ def _code(run: dict[str, Any]) -> str:
         return f"code: {run.get('code', 'not of the package')}"
     changed = fingerprint(run["module"]) != run["fingerprint"]
     return f"its code has {'' if changed else 'not '}changed since"
-
-
-load_kept = load_stored  # until the pages say load_stored
