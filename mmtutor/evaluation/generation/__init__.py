@@ -1,12 +1,12 @@
 """Scores of generated text, all of them by their names.
 
 Knows where each lives. N-grams: `bleu`, `cider`; order of words: `sequences`; embeddings:
-`embedding_scores`; how text is cut: `generation_text`; against known facts: `facts`.
+`embedding_scores`; how text is cut: `text`.
 Does not know how text is generated.
 """
 
 from mmtutor.evaluation.generation.bleu import Bleu, bleu
-from mmtutor.evaluation.generation.cider import Cider, cider, cider_d
+from mmtutor.evaluation.generation.cider import cider, cider_d, plain_cider_d
 from mmtutor.evaluation.generation.embedding_scores import (
     BertScore,
     bert_score,
@@ -15,11 +15,5 @@ from mmtutor.evaluation.generation.embedding_scores import (
     ref_clip_score,
 )
 from mmtutor.evaluation.generation.ngrams import distinct
-from mmtutor.evaluation.generation.sequences import (
-    ErrorRate,
-    Scores,
-    error_rate,
-    meteor_idea,
-    rouge_l,
-)
-from mmtutor.evaluation.generation.text import TOKENIZERS
+from mmtutor.evaluation.generation.sequences import error_rate, meteor_lite, rouge_l
+from mmtutor.evaluation.generation.text import TOKENIZERS, Scores, tokenize

@@ -8,30 +8,18 @@ all open choices as sacrebleu (Post 2018, A call for clarity in reporting BLEU s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.generation.ngrams import Corpus, IntArray, corpus, ngrams
-from mmtutor.evaluation.generation.text import Cut
+from mmtutor.evaluation.generation.ngrams import ngram_counts
+from mmtutor.evaluation.generation.text import Cut, check, tokenize
 
 SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}  # and the usual value
-
-
-class Counts(NamedTuple):
-    """What BLEU is computed from; leading axes are sentences, or none for a corpus.
-
-    Attributes:
-        correct, total: (..., orders) n-grams that a reference has, and all n-grams.
-        length, reference_length: (...) tokens of the candidate, and of the closest reference.
-    """
-
-    correct: IntArray
-    total: IntArray
-    length: IntArray
-    reference_length: IntArray
 
 
 class Bleu(NamedTuple):
@@ -70,48 +58,51 @@ def bleu(
     Without any match at all the score is 0. A corpus whose every sentence is shorter than `orders`
     scores 0, as in sacrebleu.
 
-    Raises TypeError and ValueError as `generation_text.check` and `cut` do.
+    Raises TypeError and ValueError as `text.check` and `tokenize` do.
     """
     if smoothing not in SMOOTHING:
         known = ", ".join(SMOOTHING)
         raise ValueError(f"unknown smoothing {smoothing!r}: expected one of {known}")
     value = SMOOTHING[smoothing] if value is None else value
-    counts = count(corpus(candidates, references, tokenizer), orders)
-    whole = Counts(*(part.sum(axis=0) for part in counts))
-    score, precisions, penalty = _combine(whole, smoothing, value, effective=False)
+    check(candidates, references)
+    rows = [
+        sentence_counts(ours, tokenize(some, tokenizer), orders)
+        for ours, some in zip(tokenize(candidates, tokenizer), references, strict=True)
+    ]
+    counts = np.array(rows)  # [N, 2 orders + 2]
+    score, precisions, penalty = _combine(counts.sum(axis=0), smoothing, value, effective=False)
     single, _, _ = _combine(counts, smoothing, value, effective=True)
     precisions = torch.from_numpy(100 * precisions)
     return Bleu(score.item(), torch.from_numpy(single), precisions, penalty.item())
 
 
-def count(read: Corpus, orders: int) -> Counts:
-    """What every sentence contributes: `Counts` with leading axis N."""
-    first, last = read.references
-    length = read.sentences.length[:first]
-    correct = np.zeros((first, orders), dtype=np.int64)
-    for n, grams in enumerate(ngrams(read.sentences, orders)):
-        ours, theirs = grams.part(0, first), grams.part(first, last)
-        place = ours.look_up(read.owner[theirs.row], theirs.gram)
-        most = np.zeros(len(ours.row), dtype=np.int64)  # in the one reference that has it most
-        np.maximum.at(most, place[place >= 0], theirs.count[place >= 0])
-        np.add.at(correct[:, n], ours.row, np.minimum(ours.count, most))
-    total = np.maximum(length[:, None] - np.arange(orders), 0)
-    return Counts(correct, total, length, _closest(read, length))
+def sentence_counts(
+    candidate: Sequence[str], references: Sequence[Sequence[str]], orders: int = 4
+) -> list[int]:
+    """What one sentence of tokens brings to BLEU; the counts of a corpus are the sums.
 
-
-def _closest(read: Corpus, length: IntArray) -> IntArray:
-    """(N,) length of the reference closest in length; of two equally close ones the shorter."""
-    lengths = read.sentences.length[slice(*read.references)]
-    order = np.lexsort((lengths, np.abs(lengths - length[read.owner]), read.owner))
-    start = np.searchsorted(read.owner, np.arange(read.candidates))  # owners ascend, sorted or not
-    return lengths[order][start]
+    n-grams that a reference has, of order 1 to `orders`; all n-grams, likewise; the candidate's
+    length; and the length of the closest reference, of two equally close ones the shorter.
+    """
+    correct, total = [], []
+    for n in range(1, orders + 1):
+        ours = ngram_counts(candidate, n)
+        most = reduce(or_, (ngram_counts(reference, n) for reference in references))
+        correct.append((ours & most).total())
+        total.append(ours.total())
+    length = len(candidate)
+    closest = min(map(len, references), key=lambda other: (abs(other - length), other))
+    return [*correct, *total, length, closest]
 
 
 def _combine(
-    counts: Counts, smoothing: str, value: float, effective: bool
+    counts: np.ndarray, smoothing: str, value: float, effective: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """BLEU in percent (...), precisions in [0, 1] (..., orders) and brevity penalties (...)."""
-    correct, total = counts.correct.astype(float), counts.total.astype(float)
+    """BLEU in percent (...), precisions in [0, 1] (..., orders) and brevity penalties (...).
+
+    `counts` (..., 2 orders + 2) as `sentence_counts` gives them.
+    """
+    correct, total = np.split(counts[..., :-2].astype(float), 2, axis=-1)
     anything = correct.any(axis=-1)
     if smoothing == "add-k":
         correct[..., 1:] += value
@@ -128,10 +119,10 @@ def _combine(
     logs = np.log(precisions, out=np.full_like(precisions, -np.inf), where=precisions > 0)
     logs = np.where(counted, logs, 0.0) if effective else logs
     mean = logs.sum(axis=-1) / np.maximum(orders, 1)
-    penalty = _brevity(counts.length, counts.reference_length)
+    penalty = _brevity(counts[..., -2], counts[..., -1])
     return np.where(anything, 100 * penalty * np.exp(mean), 0.0), precisions, penalty
 
 
-def _brevity(length: IntArray, reference: IntArray) -> np.ndarray:
+def _brevity(length: np.ndarray, reference: np.ndarray) -> np.ndarray:
     ratio = np.divide(reference, length, out=np.full(np.shape(length), np.inf), where=length > 0)
     return np.where(length < reference, np.exp(1 - ratio), 1.0)

@@ -6,39 +6,34 @@ Source: Vedantam, Zitnick and Parikh (2015), CIDEr: Consensus-based image descri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from math import exp, hypot, log
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from mmtutor.evaluation.generation.ngrams import Corpus, Grams, IntArray, corpus, ngrams
-from mmtutor.evaluation.generation.text import Cut
+from mmtutor.evaluation.generation.ngrams import (
+    Corpus,
+    Grams,
+    IntArray,
+    corpus,
+    ngram_counts,
+    ngrams,
+)
+from mmtutor.evaluation.generation.text import Cut, Scores, check, tokenize
 
 SCALE = 10.0
 ORDERS = 4  # 1-grams to 4-grams
 
 
-class Counted(NamedTuple):
+class _Counted(NamedTuple):
     """Whose n-grams are counted: the sentences from `first` on, `owner` (C,) their images."""
 
     first: int
     owner: IntArray
     images: int
-
-
-class Cider(NamedTuple):
-    """Scores from 0 (nothing shared) to 10.
-
-    Attributes:
-        score: the mean over all examples.
-        per_example: (N,) float64.
-    """
-
-    score: float
-    per_example: Tensor
 
 
 def cider_d(
@@ -47,7 +42,7 @@ def cider_d(
     tokenizer: str | Cut = "words",
     sigma: float = 6.0,
     background: Sequence[Sequence[str]] | None = None,
-) -> Cider:
+) -> Scores:
     """CIDEr-D, the variant that everyone reports under the name CIDEr (section 7 of the paper).
 
     For each order n, a sentence is a vector of its n-grams' counts times log(I / d): I images, of
@@ -58,9 +53,37 @@ def cider_d(
     The images whose references are counted are those scored, or the lists of `background`. With
     one image log(1 / 1) = 0, and every score is 0. A candidate without a word scores 0.
 
-    Raises TypeError and ValueError as `generation_text.check` and `cut` do.
+    Raises TypeError and ValueError as `text.check` and `tokenize` do.
     """
     return _score(candidates, references, tokenizer, sigma, background)
+
+
+def plain_cider_d(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str | Cut = "words"
+) -> Scores:
+    """CIDEr-D as it is defined, n-gram by n-gram; `cider_d` gives the same, many times faster."""
+    check(candidates, references)
+    ours = tokenize(candidates, tokenizer)
+    theirs = [tokenize(some, tokenizer) for some in references]
+    scores = np.zeros(len(ours))
+    for n in range(1, ORDERS + 1):
+        having = Counter[tuple[str, ...]]()  # in the references of how many images
+        for some in theirs:
+            having.update(set().union(*(ngram_counts(reference, n) for reference in some)))
+        for i, (candidate, some) in enumerate(zip(ours, theirs, strict=True)):
+            mine = _weights(ngram_counts(candidate, n), having, len(ours))
+            for reference in some:
+                other = _weights(ngram_counts(reference, n), having, len(ours))
+                dot = sum(min(mine[g], other[g]) * other[g] for g in mine.keys() & other.keys())
+                norms = hypot(*mine.values()) * hypot(*other.values())
+                penalty = exp(-((len(candidate) - len(reference)) ** 2) / (2 * 6**2))
+                scores[i] += penalty * dot / norms / len(some) if norms else 0
+    return Scores.mean(SCALE * scores / ORDERS)
+
+
+def _weights(counts: Counter, having: Counter, images: int) -> dict[tuple[str, ...], float]:
+    """The TF-IDF weight of each n-gram of a sentence."""
+    return {gram: count * log(images / max(having[gram], 1)) for gram, count in counts.items()}
 
 
 def cider(
@@ -68,7 +91,7 @@ def cider(
     references: Sequence[Sequence[str]],
     tokenizer: str | Cut = "words",
     background: Sequence[Sequence[str]] | None = None,
-) -> Cider:
+) -> Scores:
     """CIDEr as first defined (section 3): no clipping, no penalty, so easy to game by repetition.
 
     Times 10 like `cider_d`. The paper stems words first; give such a `tokenizer` if you want that.
@@ -82,13 +105,13 @@ def _score(
     tokenizer: str | Cut,
     sigma: float | None,
     background: Sequence[Sequence[str]] | None,
-) -> Cider:
+) -> Scores:
     more = list(chain.from_iterable(background or ()))
     read = corpus(candidates, references, tokenizer, more)
-    counted = Counted(read.candidates, read.owner, read.candidates)
+    counted = _Counted(read.candidates, read.owner, read.candidates)
     if background is not None:
         owner = np.repeat(np.arange(len(background)), [len(some) for some in background])
-        counted = Counted(read.references[1], owner, len(background))
+        counted = _Counted(read.references[1], owner, len(background))
     total = np.zeros(len(read.owner))
     for similarity in _similarities(read, counted, clip=sigma is not None):
         total += similarity
@@ -96,10 +119,10 @@ def _score(
         total *= _length_penalty(read, sigma)
     per_image = np.bincount(read.owner, total, minlength=read.candidates)
     per_image *= SCALE / (ORDERS * np.bincount(read.owner, minlength=read.candidates))
-    return Cider(per_image.mean().item(), torch.from_numpy(per_image))
+    return Scores.mean(per_image)
 
 
-def _similarities(read: Corpus, counted: Counted, clip: bool) -> Iterator[np.ndarray]:
+def _similarities(read: Corpus, counted: _Counted, clip: bool) -> Iterator[np.ndarray]:
     """Cosine of each reference with its candidate, (M,), for one order after the other."""
     first, last = read.references
     for grams in ngrams(read.sentences, ORDERS):
@@ -116,7 +139,7 @@ def _similarities(read: Corpus, counted: Counted, clip: bool) -> Iterator[np.nda
         yield np.divide(dot, norms, out=np.zeros(len(dot)), where=norms > 0)
 
 
-def _idf(grams: Grams, counted: Counted) -> np.ndarray:
+def _idf(grams: Grams, counted: _Counted) -> np.ndarray:
     """log(I / d) of every n-gram, (size,); one that no reference has counts as if one had."""
     row, gram, *_ = grams.part(counted.first, counted.first + len(counted.owner))
     pairs = np.sort(gram * counted.images + counted.owner[row])

@@ -1,21 +1,27 @@
-"""Counting n-grams of many sentences at once: numbers for words, sorting in place of dictionaries.
+"""Counting n-grams: of one sentence with a `Counter`, or of many sentences at once.
 
 Knows sentences, n-grams and how often each occurs where. Does not know what is scored with them.
-NumPy, because its sort of whole numbers is several times faster than torch's.
+At once means: numbers for words, and sorting in place of dictionaries. NumPy, because its sort of
+whole numbers is several times faster than torch's.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from mmtutor.evaluation.generation.text import Cut, check, cut
+from mmtutor.evaluation.generation.text import Cut, check, tokenize
 
 IntArray = np.ndarray  # of int64
+
+
+def ngram_counts(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+    """How often a sentence has each of its n-grams."""
+    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
 
 
 class Sentences(NamedTuple):
@@ -103,15 +109,15 @@ def corpus(
 ) -> Corpus:
     """Read candidates and their references, and `more` sentences after them.
 
-    Raises TypeError and ValueError as `generation_text.check` and `cut` do.
+    Raises TypeError and ValueError as `text.check` and `tokenize` do.
     """
     check(candidates, references)
     owner = np.repeat(np.arange(len(references)), [len(some) for some in references])
     texts = [*candidates, *chain.from_iterable(references), *more]
-    return Corpus(number(cut(texts, tokenizer)), owner, len(candidates))
+    return Corpus(_number(tokenize(texts, tokenizer)), owner, len(candidates))
 
 
-def number(tokens: Sequence[Sequence[str]]) -> Sentences:
+def _number(tokens: Sequence[Sequence[str]]) -> Sentences:
     """Numbers for words, equal where words are."""
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
@@ -147,6 +153,7 @@ def distinct(candidates: Sequence[str], n: int, tokenizer: str | Cut = "words") 
     Low where a model says the same thing again and again, within a sentence or from one to the
     next. It falls with the amount of text, so compare it at equal amounts (Li et al. 2016).
     """
-    *_, grams = ngrams(number(cut(candidates, tokenizer)), n)
-    total = grams.count.sum()
-    return len(np.unique(grams.gram)) / total.item() if total else 0.0
+    grams = Counter[tuple[str, ...]]()
+    for tokens in tokenize(candidates, tokenizer):
+        grams += ngram_counts(tokens, n)
+    return len(grams) / grams.total() if grams else 0.0

@@ -1,4 +1,4 @@
-"""Scores of two sequences of words side by side: ROUGE-L, edit distance, METEOR's idea.
+"""Scores of two sequences of words side by side: ROUGE-L, error rates, METEOR's idea.
 
 Knows dynamic programs over a whole batch of pairs: a Python loop runs over the words of the
 longest candidate, never over pairs. Does not know n-gram statistics of a corpus.
@@ -11,36 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from rapidfuzz.distance import Levenshtein
 
 from mmtutor.evaluation.generation.ngrams import Corpus, IntArray, corpus
-from mmtutor.evaluation.generation.text import Cut
+from mmtutor.evaluation.generation.text import Cut, Scores, check, tokenize
 
 ENDED, ABSENT = -1, -2  # stand after the end of a candidate and of a reference: never equal
-
-
-class Scores(NamedTuple):
-    """Scores in [0, 1].
-
-    Attributes:
-        score: the mean over all examples.
-        per_example: (N,) float64.
-    """
-
-    score: float
-    per_example: Tensor
-
-
-class ErrorRate(NamedTuple):
-    """Errors for each word or character of the reference; 0 is best, and it may exceed 1.
-
-    Attributes:
-        score: errors of all examples over words of all references: long ones count more.
-        per_example: (N,) float64.
-    """
-
-    score: float
-    per_example: Tensor
 
 
 def rouge_l(
@@ -59,7 +35,7 @@ def rouge_l(
     references, as Lin and COCO do; "whole" takes the reference with the largest F. Nothing in
     common, a candidate or a reference without a word: 0.
 
-    Raises TypeError and ValueError as `generation_text.check` and `cut` do.
+    Raises TypeError and ValueError as `text.check` and `tokenize` do.
     """
     if best not in ("parts", "whole"):
         raise ValueError(f"best must be 'parts' or 'whole', got {best!r}")
@@ -72,27 +48,30 @@ def rouge_l(
         score = _f(_largest(precision, read), _largest(recall, read), beta)
     else:
         score = _largest(_f(precision, recall, beta), read)
-    return Scores(score.mean().item(), torch.from_numpy(score))
+    return Scores.mean(score)
 
 
 def error_rate(
     candidates: Sequence[str], references: Sequence[str], tokenizer: str | Cut = "words"
-) -> ErrorRate:
+) -> Scores:
     """Word error rate; with `tokenizer="char"` the character error rate.
 
     The fewest insertions, deletions and substitutions that turn the reference into the candidate,
-    over the reference's length. One reference each. An empty reference has rate 0 if the candidate
-    is empty, else infinity.
+    over the reference's length (the Levenshtein distance, by `rapidfuzz`). One reference each; 0 is
+    best, and it may exceed 1. An empty reference has rate 0 if the candidate is empty, else
+    infinity. `score` is the errors of all examples over the words of all references: long ones
+    count more.
     """
-    read = corpus(candidates, [[reference] for reference in references], tokenizer)
-    pair = _pairs(read)
-    errors, words = edit_distance(pair.candidate, pair.reference), pair.reference_length
+    check(candidates, [[reference] for reference in references])
+    pairs = list(zip(tokenize(candidates, tokenizer), tokenize(references, tokenizer), strict=True))
+    errors = np.array([Levenshtein.distance(*pair) for pair in pairs])
+    words = np.array([len(reference) for _, reference in pairs])
     rate = np.divide(errors, words, out=np.where(errors > 0, np.inf, 0.0), where=words > 0)
     total = errors.sum() / words.sum() if words.any() else rate.max()
-    return ErrorRate(float(total), torch.from_numpy(rate))
+    return Scores(float(total), torch.from_numpy(rate))
 
 
-def meteor_idea(
+def meteor_lite(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
     tokenizer: str | Cut = "words",
@@ -112,7 +91,7 @@ def meteor_idea(
     recall = matches / np.maximum(pair.reference_length, 1)
     penalty = 0.5 * (chunks / np.maximum(matches, 1)) ** 3
     score = _largest(_f(precision, recall, beta=3.0) * (1 - penalty), read)
-    return Scores(score.mean().item(), torch.from_numpy(score))
+    return Scores.mean(score)
 
 
 def lcs(candidate: IntArray, reference: IntArray) -> IntArray:
@@ -127,19 +106,6 @@ def lcs(candidate: IntArray, reference: IntArray) -> IntArray:
         np.maximum(grown[:, 1:], longer, out=grown[:, 1:])
         length = np.maximum.accumulate(grown, axis=1)
     return length[:, -1]
-
-
-def edit_distance(candidate: IntArray, reference: IntArray) -> IntArray:
-    """Levenshtein distance of each pair, (B,); arguments as in `lcs`, ends marked by negatives."""
-    place = np.arange(reference.shape[1] + 1)
-    distance = np.broadcast_to(place, (len(reference), len(place)))
-    for word in candidate.T:  # [B]
-        changed = distance[:, :-1] + (word[:, None] != reference)
-        fewest = distance + 1
-        np.minimum(fewest[:, 1:], changed, out=fewest[:, 1:])
-        fewest = np.minimum.accumulate(fewest - place, axis=1) + place  # then insertions
-        distance = np.where(word[:, None] >= 0, fewest, distance)
-    return distance[np.arange(len(reference)), (reference >= 0).sum(axis=1)]
 
 
 class _Pairs(NamedTuple):

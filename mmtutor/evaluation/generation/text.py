@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from mmtutor.data.tokenizer import words as caption_words
 
@@ -32,7 +37,24 @@ CHINESE = re.compile(
 )
 
 
-def mteval(text: str) -> list[str]:
+class Scores(NamedTuple):
+    """What a metric says of N examples.
+
+    Attributes:
+        score: of all of them: the mean, where the metric does not say otherwise.
+        per_example: (N,) float64.
+    """
+
+    score: float
+    per_example: Tensor
+
+    @classmethod
+    def mean(cls, per_example: np.ndarray) -> Scores:
+        """The scores (N,) and their mean."""
+        return cls(per_example.mean().item(), torch.from_numpy(per_example))
+
+
+def _mteval(text: str) -> list[str]:
     """The cut of mteval-v13a, the usual one for BLEU: "a-b, 3.5 m." -> a-b , 3.5 m ."""
     text = text.rstrip().replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
     for entity, sign in ENTITIES:
@@ -40,7 +62,7 @@ def mteval(text: str) -> list[str]:
     return _ruled(f" {text} ")
 
 
-def chinese(text: str) -> list[str]:
+def _chinese(text: str) -> list[str]:
     """Each Chinese character alone, the rest by the rules of mteval; as sacrebleu's `zh`."""
     return _ruled(CHINESE.sub(r" \1 ", text.strip()))
 
@@ -53,14 +75,14 @@ def _ruled(text: str) -> list[str]:
 
 TOKENIZERS: dict[str, Cut] = {
     "words": str.split,  # at white space, and nothing else: for text that is tokenised already
-    "13a": mteval,
-    "zh": chinese,
+    "13a": _mteval,
+    "zh": _chinese,
     "char": lambda text: [character for character in text if not character.isspace()],
     "caption": caption_words,  # lower case, no punctuation, each Chinese character alone
 }
 
 
-def cut(texts: Sequence[str], tokenizer: str | Cut) -> list[list[str]]:
+def tokenize(texts: Sequence[str], tokenizer: str | Cut) -> list[list[str]]:
     """The tokens of each text, by a name in `TOKENIZERS` or by a function of one text.
 
     Raises ValueError for an unknown name, TypeError if a text is not a string.
