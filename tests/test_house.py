@@ -13,7 +13,6 @@ from book.tools.layout import Book
 TWICE = {"confusion", "accuracy", "ranks", "consistency"}
 CIRCLES = [
     {"mmtutor.recipes.scorecard.candidates", "mmtutor.recipes.scorecard.suite"},
-    {"mmtutor.training.fit", "mmtutor.training.resume"},
 ]
 
 

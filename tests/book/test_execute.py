@@ -39,6 +39,29 @@ def test_the_key_follows_code_package_versions_and_preset(book, monkeypatch):
     assert len(set(keys)) == len(keys)
 
 
+def test_touching_a_module_that_is_loaded_by_name_makes_the_chapter_stale(book):
+    sources = {
+        "data/__init__.py": 'TABLE = {"stamps": "mmtutor.data.stamps",\n'
+        '    "faces": "mmtutor.data.faces"}\n'
+        "def load(name):\n    return import_module(TABLE[name])\n",
+        "data/stamps.py": "def load():\n    from mmtutor.pictures import decode\n",
+        "data/faces.py": "",
+        "pictures.py": "",
+    }
+    for name, text in sources.items():
+        path = book.root / "mmtutor" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    write_chapter(book, 'from mmtutor.data import load\nload("stamps")')
+    keys = [key(book)]
+    for name in ("data/faces.py", "data/stamps.py", "pictures.py", "data/__init__.py"):
+        (book.root / "mmtutor" / name).write_text(sources[name] + "# touched\n")
+        keys.append(key(book))
+    assert keys[0] == keys[1]
+    assert len({*keys[1:4]}) == 3
+    assert keys[3] == keys[4]  # no statement that is used has changed
+
+
 @pytest.mark.parametrize(
     ("chapter", "reached", "not_reached"),
     [
