@@ -35,6 +35,8 @@ def test_a_panel_for_each_measure_and_a_dot_for_each_model():
     assert shown[1].get_xscale() == "log"
     figure.canvas.draw()
     assert [tick.get_text() for tick in shown[1].get_xticklabels()] == ["10.0", "1.0M"]
+    low, high = shown[1].get_xlim()
+    assert 1 < low < 10 < 1e6 < high < 1e7
 
 
 def test_what_is_not_a_number_leaves_its_place_empty():

@@ -78,7 +78,9 @@ def dots(
             _row(axis, row, found.get(part, ()), coloured=len(parts) > 1)
         if marks:
             axis.axvline(marks[part], color="0.4", ls=":", lw=1.5)
-        axis.set(title=part, xlabel=xlabel, xlim=xlim)
+        axis.set(title=part, xlabel=xlabel)
+        if xlim:
+            axis.set_xlim(xlim)
     axes[0].set_yticks(range(len(scores)), scores)
     axes[0].set_ylim(len(scores) - 0.5, -0.5)  # the first on top
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from mmtutor.notebook.plots.panels import panels
@@ -72,15 +73,16 @@ def _centres(columns: Sequence[Sequence[str]], rows: int) -> dict[str, Place]:
     return centres
 
 
-def _box(axis: Axes, centre: Place, text: str, fill: str) -> None:
+def _box(axis: Axes, centre: Place, text: str, colour: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     x, y = centre
     corner = (x - BOX_SHARE / 2, y - BOX_HEIGHT / 2)
     style = "round,pad=0,rounding_size=0.08"
-    patch = FancyBboxPatch(corner, BOX_SHARE, BOX_HEIGHT, boxstyle=style, fc=fill, ec=INK, lw=1)
+    patch = FancyBboxPatch(corner, BOX_SHARE, BOX_HEIGHT, boxstyle=style, fc=colour, ec=INK, lw=1)
     axis.add_patch(patch)
-    axis.text(x, y, text.replace(" ", "\n"), ha="center", va="center", color=INK, fontsize=8.5)
+    text = fill(text, 11, break_long_words=False)
+    axis.text(x, y, text, ha="center", va="center", color=INK, fontsize=8.5)
 
 
 def _arrow(axis: Axes, centres: dict[str, Place], edge: Edge, *, is_wrong: bool) -> None:
