@@ -32,7 +32,9 @@ def bars(
     if not scores or len({tuple(parts) for parts in scores.values()}) != 1:
         raise ValueError(f"expected models with the same parts, got {list(scores)}")
     parts, width = list(next(iter(scores.values()))), 0.8 / len(scores)
-    figure, (axis,) = panels(1, size=(min(max(4.4, 1.2 + 1.3 * len(parts)), 7.6), 3.4))
+    beside = sum(map(len, scores)) > 40 or len(scores) > 4  # where the legend has room
+    size = (min(max(4.4, 1.2 + 1.3 * len(parts)), 7.6) + 1.8 * beside, 3.4)
+    figure, (axis,) = panels(1, size=size)
     for number, (model, found) in enumerate(scores.items()):
         places = [i + (number - (len(scores) - 1) / 2) * width for i in range(len(parts))]
         heights, low, high = zip(*map(_interval, found.values()), strict=True)
@@ -45,8 +47,9 @@ def bars(
     axis.set_xticks(range(len(parts)), parts)
     axis.set(ylabel=ylabel, ylim=ylim)
     if len(scores) > 1:
-        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
-        axis.legend(fontsize="small", ncols=min(len(scores), 4), **above)
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": len(scores)}
+        right = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        axis.legend(fontsize="small", **(right if beside else above))
     return figure
 
 

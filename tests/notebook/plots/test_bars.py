@@ -27,6 +27,18 @@ def test_plain_numbers_have_no_intervals():
     assert axis.get_ylim()[1] > 2
 
 
+@pytest.mark.parametrize(
+    "models", ["abcd", "abcdefg", ["a rather long name", "one even longer, told where"]]
+)
+def test_a_legend_leaves_room_for_the_bars(models):
+    figure = bars({model: {"x": 0.5, "y": 1.0} for model in models})
+    figure.canvas.draw()
+    axis = figure.axes[0].get_window_extent()
+    legend = figure.axes[0].get_legend().get_window_extent()
+    assert not axis.overlaps(legend)
+    assert axis.width > figure.bbox.width / 2
+
+
 def test_one_model_needs_no_legend():
     assert bars({"a": {"x": 0.5}}).axes[0].get_legend() is None
 

@@ -5,7 +5,7 @@ import torch
 
 from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook import curves, learning_curve
-from mmtutor.notebook.plots import panels, small_multiples
+from mmtutor.notebook.plots import small_multiples
 from mmtutor.training import History
 
 
@@ -87,12 +87,3 @@ def test_every_small_multiple_has_a_curve_and_a_scale_of_its_own():
     assert list(figure.axes[1].lines[0].get_xdata()) == [0, 0.5]
     assert list(figure.axes[1].lines[0].get_ydata()) == [30, 20]
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("seconds", "loss")
-
-
-def test_panels_are_as_many_as_asked_for():
-    figure, axes = panels(5, columns=3, size=(2, 1))
-    assert figure.axes == axes
-    assert len(axes) == 5
-    assert tuple(figure.get_size_inches()) == (6, 2)
-    with pytest.raises(ValueError, match="nothing to draw"):
-        panels(0)
