@@ -98,10 +98,12 @@ def vqa_accuracy(
 
     Raises:
         ValueError: no question, a question without annotators, or lengths that differ.
-        TypeError: a question's answers are one string.
+        TypeError: the predictions, or a question's answers, are one string.
 
     Source: Antol et al. 2015, and `vqaEval.py` of the VQA v2 release.
     """
+    if isinstance(predictions, str):
+        raise TypeError(f"predictions is one string {predictions!r}: expected a list of answers")
     if not predictions or len(predictions) != len(annotator_answers):
         counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
         raise ValueError(f"expected as many predictions as questions, at least one, got {counts}")

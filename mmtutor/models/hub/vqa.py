@@ -95,7 +95,7 @@ class AnswerClassifier(HubVqa):
         return [self.answers[i] for i in self.model(**inputs).logits.argmax(dim=1).tolist()]
 
 
-class AnswerDecoder(HubVqa):
+class _AnswerDecoder(HubVqa):
     """Reads the question beside the picture, then writes an answer: BLIP (Li et al. 2022).
 
     The paper's figures rank 3,128 candidate answers instead of writing freely.
@@ -122,7 +122,7 @@ class AnswerDecoder(HubVqa):
         return said
 
 
-class PromptedModel(HubVqa):
+class _PromptedModel(HubVqa):
     """A vision-language model that follows instructions, asked through its own chat template.
 
     Args:
@@ -209,7 +209,7 @@ def load_vqa(
         if safely.get("local_files_only"):
             raise HubUnreachableError(source) from error
         raise
-    options = {"prompt": prompt} if wrapper is PromptedModel else {}
+    options = {"prompt": prompt} if wrapper is _PromptedModel else {}
     return wrapper(model.to(device).eval(), processor, **options)
 
 
@@ -235,11 +235,11 @@ def _kind(config: Any, source: str | Path) -> tuple[type, type[HubVqa]]:
     if architecture == "ViltForQuestionAnswering":
         return ViltForQuestionAnswering, AnswerClassifier
     if architecture == "BlipForQuestionAnswering":
-        return BlipForQuestionAnswering, AnswerDecoder
+        return BlipForQuestionAnswering, _AnswerDecoder
     if config.model_type not in ("vilt", "blip") and (
         type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     ):
-        return AutoModelForImageTextToText, PromptedModel
+        return AutoModelForImageTextToText, _PromptedModel
     raise TypeError(
         f"{source} is a {config.model_type} model ({architecture}) that does not answer questions "
         "about pictures: expected ViltForQuestionAnswering, BlipForQuestionAnswering, or a "

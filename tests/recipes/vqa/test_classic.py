@@ -42,6 +42,13 @@ def test_metrics_name_every_type_and_both_modalities(tiny):
     assert metrics["accuracy"]["low"] > 0.5
 
 
+def test_a_run_reports_on_what_the_model_was_given():
+    result = vqa.run(replace(SMALLEST, modalities=("tokens",)), progress=False)
+    assert set(result.metrics["permuted"]) == {"tokens"}
+    assert result.config.modalities == ("tokens",)
+    assert result.history.loss
+
+
 def test_any_question_can_be_asked(tiny):
     image = tiny.data.column("image")[0]
     answers = tiny.ask(image, "is there a red circle?", k=4)
