@@ -8,7 +8,7 @@ import torch
 from mmtutor.data.hub.flickr30k import read_picture
 from mmtutor.data.hub.preprocess import HubUnreachableError
 from mmtutor.models.hub import vqa as hub_vqa
-from mmtutor.models.hub.vqa import AnswerClassifier, AnswerDecoder, PromptedModel, load_vqa, short
+from mmtutor.models.hub.vqa import AnswerClassifier, _AnswerDecoder, _PromptedModel, load_vqa, short
 from tests import vqa_standins
 from tests.hub_standins import picture, save_bert
 from tests.vqa_standins import ANSWERS, QUESTIONS, save_idefics3, save_vilt
@@ -101,7 +101,7 @@ def test_answers_are_the_library_s_own(kind, folders, models):
 
 
 def test_each_checkpoint_gets_its_kind(models):
-    kinds = [AnswerClassifier, AnswerDecoder, PromptedModel, PromptedModel]
+    kinds = [AnswerClassifier, _AnswerDecoder, _PromptedModel, _PromptedModel]
     assert [type(model) for model in models.values()] == kinds
     assert not any(model.model.training for model in models.values())
 
