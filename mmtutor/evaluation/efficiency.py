@@ -5,10 +5,9 @@ Knows models, batches and calls; does not know what they compute.
 
 from __future__ import annotations
 
-import gc
+import timeit
 import weakref
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -20,11 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmtutor.data.batch import Batch
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.models.modes import evaluating
-
-Batch = dict[str, Tensor]
-RAPL = Path("/sys/class/powercap/intel-rapl:0")  # the first processor's energy counter on Linux
 
 
 class Cost(NamedTuple):
@@ -111,18 +108,8 @@ def seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def once(call: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call, without garbage collection or freeing its result."""
-    gc.disable()
-    try:
-        _wait()
-        started = perf_counter()
-        result = call()
-        _wait()
-        taken = perf_counter() - started
-    finally:
-        gc.enable()
-    del result
-    return taken
+    """Wall-clock seconds of one call, without garbage collection."""
+    return timeit.timeit(call, timer=_clock, number=1)
 
 
 def joules(
@@ -130,19 +117,29 @@ def joules(
 ) -> float | None:
     """Energy of one call, its mean over `period` seconds of calls; None without a counter.
 
-    NVIDIA's driver counts for a GPU, and Linux for the processor where its counter may be read.
-    Everything else that runs there at the same time is counted too. `device` is where the call
+    NVIDIA's driver counts, by `pynvml`; a processor's own counter is for administrators only.
+    Everything else that runs on the GPU at the same time is counted too. `device` is where the call
     works; None is the GPU if there is one.
     """
-    read = _energy_counter(device or _usual())
-    if read is None:
+    device = device or _usual()
+    if device.type != "cuda":
         return None
-    calls, started, before = 0, perf_counter(), read()
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        # by its name, for the driver counts the cards that this process may not see as well
+        name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        card = pynvml.nvmlDeviceGetHandleByUUID(name)
+        before = pynvml.nvmlDeviceGetTotalEnergyConsumption(card)  # thousandths of a joule
+    except Exception:  # not installed, or a card without a counter
+        return None
+    calls, started = 0, perf_counter()
     while perf_counter() - started < period:
         call()
-        _wait()
+        torch.cuda.synchronize(device)
         calls += 1
-    return (read() - before) / calls
+    return (pynvml.nvmlDeviceGetTotalEnergyConsumption(card) - before) / 1e3 / calls
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device | None = None) -> int:
@@ -221,41 +218,12 @@ def _times(call: Callable[[], object], repeats: int) -> list[float]:
     return [once(call) for _ in range(repeats)]
 
 
-def _wait() -> None:
-    """A GPU works behind the program's back."""
+def _clock() -> float:
+    """Seconds, once a GPU, which works behind the program's back, has done all it was told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+    return perf_counter()
 
 
 def _usual() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _energy_counter(device: torch.device) -> Callable[[], float] | None:
-    """A function that reads joules so far, or None."""
-    if device.type == "cuda":
-        try:
-            import pynvml
-
-            pynvml.nvmlInit()
-            # by its name, for the driver counts the cards that this process may not see as well
-            name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-            card = pynvml.nvmlDeviceGetHandleByUUID(name)
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
-        except Exception:  # not installed, or a card without a counter
-            return None
-        return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1e3
-    counter, limit = RAPL / "energy_uj", RAPL / "max_energy_range_uj"
-    try:
-        last, turn = int(counter.read_text()), int(limit.read_text())
-    except OSError:
-        return None
-    turns = 0
-
-    def read() -> float:
-        nonlocal last, turns
-        now = int(counter.read_text())
-        turns, last = turns + (now < last), now  # a counter that is full begins again at 0
-        return (turns * turn + now) / 1e6
-
-    return read

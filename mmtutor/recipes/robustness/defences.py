@@ -1,20 +1,20 @@
 """Defences put to the test: one small classifier, trained with and without each of them.
 
-Knows whole experiments: real photographs of clothes, alone or with a shop's title (`shop.py`), and
-what can be done in training against noise, attacks, missing modalities, new words, wrong labels and
-rare classes. Corruptions, attacks and losses themselves are elsewhere.
+Knows whole experiments: real photographs of clothes, alone or with a shop's title
+(`product_titles.py`), and what can be done in training against noise, attacks, missing modalities,
+new words, wrong labels and rare classes. Corruptions, attacks and losses themselves are elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, loader
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.encoders import BagOfWords, SmallCNN
 from mmtutor.evaluation.predict import predict
@@ -29,10 +29,10 @@ from mmtutor.losses.noisy_labels import (
     weighted_cross_entropy,
 )
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.recipes.common import training as common
 from mmtutor.recipes.robustness import product_titles as shop
-from mmtutor.training import History, fit
+from mmtutor.training import History
 
 TASKS = ("clothes", "shop")
 DEFENCES = ("none", "noise", "adversarial", "modality dropout", "synonyms")
@@ -40,8 +40,8 @@ OBJECTIVES = ("cross-entropy", "weighted", "generalised", "small loss", "co-teac
 POOL = 50_000  # the published training pictures of clothes from here on are for validation
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -68,25 +68,18 @@ class Config:
     epochs: int = 5
     batch_size: int = 32
     lr: float = 3e-3
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
     "tiny": Config(train=128, test=64, dim=16, width=8, epochs=2),
     "cpu": Config(defence="adversarial"),
     "t4": Config(
-        defence="adversarial", train=POOL, test=10_000, dim=256, width=64, steps=7, epochs=20,
+        defence="adversarial", train=shop.POOL, test=10_000, dim=256, width=64, steps=7, epochs=20,
         batch_size=256,
     ),
     "h100": Config(
-        defence="adversarial", train=POOL, test=10_000, dim=512, width=128, steps=10, epochs=60,
-        batch_size=512,
+        defence="adversarial", train=shop.POOL, test=10_000, dim=512, width=128, steps=10,
+        epochs=60, batch_size=512,
     ),
 }  # fmt: skip
 
@@ -119,16 +112,8 @@ def train(config: Config, data: Dataset | None = None, progress: bool = False) -
     steps = -(-len(data) // config.batch_size) * config.epochs
     torch.manual_seed(config.seed)
     model = build(config)
-    history = fit(
-        Perturbed(model, perturbation(config)),
-        objective(config, steps),
-        loader(data, config.batch_size, shuffle=True, seed=config.seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        precision=config.precision,
-        progress=progress,
-    )
-    return Trained(model, history)
+    seen = Perturbed(model, perturbation(config))
+    return Trained(model, common.train(config, seen, objective(config, steps), data, progress))
 
 
 Change = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
@@ -237,11 +222,7 @@ def training_set(config: Config) -> Dataset:
 
     Columns: image, label, and `clean`, the right label; for "shop" also `title` and its tokens.
     """
-    if not 1 <= config.train <= POOL:
-        raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
-    generator = torch.Generator().manual_seed(config.seed)
-    rows = torch.randperm(POOL, generator=generator)[: config.train]
-    data = load("fashion-mnist", "train").subset(rows)
+    data = shop.photographs("train", config)
     label = data.column("label")
     if config.task == "shop":
         data = shop.with_titles(data, config.seed, new_words=config.defence == "synonyms")
@@ -251,11 +232,8 @@ def training_set(config: Config) -> Dataset:
 
 def held_out(config: Config) -> Dataset:
     """What `config` is tested on."""
-    if config.split == "test":
-        data = load("fashion-mnist", "test", n=config.test)
-    else:
-        data = load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
-    return shop.with_titles(data, UNTOUCHED) if config.task == "shop" else data
+    data = shop.photographs(config.split, config)
+    return shop.with_titles(data, TEST_SEED_OFFSET) if config.task == "shop" else data
 
 
 def mislabelled(label: Tensor, share: float, classes: int, seed: int = 0) -> Tensor:

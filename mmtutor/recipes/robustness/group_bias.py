@@ -2,37 +2,31 @@
 
 A British seller's jumper is a pullover, an American's is a dress. The model sees photograph and
 title, but not who wrote it. Knows this bias and two ways of training against it; gaps themselves
-are measured by `evaluation.fairness`.
+are measured by `evaluation.robustness.fairness`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import nn
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, loader
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.data.transforms import Tokenize
-from mmtutor.evaluation.predict import Predictions, predict
+from mmtutor.evaluation.predict import predict
 from mmtutor.evaluation.robustness.fairness import group_gaps
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.noisy_labels import inverse_frequency, weighted_cross_entropy
-from mmtutor.recipes.common.presets import UNTOUCHED, choose
-from mmtutor.recipes.common.result import Result
-from mmtutor.recipes.robustness import defences as robustness
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings, train
+from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.robustness import product_titles as shop
-from mmtutor.training import fit
 
 GROUPS = ("British", "American")
 REMEDIES = ("none", "reweight", "resample")
 JUMPER = {"British": CLASSES.index("pullover"), "American": CLASSES.index("dress")}
-POOL = 50_000  # the published training pictures from here on are for validation
 
 
-@dataclass(frozen=True)
-class Config:
+@settings
+class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -52,20 +46,13 @@ class Config:
     epochs: int = 5
     batch_size: int = 32
     lr: float = 3e-3
-    precision: str = "auto"
-    seed: int = 0
-
-    @classmethod
-    def preset(cls, name: str) -> Config:
-        """The configuration called `name`; raises ValueError naming the presets there are."""
-        return choose(PRESETS, name)
 
 
 PRESETS = {
     "tiny": Config(train=200, test=100, dim=16, width=8, epochs=1),
     "cpu": Config(),
-    "t4": Config(train=POOL, test=10_000, dim=256, width=64, epochs=10, batch_size=256),
-    "h100": Config(train=POOL, test=10_000, dim=512, width=128, epochs=30, batch_size=512),
+    "t4": Config(train=shop.POOL, test=10_000, dim=256, width=64, epochs=10, batch_size=256),
+    "h100": Config(train=shop.POOL, test=10_000, dim=512, width=128, epochs=30, batch_size=512),
 }
 
 
@@ -73,20 +60,11 @@ def run(config: Config, progress: bool = True) -> Result:
     """Train once, then measure the gaps on titles of which one half is American."""
     data = _remedied(titles("train", config), config)
     torch.manual_seed(config.seed)
-    model = robustness.build(
-        robustness.Config(task="shop", dim=config.dim, width=config.width, seed=config.seed)
-    )
-    history = fit(
-        model,
-        weighted_cross_entropy if config.remedy == "reweight" else cross_entropy,
-        loader(data, config.batch_size, shuffle=True, seed=config.seed),
-        epochs=config.epochs,
-        lr=config.lr,
-        precision=config.precision,
-        progress=progress,
-    )
+    model = defences.build(defences.Config(task="shop", dim=config.dim, width=config.width))
+    loss = weighted_cross_entropy if config.remedy == "reweight" else cross_entropy
+    history = train(config, model, loss, data, progress)
     test = titles(config.split, config)
-    said = predictions(model, test)
+    said = predict(model, loader(test, 256))
     gaps = group_gaps(said.predicted, said.label, test.column("group"), GROUPS)
     metrics = {
         "accuracy": said.accuracy()._asdict(),
@@ -102,14 +80,8 @@ def titles(split: str, config: Config) -> Dataset:
     Columns: image, label, title and tokens as in `shop`, and group (N,) int64, an index into
     GROUPS.
     """
-    if split == "train":
-        order = torch.randperm(POOL, generator=torch.Generator().manual_seed(config.seed))
-        data = load("fashion-mnist", "train").subset(order[: config.train])
-    elif split == "test":
-        data = load("fashion-mnist", "test", n=config.test)
-    else:
-        data = load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
-    seed = config.seed + (0 if split == "train" else UNTOUCHED)
+    data = shop.photographs(split, config)
+    seed = config.seed + (0 if split == "train" else TEST_SEED_OFFSET)
     share = config.share if split == "train" else 0.5
     drawn = torch.rand(len(data), generator=torch.Generator().manual_seed(seed))
     group = (drawn < share).long()
@@ -123,12 +95,7 @@ def titles(split: str, config: Config) -> Dataset:
     ]
     columns = {"image": data.column("image"), "label": label, "group": group, "title": words}
     tokenize = Tokenize(shop.tokenizer(), "title")
-    return Dataset(columns, tokenize, f"sellers/{split}")
-
-
-def predictions(model: nn.Module, data: Dataset) -> Predictions:
-    """What the model says of every photograph with its title."""
-    return predict(model, loader(data, 256))
+    return Dataset(columns, tokenize, f"group-bias/{split}")
 
 
 def _remedied(data: Dataset, config: Config) -> Dataset:

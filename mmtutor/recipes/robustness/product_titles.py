@@ -6,15 +6,13 @@ are real (`fashion_mnist`); the titles are drawn here, so that it is known what 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from mmtutor.data import Dataset
+from mmtutor.data import Dataset, load
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.data.transforms import (
-    Compose,
-    SynonymReplacement,
-    Tokenize,
-)
+from mmtutor.data.transforms import Compose, SynonymReplacement, Tokenize
 
 # What a seller calls each class, in the order of `fashion_mnist.CLASSES`, and what others call it.
 SYNONYMS = {
@@ -32,7 +30,27 @@ SYNONYMS = {
 NAMES = tuple(SYNONYMS)
 OPENINGS = ("new", "cheap", "classic", "almost new", "elegant", "")
 ENDINGS = ("for sale", "as seen", "last one", "free shipping", "")
+POOL = 50_000  # the published training pictures from here on are for validation
 WRONG = 0.15  # of the titles name another class: sellers are careless
+
+
+def photographs(split: str, config: Any) -> Dataset:
+    """Pictures of clothes: `config.train` to train on, drawn by its seed, or `config.test` others.
+
+    Args:
+        split: "train", "test", or "validation" while anything is still being chosen.
+
+    Raises ValueError for more training pictures than there are.
+    """
+    if split == "test":
+        return load("fashion-mnist", "test", n=config.test)
+    data = load("fashion-mnist", "train")
+    if split == "validation":
+        return data.subset(range(POOL, POOL + config.test))
+    if not 1 <= config.train <= POOL:
+        raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
+    order = torch.randperm(POOL, generator=torch.Generator().manual_seed(config.seed))
+    return data.subset(order[: config.train])
 
 
 def with_titles(

@@ -4,15 +4,8 @@ import pytest
 import torch
 
 from mmtutor.data import loader
-from mmtutor.recipes.robustness import (
-    defences as robustness,
-)
-from mmtutor.recipes.robustness import (
-    group_bias as sellers,
-)
-from mmtutor.recipes.robustness import (
-    product_titles as shop,
-)
+from mmtutor.recipes.robustness import defences, group_bias
+from mmtutor.recipes.robustness import product_titles as shop
 from mmtutor.recipes.robustness.defences import DEFENCES, OBJECTIVES, Config
 
 TINY = replace(Config.preset("tiny"), task="shop", epochs=1)
@@ -21,27 +14,27 @@ TINY = replace(Config.preset("tiny"), task="shop", epochs=1)
 @pytest.mark.parametrize("defence", DEFENCES)
 def test_every_defence_trains_and_is_gone_afterwards(defence):
     config = replace(TINY, defence=defence, steps=1)
-    model, history = robustness.train(config)
+    model, history = defences.train(config)
     assert len(history.loss) == 4
     assert not model.training
-    batch = next(iter(loader(robustness.held_out(config), 8)))
+    batch = next(iter(loader(defences.held_out(config), 8)))
     assert torch.equal(model(batch).logits, model(batch).logits)
-    assert not isinstance(model, robustness.Perturbed)
+    assert not isinstance(model, defences.Perturbed)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_trains(objective):
     config = replace(TINY, objective=objective, wrong=0.3)
-    data = robustness.training_set(config)
+    data = defences.training_set(config)
     if objective == "weighted":
         data = data.with_column("weight", torch.ones(len(data)))
-    model, history = robustness.train(config, data)
+    model, history = defences.train(config, data)
     assert torch.tensor(history.loss).isfinite().all()
-    assert len(robustness.accuracy(model, robustness.held_out(config))) == config.test
+    assert len(defences.accuracy(model, defences.held_out(config))) == config.test
 
 
 def test_a_run_reports_falling_accuracy():
-    result = robustness.run(replace(TINY, epochs=8), progress=False)
+    result = defences.run(replace(TINY, epochs=8), progress=False)
     by_radius = list(result.metrics["by_radius"].values())
     assert by_radius == sorted(by_radius, reverse=True)
     assert list(result.metrics["by_severity"]) == [0, 1, 2, 3, 4, 5]
@@ -49,16 +42,16 @@ def test_a_run_reports_falling_accuracy():
 
 
 def test_what_the_defences_do_to_a_batch():
-    model = robustness.build(TINY)
-    batch = next(iter(loader(robustness.training_set(TINY), 64)))
-    assert robustness.perturbation(TINY) is None
+    model = defences.build(TINY)
+    batch = next(iter(loader(defences.training_set(TINY), 64)))
+    assert defences.perturbation(TINY) is None
     for defence in ("noise", "adversarial"):
-        changed = robustness.perturbation(replace(TINY, defence=defence))(model, batch)
+        changed = defences.perturbation(replace(TINY, defence=defence))(model, batch)
         moved = (changed["image"] - batch["image"]).abs().flatten(1).amax(dim=1)
         assert moved.max() > 0.01
         assert (moved.max() <= TINY.radius + 1e-6) == (defence == "adversarial")
         assert changed["tokens"] is batch["tokens"]
-    present = robustness.perturbation(replace(TINY, defence="modality dropout"))(model, batch)
+    present = defences.perturbation(replace(TINY, defence="modality dropout"))(model, batch)
     share = present["present"].float().mean(dim=0)
     assert present["present"].any(dim=1).all()
     assert ((share > 0.4) & (share < 0.9)).all()
@@ -66,24 +59,24 @@ def test_what_the_defences_do_to_a_batch():
 
 def test_wrong_labels_are_as_many_as_asked_and_really_wrong():
     label = torch.arange(1000) % 10
-    wrong = robustness.mislabelled(label, 0.4, 10)
+    wrong = defences.mislabelled(label, 0.4, 10)
     assert (wrong != label).sum() == 400
     assert wrong.unique().tolist() == list(range(10))
-    assert torch.equal(robustness.mislabelled(label, 0.0, 10), label)
-    data = robustness.training_set(replace(TINY, wrong=0.25))
+    assert torch.equal(defences.mislabelled(label, 0.0, 10), label)
+    data = defences.training_set(replace(TINY, wrong=0.25))
     assert (data.column("label") != data.column("clean")).sum() == 32
 
 
 def test_test_pictures_are_not_training_pictures():
-    train = robustness.training_set(replace(TINY, train=2_000))
+    train = defences.training_set(replace(TINY, train=2_000))
     for split in ("validation", "test"):
-        held = robustness.held_out(replace(TINY, split=split)).column("image")
+        held = defences.held_out(replace(TINY, split=split)).column("image")
         same = (train.column("image")[:, None, 0] == held[None, :20, 0]).flatten(2).all(dim=2)
         assert not same.any()
 
 
 def test_titles_mostly_tell_the_class_and_new_words_are_new():
-    data = robustness.held_out(replace(TINY, test=400))
+    data = defences.held_out(replace(TINY, test=400))
     pairs = list(zip(data.column("title"), data.column("label").tolist(), strict=True))
     right = [shop.NAMES[label] in title.split() for title, label in pairs]
     assert 0.8 < sum(right) / len(right) < 0.9
@@ -106,31 +99,31 @@ def test_what_does_not_exist_is_refused():
         ({"task": "clothes", "defence": "synonyms"}, "for the task 'shop'"),
     ):
         with pytest.raises(ValueError, match=message):
-            robustness.train(replace(TINY, **change), robustness.training_set(TINY))
+            defences.train(replace(TINY, **change), defences.training_set(TINY))
     with pytest.raises(ValueError, match="unknown preset"):
         Config.preset("huge")
 
 
 def test_a_jumper_is_what_the_seller_calls_so():
-    config = replace(sellers.Config.preset("tiny"), train=1000, share=0.2)
-    data = sellers.titles("train", config)
+    config = replace(group_bias.Config.preset("tiny"), train=1000, share=0.2)
+    data = group_bias.titles("train", config)
     group, label = data.column("group"), data.column("label")
     assert 0.15 < group.double().mean() < 0.25
     jumper = torch.tensor(["jumper" in title for title in data.column("title")])
-    pullover, dress = sellers.JUMPER["British"], sellers.JUMPER["American"]
+    pullover, dress = group_bias.JUMPER["British"], group_bias.JUMPER["American"]
     assert torch.equal(jumper, torch.where(group == 0, label == pullover, label == dress))
     others = [title for title, own in zip(data.column("title"), jumper, strict=True) if not own]
     assert {name for title in others for name in shop.NAMES if name in title.split()} == set(
         shop.NAMES
     )
-    test = sellers.titles("test", config)
+    test = group_bias.titles("test", config)
     assert 0.3 < test.column("group").double().mean() < 0.7
 
 
-@pytest.mark.parametrize("remedy", sellers.REMEDIES)
+@pytest.mark.parametrize("remedy", group_bias.REMEDIES)
 def test_every_remedy_runs(remedy):
-    config = replace(sellers.Config.preset("tiny"), remedy=remedy)
-    result = sellers.run(config, progress=False)
-    assert set(result.metrics["by_group"]) == set(sellers.GROUPS)
+    config = replace(group_bias.Config.preset("tiny"), remedy=remedy)
+    result = group_bias.run(config, progress=False)
+    assert set(result.metrics["by_group"]) == set(group_bias.GROUPS)
     with pytest.raises(ValueError, match="unknown remedy 'hope'"):
-        sellers.run(replace(config, remedy="hope"))
+        group_bias.run(replace(config, remedy="hope"))
