@@ -1,13 +1,15 @@
 """Cells that need a set of data or weights, one of those that `mmtutor fetch` knows: they carry the
 tag `needs-NAME`.
 
-Where the set is absent, such a cell is left out of the run. It shows what it showed when the very
-same cell last ran here, if it ever did, and a sentence. Its claims are counted as skipped.
+Where the set is absent, such a cell is left out of the run, but for its imports, which later cells
+may use. It shows what it showed when the very same cell last ran here, if it ever did, and a
+sentence. Its claims are counted as skipped.
 Knows one notebook; does not know how it is executed.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
 from nbformat import NotebookNode
@@ -17,6 +19,7 @@ from mmtutor.data.fetch import located
 
 TAG = "needs-"
 OUTPUTS = "left_out"  # in a cell's metadata: it is not to be run, and this is what it shows
+IMPORT = (ast.Import, ast.ImportFrom)
 MARK = {"mmtutor": "left out"}  # of the output that holds the sentence
 
 
@@ -52,6 +55,13 @@ def leave_out(notebook: NotebookNode, earlier: NotebookNode | None) -> dict[str,
         counts["cells"] += 1
         counts["claims"] += "claim" in tags
     return counts
+
+
+def imports(source: str) -> str:
+    """The import statements at the top level of a cell."""
+    lines = [line for line in source.splitlines() if line[:1] not in "%!"]
+    body = ast.parse("\n".join(lines)).body
+    return "\n".join(ast.unparse(part) for part in body if isinstance(part, IMPORT))
 
 
 def _here(name: str) -> bool:

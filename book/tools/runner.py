@@ -19,6 +19,7 @@ import nbformat
 import nbmake.nb_run
 import pytest
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 from nbmake.pytest_items import NotebookFile
 
 from book.tools import needs
@@ -42,7 +43,10 @@ class Client(NotebookClient):
 
     async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **more: Any) -> Any:
         if needs.OUTPUTS in cell.metadata:
+            imports = new_code_cell(needs.imports(cell.source))
+            await super().async_execute_cell(imports, cell_index, *args, **more)
             cell.outputs = cell.metadata.pop(needs.OUTPUTS)
+            self.nb.cells[cell_index] = cell
             return cell
         if cell.cell_type != "code":
             return await super().async_execute_cell(cell, cell_index, *args, **more)
