@@ -34,7 +34,7 @@ def opened(data: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged just below
             picture = Image.open(io.BytesIO(data), formats=formats)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(f"damaged, or not {' or '.join(formats)}: {error}") from error
+        raise PictureError(f"cannot be decoded as {' or '.join(formats)}: {error}") from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise PictureError(f"{width} x {height} pixels: at most {MAX_PIXELS} are decoded")

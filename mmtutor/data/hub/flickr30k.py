@@ -6,8 +6,6 @@ not know any model. `datasets` is imported only when a table is opened.
 
 from __future__ import annotations
 
-import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmtutor.data.dataset import Dataset, Example
-from mmtutor.data.fetch.pictures import MAX_PIXELS, PictureError
+from mmtutor.data.fetch.pictures import PictureError, opened
 from mmtutor.data.hub.preprocess import (
     HubUnreachableError,
     hub_reachable,
@@ -112,20 +110,15 @@ def read_picture(data: bytes) -> Tensor:
     """Decode a JPEG or PNG to uint8 (3, H, W), turned the right way up.
 
     Raises:
-        PictureError: another format, a damaged file, or more than `MAX_PIXELS` pixels; the size is
+        PictureError: another format, a damaged file, or too many pixels; the size is
             read from the header, before anything is decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
+    picture = opened(data, ("JPEG", "PNG"))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked just below
-            picture = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise PictureError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
         pixels = np.array(ImageOps.exif_transpose(picture).convert("RGB"))  # [H, W, 3]
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError) as error:
         raise PictureError(f"cannot be decoded: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # [3, H, W]
 

@@ -116,11 +116,11 @@ class TestRefusedUnseen:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            (b"", "not PNG"),
-            (b"GIF89a" + bytes(50), "not PNG"),
-            (png()[:20], "damaged, or not PNG"),
-            (png()[:16] + b"\xff" + png()[17:], "damaged, or not PNG"),
-            (png()[:8] + chunk(b"IHDR", bytes(13)), "damaged, or not PNG"),
+            (b"", "cannot be decoded as PNG"),
+            (b"GIF89a" + bytes(50), "cannot be decoded as PNG"),
+            (png()[:20], "cannot be decoded as PNG"),
+            (png()[:16] + b"\xff" + png()[17:], "cannot be decoded as PNG"),
+            (png()[:8] + chunk(b"IHDR", bytes(13)), "cannot be decoded as PNG"),
             (svg('width="9" height="9"', "<g>"), "damaged SVG"),
             (b'<?xml version="1.0"?><html><svg/></html>', "root element is <html>"),
             (svg(body='<image href="/etc/passwd"/>'), "another file"),

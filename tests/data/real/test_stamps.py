@@ -109,7 +109,7 @@ def test_what_is_unusable_is_skipped_with_its_reason(tmp_path, root):
         "x/silent": "no caption file",
         "x/unseen": "no picture",
         "x/ghost": "white on white",
-        "x/jpeg": "damaged, or not PNG",
+        "x/jpeg": "cannot be decoded as PNG",
         "x/bomb": "12000 x 12000 pixels",
     }
     report = summary("stamps", root)
