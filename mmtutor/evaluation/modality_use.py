@@ -138,7 +138,7 @@ def example_scores(
 ) -> ExampleScores:
     """Each example's score before and after; arguments as in `ablate`, which summarises them.
 
-    For what a modality is worth to each type of question: `vqa.by_group(before - after, types)`.
+    For what a modality is worth to each type of question: `by_group(before - after, types)`.
     """
     if how not in get_args(How) or repeats < 1:
         raise ValueError(

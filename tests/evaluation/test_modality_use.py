@@ -18,7 +18,7 @@ from mmtutor.evaluation.modality_use import (
     permuted,
     require_modality_use,
 )
-from mmtutor.evaluation.vqa.accuracy import by_group
+from mmtutor.evaluation.statistics import by_group
 from mmtutor.fusion import CrossAttention
 from mmtutor.losses import cross_entropy
 from mmtutor.models import FusionClassifier, ProjectionHead

@@ -4,6 +4,7 @@ from mmtutor.evaluation.statistics.bootstrap import (
     Interval,
     bootstrap_statistic,
     bootstrap_weights,
+    by_group,
 )
 from mmtutor.evaluation.statistics.differential import largest_differences, random_case
 from mmtutor.evaluation.statistics.information import (

@@ -9,7 +9,7 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -113,6 +113,29 @@ def bootstrap_interval(
     values = _checked(values, groups, statistic, resamples, level)
     chosen = weighted_mean(values) if statistic == "mean" else weighted_median(values)
     return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
+
+
+def by_group(
+    values: Tensor, names: Sequence[str], groups: Tensor | None = None
+) -> dict[str, Interval]:
+    """The mean of `values` with its 95 % interval for each name: a question type, an answer, ...
+
+    Args:
+        values: (N,) bool or floating point.
+        names: what each example belongs to; the result is in sorted order of the names.
+        groups: (N,) int64, examples that rise and fall together, such as those of one picture.
+
+    Raises:
+        ValueError: the lengths differ or there is no example.
+    """
+    if len(values) != len(names) or not len(names):
+        raise ValueError(f"expected a name for each value, got {len(values)} and {len(names)}")
+    found = {}
+    for name in sorted(set(names)):
+        part = torch.tensor([other == name for other in names])
+        tied = None if groups is None else groups[part]
+        found[name] = bootstrap_interval(values[part].double(), groups=tied)
+    return found
 
 
 def weighted_mean(values: Tensor) -> Statistic:

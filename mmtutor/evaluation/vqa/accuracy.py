@@ -165,28 +165,6 @@ def _unmarked(answer: str, quirks: bool) -> str:
     return PERIOD.sub("", without, count=PERIODS)
 
 
-def by_group(
-    score: Tensor, names: Sequence[str], groups: Tensor | None = None
-) -> dict[str, Interval]:
-    """Mean score with its 95 % bootstrap interval for each name: a question type, an answer, ...
-
-    Args:
-        score: (N,) bool or floating point.
-        names: the group of each question; the result is in sorted order of the names.
-        groups: (N,) int64, questions that rise and fall together, such as those of one picture.
-
-    Raises:
-        ValueError: the lengths differ or there is no question.
-    """
-    _same_length(score, names)
-    found = {}
-    for name in sorted(set(names)):
-        part = torch.tensor([other == name for other in names])
-        tied = None if groups is None else groups[part]
-        found[name] = bootstrap_interval(score[part].double(), groups=tied)
-    return found
-
-
 class PairAccuracy(NamedTuple):
     """How a model does on pairs: the same question about two pictures, with different answers.
 
@@ -211,7 +189,8 @@ def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> PairAccuracy
     Raises:
         ValueError: the lengths differ, or the number of rows is odd or 0.
     """
-    _same_length(correct, said)
+    if len(correct) != len(said) or not len(correct):
+        raise ValueError(f"expected an answer a row, got {len(correct)} rows, {len(said)} answers")
     if len(correct) % 2:
         raise ValueError(f"expected pairs, got an odd number of rows: {len(correct)}")
     pairs = correct.bool().view(-1, 2)
@@ -221,8 +200,3 @@ def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> PairAccuracy
         bootstrap_interval(pairs.all(dim=1).double()),
         bootstrap_interval(torch.tensor(changed).double()),
     )
-
-
-def _same_length(one: Tensor, other: Tensor | Sequence[str]) -> None:
-    if len(one) != len(other) or not len(one):
-        raise ValueError(f"expected two of one length, at least 1, got {len(one)} and {len(other)}")

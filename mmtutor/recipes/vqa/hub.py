@@ -17,8 +17,8 @@ from tqdm import tqdm
 from mmtutor.data import Dataset, load
 from mmtutor.data.hub.vqav2 import VQAV2, load_vqav2, ten_of_one_mind
 from mmtutor.evaluation.modality_use import permuted
-from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
-from mmtutor.evaluation.vqa.accuracy import by_group, vqa_accuracy
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval, by_group
+from mmtutor.evaluation.vqa.accuracy import vqa_accuracy
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
 from mmtutor.recipes.common.config import settings
 from mmtutor.recipes.common.result import Result

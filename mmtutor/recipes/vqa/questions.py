@@ -19,7 +19,7 @@ from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.modality_use import modality_use
 from mmtutor.evaluation.predict import Predictions, predict
-from mmtutor.evaluation.vqa.accuracy import by_group
+from mmtutor.evaluation.statistics.bootstrap import by_group
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.answering import product_of_experts, reweighted
 from mmtutor.models import Classifier

@@ -12,6 +12,7 @@ from mmtutor.evaluation.statistics.bootstrap import (
     bootstrap_interval,
     bootstrap_statistic,
     bootstrap_weights,
+    by_group,
     weighted_mean,
     weighted_median,
 )
@@ -126,3 +127,15 @@ def test_what_never_exists_is_an_error():
         bootstrap_statistic(lambda w: w.sum(1) * torch.nan, 3, resamples=5)
     with pytest.raises(ValueError, match="at least one"):
         bootstrap_statistic(lambda w: w.sum(1), 0)
+
+
+def test_groups_of_questions_by_hand():
+    score = torch.tensor([1.0, 0.0, 0.5, 1.0])
+    found = by_group(score, ["shape", "colour", "colour", "shape"])
+    assert list(found) == ["colour", "shape"]
+    assert found["colour"].estimate == 0.25
+    assert tuple(found["shape"]) == (1, 1, 1)
+    tied = by_group(score, ["all"] * 4, groups=torch.tensor([7, 7, 7, 7]))
+    assert tuple(tied["all"]) == (0.625,) * 3
+    with pytest.raises(ValueError, match="got 4 and 3"):
+        by_group(score, ["a", "b", "c"])

@@ -8,7 +8,6 @@ from mmtutor.evaluation import vqa_accuracy
 from mmtutor.evaluation.vqa.accuracy import (
     MEANT_WORDS,
     REFERENCE_WORDS,
-    by_group,
     normalized,
     pair_accuracy,
 )
@@ -168,18 +167,6 @@ def test_the_mean_has_an_interval_and_is_rounded_like_the_references():
     assert found.percent() == 41.11
     low, high = found.interval()[1:]
     assert 0 <= low < found.mean < high <= 0.9
-
-
-def test_groups_of_questions_by_hand():
-    score = torch.tensor([1.0, 0.0, 0.5, 1.0])
-    found = by_group(score, ["shape", "colour", "colour", "shape"])
-    assert list(found) == ["colour", "shape"]
-    assert found["colour"].estimate == 0.25
-    assert tuple(found["shape"]) == (1, 1, 1)
-    tied = by_group(score, ["all"] * 4, groups=torch.tensor([7, 7, 7, 7]))
-    assert tuple(tied["all"]) == (0.625,) * 3
-    with pytest.raises(ValueError, match="got 4 and 3"):
-        by_group(score, ["a", "b", "c"])
 
 
 def test_pairs_catch_a_model_that_does_not_look():
