@@ -80,3 +80,14 @@ def cell_cross_entropy(output: tuple[Tensor, ...], batch: dict[str, Tensor]) -> 
     return sum(
         F.cross_entropy(z.flatten(0, 1), t.flatten()) for z, t in zip(output, truth, strict=True)
     )
+
+
+def attribute_cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Sum over attributes of the yes-or-no cross-entropy, a mean over pictures.
+
+    Args:
+        logits: (B, K).
+        batch: `kinds` (B, K) float, 1 where the picture has it.
+    """
+    require(batch, "kinds")
+    return logits.shape[1] * F.binary_cross_entropy_with_logits(logits, batch["kinds"])

@@ -1,4 +1,4 @@
-"""A detector for pictures of `shapes`: it names what stands in each cell of a grid.
+"""Detectors for pictures of `shapes`: they name what stands in each cell of a grid, or anywhere.
 
 Knows cells and the attributes of an object. Knows nothing of questions, of losses or of training.
 """
@@ -42,10 +42,35 @@ class GridDetector(nn.Module):
         logits = self.attributes(self.encoder(batch["image"]).tokens)  # [B, N, all values]
         return CellLogits(*logits.split(list(ATTRIBUTES.values()), dim=-1))
 
-    @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
         """Pictures (P, 3, H, W) uint8 -> the encoder's tokens (P, N, D) float32, on the CPU."""
-        self.eval()
-        device = next(self.parameters()).device
-        parts = (self.encoder(x.to(device).float() / 255).tokens.cpu() for x in images.split(512))
-        return torch.cat(list(parts))
+        return _tokens(self, images)
+
+
+class AttributeClassifier(nn.Module):
+    """Which kinds of object, each a colour and a shape, are in a picture: one where any token is.
+
+    Args:
+        encoder: of pictures.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.dim, len(COLOURS) * len(SHAPES))
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """`image` (B, 3, H, W) in [0, 1] -> logits (B, colours * shapes)."""
+        return self.head(self.encoder(batch["image"]).tokens).amax(dim=1)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Pictures (P, 3, H, W) uint8 -> the encoder's tokens (P, N, D) float32, on the CPU."""
+        return _tokens(self, images)
+
+
+@torch.no_grad()
+def _tokens(model: nn.Module, images: Tensor) -> Tensor:
+    model.eval()
+    device = next(model.parameters()).device
+    parts = (model.encoder(x.to(device).float() / 255).tokens.cpu() for x in images.split(512))
+    return torch.cat(list(parts))

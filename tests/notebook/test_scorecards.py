@@ -5,13 +5,16 @@ import math
 import pytest
 
 from mmtutor.evaluation import Interval
-from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, exact
+from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, constant_measure
 from mmtutor.notebook.scorecards import rank_table, scorecard_figure, standard_table
 
 
 def card(name, right, size):
     share = Measure(Interval(right, right - 0.05, right + 0.05), "high", "share")
-    cells = {"accuracy": {"accuracy": share}, "efficiency": {"size": exact(size, "low", "numbers")}}
+    cells = {
+        "accuracy": {"accuracy": share},
+        "efficiency": {"size": constant_measure(size, "low", "numbers")},
+    }
     return Scorecard(name, cells)
 
 

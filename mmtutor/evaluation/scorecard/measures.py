@@ -4,27 +4,30 @@ Knows measures, how they are resampled and how models are ranked by one of them.
 is measured: that is `standards.py`.
 
 Every statistic is computed from the weights of the examples: all 1 for the estimate, and how often
-each example was drawn for a bootstrap resample. Models that sat the same exam are resampled alike,
-so that their differences are paired.
+each example was drawn for a bootstrap resample. Models that answered the same suite are resampled
+alike, so that their differences are paired.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.bootstrap import Interval
+from mmtutor.evaluation.statistics.bootstrap import (
+    Interval,
+    Statistic,
+    bootstrap_draws,
+    percentile_interval,
+)
 from mmtutor.files import atomic_file
 
 RESAMPLES = 1_000
-TAILS = torch.tensor([0.025, 0.975], dtype=torch.float64)
 STANDARDS = (
     "accuracy",
     "diversity",
@@ -36,7 +39,6 @@ STANDARDS = (
 )
 
 Better = Literal["high", "low"]
-Statistic = Callable[[Tensor], Tensor]  # weights (R, N) float64 -> (R,)
 
 
 class Measure(NamedTuple):
@@ -47,7 +49,7 @@ class Measure(NamedTuple):
         better: whether "high" or "low" is good.
         unit: what it is counted in; "share" is a number in [0, 1].
         draws: (R,) float64, the statistic of resample r of the examples, which are the same for
-            every model that sat the exam; None for what is no statistic of examples.
+            every model that answered the suite; None for what is no statistic of examples.
     """
 
     interval: Interval
@@ -94,44 +96,33 @@ def measure(
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.
     """
-    group = torch.arange(n) if groups is None else groups.unique(return_inverse=True)[1]
-    weights = drawn(int(group.max()) + 1, resamples, seed)[:, group]
-    found = statistic(torch.cat([torch.ones(1, n, dtype=torch.float64), weights]))
-    estimate, (low, high) = found[0].item(), found[1:].nanquantile(TAILS).tolist()
+    draws = bootstrap_draws(statistic, n, resamples, seed, groups)
+    estimate, low, high = percentile_interval(draws)
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
-    return Measure(interval, better, "share", found[1:])
+    return Measure(interval, better, "share", draws[1:])
 
 
-def exact(value: float, better: Better, unit: str) -> Measure:
+def constant_measure(value: float, better: Better, unit: str) -> Measure:
     """A measure that has no doubt, such as a number of parameters."""
     return Measure(Interval(value, value, value), better, unit)
 
 
-def drawn(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
-    """(R, n) float64: how often each of n examples is drawn in each resample of size n."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(n, (resamples, n), generator=generator)
-    return torch.zeros(resamples, n, dtype=torch.float64).scatter_add_(
-        1, rows, torch.ones(resamples, n, dtype=torch.float64)
-    )
-
-
-def surely_better(one: Measure, other: Measure) -> bool:
+def significantly_better(one: Measure, other: Measure) -> bool:
     """Whether the 95 % interval of the paired difference lies on `one`'s side of zero.
 
     Where draws cannot be paired, the two intervals must not overlap.
     """
     sign = 1 if one.better == "high" else -1
     if one.draws is not None and other.draws is not None:
-        return bool((sign * (one.draws - other.draws)).nanquantile(TAILS[0]) > 0)
+        return bool((sign * (one.draws - other.draws)).nanquantile(0.025) > 0)
     ours, theirs = (sorted(sign * bound for bound in m.interval[1:]) for m in (one, other))
     return ours[0] > theirs[1]
 
 
 def ranks(cards: Sequence[Scorecard], standard: str, name: str) -> dict[str, int]:
-    """The rank of each model by one measure: 1 + how many others are surely better.
+    """The rank of each model by one measure: 1 + how many others are significantly better.
 
-    Models that the exam cannot tell apart share a rank. Ranks of different measures are not added:
+    Models that the suite cannot tell apart share a rank. Ranks of different measures are not added:
     there is no rate of exchange between, say, accuracy and fairness.
 
     Raises ValueError if two cards have one name.
@@ -141,13 +132,13 @@ def ranks(cards: Sequence[Scorecard], standard: str, name: str) -> dict[str, int
         raise ValueError(f"every card needs a name of its own, got {names}")
     cells = {card.model: card[standard, name] for card in cards}
     return {
-        model: 1 + sum(surely_better(other, cell) for other in cells.values())
+        model: 1 + sum(significantly_better(other, cell) for other in cells.values())
         for model, cell in cells.items()
     }
 
 
 def last(cards: Sequence[Scorecard], standard: str, name: str) -> str | None:
-    """The model than which every other is surely better by this measure; None if there is none."""
+    """The model than which every other is significantly better by this measure, if there is one."""
     found = ranks(cards, standard, name)
     worst = [model for model, rank in found.items() if rank == len(cards)]
     return worst[0] if worst else None

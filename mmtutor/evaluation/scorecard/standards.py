@@ -1,14 +1,13 @@
 """Seven standards as measurements that run on any classifier of several modalities.
 
-Knows models whose output has `logits` (B, C), and the exam: one set of test examples, and what was
-made of it. Does not know data sets; a recipe makes the exam.
+Knows models whose output has `logits` (B, C), and the suite: one set of test examples, and what was
+made of it. Does not know data sets; a recipe makes the suite. Every statistic takes weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,8 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, collate, loader
 from mmtutor.data.batch import Batch
+from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
+from mmtutor.evaluation.classification.scores import averages, confusion
 from mmtutor.evaluation.efficiency import cost
 from mmtutor.evaluation.explanations.quality import pointing_game, sanity_check
 from mmtutor.evaluation.inference import on_device_of
@@ -26,20 +27,19 @@ from mmtutor.evaluation.scorecard.measures import (
     Better,
     Measure,
     Scorecard,
-    Statistic,
-    exact,
+    constant_measure,
     measure,
 )
+from mmtutor.evaluation.statistics.bootstrap import Statistic, weighted_mean
 from mmtutor.explain import gradient
 from mmtutor.models.modes import evaluating
 
 Measures = dict[str, Measure]
-BINS = 15  # as in `calibration`
 BATCH = 128
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvaluationSuite:
     """What every model is asked. All data sets have the modalities and `label`.
 
     Attributes:
@@ -49,7 +49,7 @@ class Exam:
         sensitive: columns of `data` (lists of strings) whose values must not matter.
         paraphrased: row i asks what row i of `data` asks, in other words.
         pairs: rows 2k and 2k + 1 ask the same of two pictures and have different answers.
-        spoiled: corrupted copies of `data`, by name.
+        corrupted: corrupted copies of `data`, by name.
         pictures: the column (N,) int64 that says which picture a row is about; rows of one picture
             rise and fall together, so intervals draw them together. None: a picture for each row.
         target: the column (N, H, W) bool of `data` that shows where the answer is to be seen.
@@ -63,7 +63,7 @@ class Exam:
     sensitive: tuple[str, ...]
     paraphrased: Dataset
     pairs: Dataset
-    spoiled: dict[str, Dataset]
+    corrupted: dict[str, Dataset]
     pictures: str | None = None
     target: str = "target"
     radius: float = 2 / 255
@@ -83,35 +83,43 @@ class Exam:
         return measure(statistic, n, better, groups)
 
 
-def scorecard(model: nn.Module, exam: Exam, name: str = "model") -> Scorecard:
+def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
     """All seven standards for one model: an interval on every cell, and never a sum."""
-    clean = predict(model, loader(exam.data, BATCH))
+    clean = predict(model, loader(suite.data, BATCH))
     return Scorecard(
         name,
         {
-            "accuracy": accuracy(clean, exam),
-            "diversity": diversity(clean, exam),
-            "consistency": consistency(model, clean, exam),
-            "efficiency": efficiency(model, exam),
-            "interpretability": interpretability(model, exam),
-            "robustness": robustness(model, clean, exam),
-            "fairness": fairness(model, clean, exam),
+            "accuracy": _accuracy(clean, suite),
+            "diversity": diversity(clean, suite),
+            "consistency": _consistency(model, clean, suite),
+            "efficiency": _efficiency(model, suite),
+            "interpretability": _interpretability(model, suite),
+            "robustness": _robustness(model, clean, suite),
+            "fairness": _fairness(model, clean, suite),
         },
     )
 
 
-def accuracy(clean: Predictions, exam: Exam) -> Measures:
+def _accuracy(clean: Predictions, suite: EvaluationSuite) -> Measures:
     """How often it is right; F1 as a mean over classes; and whether its confidence is justified."""
+    sure, classes = top_label(clean.logits, clean.label), clean.logits.shape[1]
+
+    def macro_f1(weights: Tensor) -> Tensor:
+        return averages(confusion(clean.predicted, clean.label, classes, weights)).f1
+
+    def calibration_error(weights: Tensor) -> Tensor:
+        return expected_calibration_error(*sure, weights=weights)
+
     return {
-        "accuracy": exam.measure(mean(clean.correct)),
-        "macro F1": exam.measure(partial(macro_f1, clean)),
-        "calibration error": exam.measure(partial(calibration_error, clean), "low"),
+        "accuracy": suite.measure(weighted_mean(clean.correct)),
+        "macro F1": suite.measure(macro_f1),
+        "calibration error": suite.measure(calibration_error, "low"),
     }
 
 
-def diversity(clean: Predictions, exam: Exam) -> Measures:
+def diversity(clean: Predictions, suite: EvaluationSuite) -> Measures:
     """The worst of the domains, and in how many of them it beats the most frequent answer there."""
-    masks = _groups(exam.data, exam.domains)  # [N, G]
+    masks = _groups(suite.data, suite.domains)  # [N, G]
     floor = _majority(clean.label, masks)
 
     def worst(weights: Tensor) -> Tensor:
@@ -120,94 +128,96 @@ def diversity(clean: Predictions, exam: Exam) -> Measures:
     def covered(weights: Tensor) -> Tensor:
         return (_by_group(weights, clean.correct, masks) > floor).double().mean(dim=1)
 
-    return {"worst domain": exam.measure(worst), "domains covered": exam.measure(covered)}
+    return {"worst domain": suite.measure(worst), "domains covered": suite.measure(covered)}
 
 
-def consistency(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
+def _consistency(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
     """The same answer to the same question in other words, and both answers of a swap pair right.
 
     Agreement alone is cheap: a model that always says "yes" agrees with itself. Of a swap pair it
     gets one at most.
     """
-    again = predict(model, loader(exam.paraphrased, BATCH))
-    pairs = predict(model, loader(exam.pairs, BATCH)).correct.view(-1, 2).all(dim=1)
+    again = predict(model, loader(suite.paraphrased, BATCH))
+    pairs = predict(model, loader(suite.pairs, BATCH)).correct.view(-1, 2).all(dim=1)
     same = clean.predicted == again.predicted
     return {
-        "paraphrases agree": exam.measure(mean(same)),
-        "swap pairs right": measure(mean(pairs), len(pairs)),
+        "paraphrases agree": suite.measure(weighted_mean(same)),
+        "swap pairs right": measure(weighted_mean(pairs), len(pairs)),
     }
 
 
-def efficiency(model: nn.Module, exam: Exam) -> Measures:
+def _efficiency(model: nn.Module, suite: EvaluationSuite) -> Measures:
     """Size, operations, time and memory of a prediction, and its energy where that can be read."""
-    batch = on_device_of(model, collate([exam.data[i % len(exam.data)] for i in range(64)]))
-    batch = {key: value for key, value in batch.items() if key.split("_mask")[0] in exam.modalities}
+    batch = on_device_of(model, collate([suite.data[i % len(suite.data)] for i in range(64)]))
+    batch = {
+        key: value for key, value in batch.items() if key.split("_mask")[0] in suite.modalities
+    }
     found = cost(model, batch)
     measures = {
-        "parameters": exact(found.parameters, "low", "numbers"),
-        "operations": exact(found.flops, "low", "FLOP"),
+        "parameters": constant_measure(found.parameters, "low", "numbers"),
+        "operations": constant_measure(found.flops, "low", "FLOP"),
         "latency": Measure(found.latency, "low", "s"),
         "throughput": Measure(found.throughput, "high", "examples/s"),
-        "peak memory": exact(found.peak_bytes, "low", "bytes"),
+        "peak memory": constant_measure(found.peak_bytes, "low", "bytes"),
     }
     if found.joules is not None:
-        measures["energy"] = exact(found.joules, "low", "J")
+        measures["energy"] = constant_measure(found.joules, "low", "J")
     return measures
 
 
-def interpretability(model: nn.Module, exam: Exam) -> Measures:
+def _interpretability(model: nn.Module, suite: EvaluationSuite) -> Measures:
     """Does the slope of its answer point at what was asked about, and change with its weights?
 
     Only examples where something is to be seen; see `explanations.pointing_game`, `sanity_check`.
     """
-    masks = exam.data.column(exam.target)
-    rows = masks.flatten(1).any(dim=1).nonzero().flatten()[: exam.examined]
-    batch = on_device_of(model, collate([exam.data[i] for i in rows.tolist()]))
+    masks = suite.data.column(suite.target)
+    rows = masks.flatten(1).any(dim=1).nonzero().flatten()[: suite.examined]
+    batch = on_device_of(model, collate([suite.data[i] for i in rows.tolist()]))
     answer = _answers(model, batch)
     hits = pointing_game(gradient(model, batch, answer).cpu(), masks[rows])
     checked = sanity_check(gradient, model, batch, answer)
     return {
-        "pointing game": exam.measure(mean(hits), rows=rows),
-        "like random weights": exam.measure(mean(checked.per_example.cpu()), "low", rows),
+        "pointing game": suite.measure(weighted_mean(hits), rows=rows),
+        "like random weights": suite.measure(weighted_mean(checked.per_example.cpu()), "low", rows),
     }
 
 
-def robustness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
-    """What is left of the right answers when pictures or words are spoiled, or pictures attacked.
+def _robustness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
+    """What is left of the right answers when pictures or words are corrupted, or pictures attacked.
 
     The share of what was right before, so that a weak model is not called fragile for being weak;
     one that does not look at pictures keeps all of it, which is no merit: see "fairness".
     """
-    spoiled = {
-        name: exam.measure(kept(clean.correct, predict(model, loader(data, BATCH)).correct))
-        for name, data in exam.spoiled.items()
+    corrupted = {
+        name: suite.measure(kept(clean.correct, predict(model, loader(data, BATCH)).correct))
+        for name, data in suite.corrupted.items()
     }
-    n = min(exam.examined, len(exam.data))
-    attacked = torch.cat([_attacked(model, exam, rows) for rows in torch.arange(n).split(BATCH)])
-    still = exam.measure(kept(clean.correct[:n], attacked), rows=slice(n))
-    return {**spoiled, "attacked pictures": still}
+    n = min(suite.examined, len(suite.data))
+    attacked = torch.cat([_attacked(model, suite, rows) for rows in torch.arange(n).split(BATCH)])
+    still = suite.measure(kept(clean.correct[:n], attacked), rows=slice(n))
+    return {**corrupted, "attacked pictures": still}
 
 
-def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
+def _fairness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
     """The gap between groups that should not matter, and what the least used modality is worth.
 
-    A gap is above zero by luck alone; compare it between models that sat the same exam, or see
-    `fairness.group_gaps`.
+    A gap is above zero by luck alone; compare it between models that answered the same suite, or
+    see `fairness.group_gaps`.
     """
     measures = {}
-    for column in exam.sensitive:
-        masks = _groups(exam.data, (column,))
+    for column in suite.sensitive:
+        masks = _groups(suite.data, (column,))
 
         def gap(weights: Tensor, masks: Tensor = masks) -> Tensor:
             rates = _by_group(weights, clean.correct, masks)
             return rates.amax(dim=1) - rates.amin(dim=1)
 
-        measures[f"gap: {column}"] = exam.measure(gap, "low")
+        measures[f"gap: {column}"] = suite.measure(gap, "low")
     drops = torch.stack(
         [
             scores.before - scores.after
-            for name in exam.modalities
-            for scores in [example_scores(model, exam.data, name, groups=exam.groups)]
+            for name in suite.modalities
+            for scores in [example_scores(model, suite.data, name, groups=suite.groups)]
         ],
         dim=1,
     )  # [N, M]
@@ -215,40 +225,13 @@ def fairness(model: nn.Module, clean: Predictions, exam: Exam) -> Measures:
     def least(weights: Tensor) -> Tensor:
         return (weights @ drops / weights.sum(dim=1, keepdim=True)).amin(dim=1)
 
-    return {**measures, "least used modality": exam.measure(least)}
-
-
-# Statistics of weighted examples
-
-
-def mean(values: Tensor) -> Statistic:
-    """The weighted mean of values (N,)."""
-    values = values.double()
-    return lambda weights: weights @ values / weights.sum(dim=1)
+    return {**measures, "least used modality": suite.measure(least)}
 
 
 def kept(before: Tensor, after: Tensor) -> Statistic:
     """Of the right answers before, the share that are right after; both (N,) bool; NaN of none."""
     both, before = (before & after).double(), before.double()
     return lambda weights: (weights @ both) / (weights @ before)
-
-
-def macro_f1(predictions: Predictions, weights: Tensor) -> Tensor:
-    """F1 = 2 TP / (2 TP + FP + FN) of each class that occurs or was answered, then their mean."""
-    classes = predictions.logits.shape[1]
-    label, answer = (
-        F.one_hot(x, classes).double() for x in (predictions.label, predictions.predicted)
-    )
-    right, of, said = (weights @ x for x in (label * answer, label, answer))  # [R, C]
-    return (2 * right / (of + said)).nanmean(dim=1)
-
-
-def calibration_error(predictions: Predictions, weights: Tensor) -> Tensor:
-    """`calibration.expected_calibration_error` in BINS bins of equal width."""
-    confidence = predictions.logits.double().softmax(dim=1).amax(dim=1)
-    bins = F.one_hot(((confidence * BINS).ceil().long() - 1).clamp(0, BINS - 1), BINS).double()
-    surplus = bins * (confidence - predictions.correct.double()).unsqueeze(1)  # [N, BINS]
-    return (weights @ surplus).abs().sum(dim=1) / weights.sum(dim=1)
 
 
 def _groups(data: Dataset, columns: Sequence[str]) -> Tensor:
@@ -273,10 +256,10 @@ def _majority(label: Tensor, masks: Tensor) -> Tensor:
     return counts.amax(dim=1) / masks.sum(dim=0)
 
 
-def _attacked(model: nn.Module, exam: Exam, rows: Tensor) -> Tensor:
+def _attacked(model: nn.Module, suite: EvaluationSuite, rows: Tensor) -> Tensor:
     """(B,) bool: right after ten steps of PGD on the margin, which no confidence can blunt."""
-    batch = on_device_of(model, collate([exam.data[i] for i in rows.tolist()]))
-    worse = pgd(model, batch, exam.radius, loss=margin)
+    batch = on_device_of(model, collate([suite.data[i] for i in rows.tolist()]))
+    worse = pgd(model, batch, suite.radius, loss=margin)
     return (_answers(model, worse) == batch["label"]).cpu()
 
 

@@ -2,6 +2,7 @@
 
 from mmtutor.evaluation.statistics.bootstrap import (
     Interval,
+    bootstrap_draws,
     bootstrap_statistic,
     bootstrap_weights,
     by_group,

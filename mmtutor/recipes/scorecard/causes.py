@@ -19,8 +19,8 @@ from mmtutor.data.shapes.questions.forms import FORMS, Questions, evaluate, matc
 from mmtutor.data.shapes.questions.words import english
 from mmtutor.data.shapes.render import render
 from mmtutor.data.shapes.scene import COLOURS, HELD_OUT_SHAPE, IntArray, Scene
-from mmtutor.evaluation import Interval, bootstrap_interval, predict
-from mmtutor.evaluation.predict import Predictions
+from mmtutor.evaluation.predict import predict
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.recipes.scorecard.candidates import Encode, encoded
 
 FORM = FORMS.index("query colour")
@@ -72,7 +72,7 @@ def effect(model: nn.Module, encode: Encode, pictures: Repainted) -> Effect:
     """E[P(new colour | do(an object has it)) - P(new colour)], with 95 % bootstrap intervals."""
 
     def chance(data: Dataset) -> Tensor:
-        found: Predictions = predict(model, loader(encoded(data, encode), 128))
+        found = predict(model, loader(encoded(data, encode), 128))
         return found.logits.softmax(dim=1).gather(1, pictures.new.unsqueeze(1)).squeeze(1)
 
     before, asked, bystander = (chance(data).double() for data in pictures[:3])

@@ -1,7 +1,6 @@
 """A tiny ViLT (Kim et al. 2021) as if from the hub: made into a folder, and loaded from there.
 
-Knows `transformers` and its files. `HubAnswerer` is what makes such a model one that can be
-examined: pictures in [0, 1] and token ids in, `logits` out, with gradients all the way.
+Knows `transformers` and its files; `HubAnswerer` makes such a model one with `logits`.
 """
 
 from __future__ import annotations
@@ -11,63 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.hub.preprocess import need_hub_extra
 from mmtutor.data.shapes.questions.dataset import ANSWERS
 from mmtutor.data.tokenizer import words
 from mmtutor.losses import cross_entropy
-from mmtutor.models import ClassifierOutput
-from mmtutor.models.hub.vqa import AnswerClassifier, load_vqa
-from mmtutor.training import fit
+from mmtutor.models.hub.answerer import LONGEST, HubAnswerer
+from mmtutor.models.hub.vqa import load_vqa
+from mmtutor.recipes.common import TrainConfig, train
 
 PATCH = 12
-LONGEST = 40  # tokens of a question
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-class HubAnswerer(nn.Module):
-    """A question answerer of `transformers` as a model with `logits` of `answers`.
-
-    What its image processor does with one picture after another, scaling and normalising, is done
-    here to the whole batch, so that the slope by a pixel can be taken; pictures must have the
-    size that the model wants.
-
-    Args:
-        loaded: what `load_vqa` gave for a model that chooses among answers.
-        answers: the answers in the order of the labels.
-
-    Raises:
-        TypeError: the model writes its answers instead of choosing one.
-        ValueError: it does not know one of the answers.
-    """
-
-    def __init__(self, loaded: AnswerClassifier, answers: Sequence[str]) -> None:
-        super().__init__()
-        if not isinstance(loaded, AnswerClassifier):
-            raise TypeError(f"{type(loaded).__name__} does not choose among answers: no logits")
-        unknown = sorted(set(answers) - set(loaded.answers))
-        if unknown:
-            raise ValueError(f"the model cannot say {', '.join(unknown)}")
-        pictures = loaded.processor.image_processor
-        self.model, self.tokenizer = loaded.model, loaded.processor.tokenizer
-        self.mean, self.std = (
-            torch.tensor(value).view(3, 1, 1) for value in (pictures.image_mean, pictures.image_std)
-        )
-        self.order = torch.tensor([loaded.answers.index(answer) for answer in answers])
-
-    def forward(self, batch: dict[str, Tensor]) -> ClassifierOutput:
-        """`image` (B, 3, H, W) in [0, 1], `tokens` (B, L) and their mask -> logits (B, C)."""
-        image = batch["image"]
-        pixels = (image - self.mean.to(image)) / self.std.to(image)
-        mask = batch["tokens_mask"].long()
-        said = self.model(input_ids=batch["tokens"], attention_mask=mask, pixel_values=pixels)
-        return ClassifierOutput(said.logits[:, self.order.to(image.device)])
-
-    def encode(self, question: str) -> list[int]:
-        """Token ids of a question, as the checkpoint's own tokenizer has them."""
-        return self.tokenizer(question, truncation=True, max_length=LONGEST)["input_ids"]
 
 
 def load_answerer(folder: str | Path, answers: Sequence[str] = ANSWERS) -> HubAnswerer:
@@ -76,16 +30,14 @@ def load_answerer(folder: str | Path, answers: Sequence[str] = ANSWERS) -> HubAn
         return HubAnswerer(load_vqa(folder), answers)
 
 
-def train_answerer(
-    folder: Path, data: Dataset, steps: int, lr: float = 2e-3, batch_size: int = 64, seed: int = 0
-) -> None:
+def train_answerer(folder: Path, data: Dataset, steps: int, seed: int = 0) -> None:
     """Load, train for some batches, and write the weights back into the folder."""
+    config = TrainConfig(batch_size=64, lr=2e-3, seed=seed)
     answerer = load_answerer(folder)
     tokens = [torch.tensor(answerer.encode(text)) for text in data.column("question")]
     chosen = {"image": data.column("image"), "label": data.column("label"), "tokens": tokens}
-    rows = torch.arange(steps * batch_size) % len(data)
-    batches = loader(Dataset(chosen).subset(rows), batch_size, shuffle=True, seed=seed)
-    fit(answerer, cross_entropy, batches, epochs=1, lr=lr, progress=False)
+    rows = torch.arange(steps * config.batch_size) % len(data)
+    train(config, answerer, cross_entropy, Dataset(chosen).subset(rows))
     with _no_bars():
         answerer.model.save_pretrained(folder)
 

@@ -9,16 +9,15 @@ from mmtutor.evaluation import Interval, bootstrap_interval
 from mmtutor.evaluation.scorecard.measures import (
     Measure,
     Scorecard,
-    drawn,
-    exact,
+    constant_measure,
     last,
     measure,
     ranks,
     read,
-    surely_better,
+    significantly_better,
     write,
 )
-from mmtutor.evaluation.scorecard.standards import mean
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_weights, weighted_mean
 
 
 def card(name, cell):
@@ -27,22 +26,12 @@ def card(name, cell):
 
 def answers(right, n=200):
     """The measure of a model that is right on the first `right` of n."""
-    return measure(mean(torch.arange(n) < right), n)
-
-
-def test_resamples_have_the_size_of_the_sample_and_depend_on_the_seed_alone():
-    weights = drawn(7, resamples=50, seed=3)
-    assert weights.shape == (50, 7)
-    assert (weights.sum(dim=1) == 7).all()
-    assert torch.equal(weights, drawn(7, 50, 3))
-    assert not torch.equal(weights, drawn(7, 50, 4))
-    # a row is left out of (1 - 1/n)^n of all resamples
-    assert (drawn(100, 500) == 0).double().mean().item() == pytest.approx(0.99**100, abs=0.01)
+    return measure(weighted_mean(torch.arange(n) < right), n)
 
 
 def test_a_measure_of_a_mean_is_the_bootstrap_of_the_mean():
     values = torch.rand(300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found, other = measure(mean(values), 300, resamples=4_000), bootstrap_interval(values)
+    found, other = measure(weighted_mean(values), 300, resamples=4_000), bootstrap_interval(values)
     assert found.interval.estimate == pytest.approx(values.mean().item())
     assert found.interval.low == pytest.approx(other.low, abs=0.004)
     assert found.interval.high == pytest.approx(other.high, abs=0.004)
@@ -51,8 +40,8 @@ def test_a_measure_of_a_mean_is_the_bootstrap_of_the_mean():
 
 def test_draws_by_hand():
     values = torch.tensor([1.0, 2.0, 6.0])
-    found = measure(mean(values), 3, resamples=5)
-    expected = drawn(3, 5) @ values.double() / 3
+    found = measure(weighted_mean(values), 3, resamples=5)
+    expected = torch.cat(list(bootstrap_weights(3, 5))) @ values.double() / 3
     assert torch.allclose(found.draws, expected)
 
 
@@ -65,32 +54,32 @@ def test_the_interval_holds_the_estimate_even_of_a_biased_statistic():
 def test_paired_differences_are_sharper_than_intervals():
     one, other = answers(100), answers(92)
     assert one.interval.low < other.interval.high  # the intervals overlap
-    assert surely_better(one, other)
-    assert not surely_better(other, one)
+    assert significantly_better(one, other)
+    assert not significantly_better(other, one)
     unpaired = one._replace(draws=None)
-    assert not surely_better(unpaired, other)
+    assert not significantly_better(unpaired, other)
 
 
 def test_a_difference_that_may_be_luck_is_not_sure():
     row = torch.arange(200)
-    one = measure(mean(row % 2 == 0), 200)
-    other = measure(mean(row % 3 != 1), 200)
+    one = measure(weighted_mean(row % 2 == 0), 200)
+    other = measure(weighted_mean(row % 3 != 1), 200)
     close = measure(
-        mean((row % 2 == 1) | (row < 9)), 200
+        weighted_mean((row % 2 == 1) | (row < 9)), 200
     )  # right elsewhere, and a little more often
-    assert surely_better(other, one)
-    assert not surely_better(close, one)
-    assert not surely_better(one, close)
+    assert significantly_better(other, one)
+    assert not significantly_better(close, one)
+    assert not significantly_better(one, close)
 
 
 def test_low_is_better_where_it_says_so():
-    few, many = exact(3, "low", "FLOP"), exact(4, "low", "FLOP")
-    assert surely_better(few, many)
-    assert not surely_better(many, few)
-    assert not surely_better(few, few)
+    few, many = constant_measure(3, "low", "FLOP"), constant_measure(4, "low", "FLOP")
+    assert significantly_better(few, many)
+    assert not significantly_better(many, few)
+    assert not significantly_better(few, few)
     slow = Measure(Interval(2.0, 1.0, 3.0), "low", "s")
     fast = Measure(Interval(0.5, 0.4, 0.9), "low", "s")
-    assert surely_better(fast, slow)
+    assert significantly_better(fast, slow)
 
 
 def test_ranks_with_ties():
@@ -103,10 +92,10 @@ def test_ranks_with_ties():
 def test_a_measure_draws_whole_groups():
     values = torch.arange(300.0).sin().repeat_interleave(4)
     groups = torch.arange(300).flip(0).repeat_interleave(4) * 7
-    found = measure(mean(values), 1200, groups=groups, resamples=4_000)
+    found = measure(weighted_mean(values), 1200, groups=groups, resamples=4_000)
     expected = bootstrap_interval(values, groups=groups)
     assert found.interval == pytest.approx(expected, abs=4e-3)
-    alone = measure(mean(values), 1200, resamples=4_000).interval
+    alone = measure(weighted_mean(values), 1200, resamples=4_000).interval
     assert found.interval.high - found.interval.low > 1.7 * (alone.high - alone.low)
 
 
@@ -118,7 +107,11 @@ def test_a_measure_that_does_not_exist_ranks_nothing():
 
 def test_cards_are_written_whole_and_read_back(tmp_path):
     nothing = Measure(Interval(float("nan"), float("nan"), float("nan")), "high", "share")
-    cards = [card("a", answers(150)), card("b", exact(7, "low", "bytes")), card("ç", nothing)]
+    cards = [
+        card("a", answers(150)),
+        card("b", constant_measure(7, "low", "bytes")),
+        card("ç", nothing),
+    ]
     file = tmp_path / "cards.json"
     write(cards, file)
     back = read(file)

@@ -1,6 +1,5 @@
 """The standards: each statistic against its authority, and models whose card is known."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -10,17 +9,11 @@ from torch import nn
 
 from mmtutor.data import Dataset
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
-from mmtutor.evaluation.classification.scores import averages, confusion
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.evaluation.scorecard import standards
-from mmtutor.evaluation.scorecard.measures import STANDARDS, drawn
-from mmtutor.evaluation.scorecard.standards import (
-    Exam,
-    calibration_error,
-    kept,
-    macro_f1,
-    scorecard,
-)
+from mmtutor.evaluation.scorecard.measures import STANDARDS
+from mmtutor.evaluation.scorecard.standards import EvaluationSuite, kept, scorecard
+from mmtutor.evaluation.statistics.bootstrap import bootstrap_weights
 from mmtutor.models import ClassifierOutput
 
 COLOURS = torch.eye(3)  # red, green, blue
@@ -32,49 +25,19 @@ def predictions(n=80, classes=5, seed=0):
     return Predictions(logits, torch.randint(classes, (n,), generator=generator))
 
 
-def repeated(found, weights):
-    """The examples that `weights` stands for, one by one."""
-    rows = torch.arange(len(weights)).repeat_interleave(weights.long())
-    return Predictions(found.logits[rows], found.label[rows])
-
-
 @pytest.mark.parametrize("seed", range(4))
-def test_macro_f1_is_that_of_the_library_in_every_resample(seed):
-    found, weights = predictions(seed=seed, classes=3 + seed), drawn(80, 20, seed)
-    ours = macro_f1(found, weights)
-    for mine, w in zip(ours.tolist(), weights, strict=True):
-        drawn_rows = repeated(found, w)
-        table = confusion(drawn_rows.predicted, drawn_rows.label)
-        assert mine == pytest.approx(averages(table).f1.item(), abs=1e-12)
-        label, predicted = drawn_rows.label, drawn_rows.predicted
-        assert mine == pytest.approx(f1_score(label, predicted, average="macro"), abs=1e-12)
-
-
-def test_macro_f1_leaves_out_a_class_that_neither_occurs_nor_is_answered():
-    found = Predictions(torch.eye(4)[[0, 1, 1]], torch.tensor([0, 1, 0]))
-    expected = f1_score([0, 1, 0], [0, 1, 1], average="macro")
-    assert macro_f1(found, torch.ones(1, 3).double()).item() == pytest.approx(expected)
-
-
-def test_a_confidence_on_an_edge_belongs_to_the_bin_below(monkeypatch):
-    monkeypatch.setattr(standards, "BINS", 10)
-    logits = torch.tensor([[0, 0, -1e3], [0, -0.08, -0.6], [0, -0.2, -1e3]])
-    found = Predictions(logits, torch.tensor([2, 0, 0]))
-    confidence, correct = top_label(*found)
-    assert [math.ceil(10 * c) for c in confidence.tolist()] == [5, 5, 6]
-    expected = expected_calibration_error(confidence, correct, bins=10)
-    ours = calibration_error(found, torch.ones(1, 3).double()).item()
-    assert ours == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_calibration_error_is_that_of_the_metrics_chapter_in_every_resample(seed):
-    found, weights = predictions(seed=seed), drawn(80, 20, seed)
-    ours = calibration_error(found, weights)
-    for mine, w in zip(ours.tolist(), weights, strict=True):
-        confidence, correct = top_label(*repeated(found, w))
-        theirs = expected_calibration_error(confidence, correct, bins=standards.BINS)
-        assert mine == pytest.approx(theirs, abs=1e-12)
+def test_accuracy_is_that_of_the_library_in_every_resample(seed):
+    found, suite = predictions(seed=seed, classes=3 + seed), make_suite(80)
+    cells = standards._accuracy(found, suite)
+    for r, weights in enumerate(torch.cat(list(bootstrap_weights(80, 20)))):
+        rows = torch.arange(80).repeat_interleave(weights.long())  # the examples, one by one
+        drawn = Predictions(found.logits[rows], found.label[rows])
+        expected = {
+            "accuracy": drawn.correct.double().mean().item(),
+            "macro F1": f1_score(drawn.label, drawn.predicted, average="macro"),
+            "calibration error": expected_calibration_error(*top_label(*drawn)),
+        }
+        assert {n: c.draws[r].item() for n, c in cells.items()} == pytest.approx(expected)
 
 
 def test_what_is_kept_by_hand():
@@ -119,23 +82,23 @@ def questions(n, colour, other):
     )
 
 
-def make_exam(n=60):
+def make_suite(n=60):
     row = torch.arange(n)
     data = questions(n, row % 3, row // 3 % 2)
-    return Exam(
+    return EvaluationSuite(
         data,
         ("image", "tokens"),
         domains=("domain",),
         sensitive=("group",),
         paraphrased=data,
         pairs=questions(n, row % 3, row // 2 % 2),
-        spoiled={"black": data.with_column("image", torch.zeros(n, 3, 6, 6))},
+        corrupted={"black": data.with_column("image", torch.zeros(n, 3, 6, 6))},
         examined=30,
     )
 
 
 def test_the_card_of_a_model_that_is_always_right():
-    card = scorecard(Sees(), make_exam(), "right")
+    card = scorecard(Sees(), make_suite(), "right")
     assert tuple(card.measures) == STANDARDS
     assert card.model == "right"
     ones = {
@@ -155,7 +118,7 @@ def test_the_card_of_a_model_that_is_always_right():
 
 
 def test_the_card_of_a_model_that_looks_at_nothing():
-    card = scorecard(Sees(look=0.0), make_exam(), "blind")
+    card = scorecard(Sees(look=0.0), make_suite(), "blind")
     assert card["accuracy", "accuracy"].interval.estimate == pytest.approx(1 / 3, abs=0.01)
     assert card["consistency", "swap pairs right"].interval.high == 0
     assert card["consistency", "paraphrases agree"].interval.low == 1
@@ -165,7 +128,7 @@ def test_the_card_of_a_model_that_looks_at_nothing():
 
 
 def test_a_model_that_reads_no_words_is_told_by_its_least_used_modality():
-    card = scorecard(Sees(listen=False), make_exam())
+    card = scorecard(Sees(listen=False), make_suite())
     assert card["accuracy", "accuracy"].interval.estimate == 0.5
     assert card["diversity", "worst domain"].interval.estimate == 0
     assert card["diversity", "domains covered"].interval.estimate == 0.5
@@ -179,29 +142,29 @@ def test_a_group_that_is_served_badly_is_a_gap():
             logits = super().forward(batch).logits
             return ClassifierOutput(torch.where(red[:, None], -logits, logits))
 
-    card = scorecard(Unfair(), make_exam())
+    card = scorecard(Unfair(), make_suite())
     assert card["fairness", "gap: group"].interval.estimate == 1
     assert card["accuracy", "accuracy"].interval.estimate == pytest.approx(2 / 3)
 
 
 def test_an_attack_that_can_reach_the_answer_takes_it():
-    card = scorecard(Sees(), replace(make_exam(), radius=0.6))
+    card = scorecard(Sees(), replace(make_suite(), radius=0.6))
     assert card["robustness", "attacked pictures"].interval.estimate == 0
 
 
 def test_a_model_keeps_its_mode_and_its_gradients():
     model = Sees().train()
-    scorecard(model, make_exam())
+    scorecard(model, make_suite())
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_questions_about_one_picture_rise_and_fall_together():
-    exam = make_exam()
-    data = exam.data.with_column("picture", torch.arange(60) // 3)
-    together = replace(exam, data=data, pictures="picture")
+    suite = make_suite()
+    data = suite.data.with_column("picture", torch.arange(60) // 3)
+    together = replace(suite, data=data, pictures="picture")
     model = Sees(listen=False)  # right where the other colour is not asked for
-    one, many = (scorecard(model, e, "deaf")["accuracy", "accuracy"] for e in (exam, together))
+    one, many = (scorecard(model, e, "deaf")["accuracy", "accuracy"] for e in (suite, together))
     assert one.interval.estimate == many.interval.estimate
     widths = [m.interval.high - m.interval.low for m in (one, many)]
     assert widths[1] > 1.4 * widths[0]

@@ -1,4 +1,4 @@
-"""The recipe of the scorecard: its exam, its models, and faults that are found where planted."""
+"""The recipe of the scorecard: its suite, its models, and faults that are found where planted."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ from mmtutor.data.shapes.questions.dataset import ANSWERS
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.evaluation.scorecard.measures import last, ranks
 from mmtutor.models import ClassifierOutput
-from mmtutor.recipes.scorecard.candidates import Entrant, kinds, planted
-from mmtutor.recipes.scorecard.hub import HubAnswerer, load_answerer, save_vilt
+from mmtutor.models.hub.answerer import HubAnswerer
+from mmtutor.recipes.scorecard.candidates import Candidate, encoded, kinds, planted
+from mmtutor.recipes.scorecard.hub import load_answerer, save_vilt
 from mmtutor.recipes.scorecard.suite import (
     Config,
-    exam_for,
-    graded,
-    make_exam,
+    evaluate_all,
+    make_suite,
     run,
     training_questions,
 )
@@ -26,37 +26,37 @@ TINY = Config.preset("tiny")
 
 
 @pytest.fixture(scope="module")
-def exam():
-    return make_exam(replace(TINY, test=240, examined=60))
+def suite():
+    return make_suite(replace(TINY, test=240, examined=60))
 
 
-def test_the_exam_asks_the_same_in_other_words(exam):
-    first, again = exam.data.column("question"), exam.paraphrased.column("question")
+def test_the_exam_asks_the_same_in_other_words(suite):
+    first, again = suite.data.column("question"), suite.paraphrased.column("question")
     assert all(one != other for one, other in zip(first, again, strict=True))
     for name in ("image", "label"):
-        assert torch.equal(exam.data.column(name), exam.paraphrased.column(name))
+        assert torch.equal(suite.data.column(name), suite.paraphrased.column(name))
     chinese = [any("\u4e00" <= c <= "\u9fff" for c in q) for q in again]
-    assert chinese == [name == "Chinese" for name in exam.data.column("language")]
+    assert chinese == [name == "Chinese" for name in suite.data.column("language")]
 
 
-def test_pairs_ask_the_same_of_two_pictures(exam):
-    asked, label = exam.pairs.column("question"), exam.pairs.column("label").view(-1, 2)
+def test_pairs_ask_the_same_of_two_pictures(suite):
+    asked, label = suite.pairs.column("question"), suite.pairs.column("label").view(-1, 2)
     assert asked[::2] == asked[1::2]
     assert (label[:, 0] != label[:, 1]).all()
-    assert set(exam.pairs.column("language")) == {"English", "Chinese"}
+    assert set(suite.pairs.column("language")) == {"English", "Chinese"}
 
 
-def test_spoiling_touches_one_modality_alone(exam):
-    for name, data in exam.spoiled.items():
-        same = torch.equal(data.column("image"), exam.data.column("image"))
-        words = data.column("question") == exam.data.column("question")
+def test_corrupting_touches_one_modality_alone(suite):
+    for name, data in suite.corrupted.items():
+        same = torch.equal(data.column("image"), suite.data.column("image"))
+        words = data.column("question") == suite.data.column("question")
         assert same != words, name
 
 
-def test_luck_tells_nothing_of_the_shade(exam):
-    luck = exam.data.column("luck")
-    shades = exam.data.column("background")
-    shares = [(luck[shades == s] == 0).double().mean().item() for s in range(4)]
+def test_random_group_tells_nothing_of_the_shade(suite):
+    random_group = suite.data.column("random_group")
+    shades = suite.data.column("background")
+    shares = [(random_group[shades == s] == 0).double().mean().item() for s in range(4)]
     assert min(shares) > 0.1
     assert max(shares) < 0.45
 
@@ -96,20 +96,20 @@ class Blind(nn.Module):
         return ClassifierOutput(self.prior.repeat(len(batch["tokens"]), 1))
 
 
-def numbered(exam):
+def numbered(suite):
     def add(data):
         return data.with_column("question_id", torch.arange(len(data)))
 
-    spoiled = {name: add(data) for name, data in exam.spoiled.items()}
-    parts = {name: add(getattr(exam, name)) for name in ("data", "paraphrased", "pairs")}
-    return replace(exam, spoiled=spoiled, **parts)
+    corrupted = {name: add(data) for name, data in suite.corrupted.items()}
+    parts = {name: add(getattr(suite, name)) for name in ("data", "paraphrased", "pairs")}
+    return replace(suite, corrupted=corrupted, **parts)
 
 
-def test_planted_faults_are_found_where_they_are_and_nowhere_else(exam):
-    encode = WordTokenizer.fit(exam.data.column("question")).encode
-    models = planted(Entrant(Knowing(), encode))
-    models["blind"] = Entrant(Blind(), encode)
-    cards = graded(models, numbered(exam))
+def test_planted_faults_are_found_where_they_are_and_nowhere_else(suite):
+    encode = WordTokenizer.fit(suite.data.column("question")).encode
+    models = planted(Candidate(Knowing(), encode))
+    models["blind"] = Candidate(Blind(), encode)
+    cards = evaluate_all(models, numbered(suite))
     good, sure, unlucky, unfair, _ = cards
     assert last(cards, "accuracy", "calibration error") == "over-confident"
     assert last(cards, "fairness", "gap: shade") == "unfair"
@@ -138,16 +138,16 @@ def test_the_tiny_run_gives_a_card_for_each_model():
     assert len(result.history.loss) > 0
 
 
-def test_a_hub_model_answers_as_its_own_processor_would(tmp_path, exam):
-    questions = exam.data.column("question")
+def test_a_hub_model_answers_as_its_own_processor_would(tmp_path, suite):
+    questions = suite.data.column("question")
     torch.manual_seed(0)
-    model = load_answerer(save_vilt(tmp_path, questions, exam.data.column("image").shape[-1]))
+    model = load_answerer(save_vilt(tmp_path, questions, suite.data.column("image").shape[-1]))
     assert list(tmp_path.glob("*.safetensors"))
-    sat = exam_for(exam, model.encode).data
-    batch = collate([sat[i] for i in range(12)])
+    asked = encoded(suite.data, model.encode)
+    batch = collate([asked[i] for i in range(12)])
     from mmtutor.models.hub.vqa import load_vqa
 
-    said = load_vqa(tmp_path).answer(list(exam.data.column("image")[:12]), questions[:12])
+    said = load_vqa(tmp_path).answer(list(suite.data.column("image")[:12]), questions[:12])
     with torch.no_grad():
         ours = model.eval()(batch).logits.argmax(dim=1)
     assert [ANSWERS[i] for i in ours.tolist()] == said

@@ -1,11 +1,12 @@
-"""Two defences that are none: they hide the gradient and change almost no answer.
+"""Models with a planted fault, so that a check of models has something to find; use none of them.
 
-Knows any model that reads `batch["image"]` and gives `logits`. They are planted, so that a check
-for masked gradients has something to find; use neither.
+Two hide their gradient and change almost no answer; one answers some group worse. Knows any model
+whose output has `logits`.
 """
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -45,3 +46,26 @@ class SaturatedLogits(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
         output = self.model(batch)
         return output._replace(logits=output.logits * self.factor)
+
+
+class GroupBiased(nn.Module):
+    """`model`, but it gives its second-best answer where the number `key` of an example is `group`.
+
+    Its confidences are those of `model`. With a `key` that means nothing it is the control of one
+    that is unfair: wrong just as often, but in all groups alike. A batch without `key` is answered
+    as `model` answers it.
+    """
+
+    def __init__(self, model: nn.Module, key: str, group: int = 0) -> None:
+        super().__init__()
+        self.model, self.key, self.group = model, key, group
+
+    def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
+        output = self.model(batch)
+        if self.key not in batch:
+            return output
+        logits = output.logits
+        best, order = logits.topk(2, dim=1)  # the two highest change places
+        swapped = logits.scatter(1, order, best.flip(1))
+        hit = (batch[self.key] == self.group).unsqueeze(1)
+        return output._replace(logits=torch.where(hit, swapped, logits))
