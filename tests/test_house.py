@@ -10,7 +10,7 @@ from book.tools import size
 from book.tools.layout import Book
 
 # Public functions of `mmtutor.evaluation` that stand twice under one name.
-TWICE = {"confusion", "accuracy", "ranks", "consistency"}
+TWICE = {"confusion", "ranks"}
 
 
 def test_files_functions_and_the_package_keep_their_sizes(capsys):

@@ -191,17 +191,6 @@ def perceptual_score(
     )
 
 
-def modality_use(
-    model: nn.Module,
-    data: Dataset | DataLoader,
-    modalities: Sequence[str],
-    how: How = "permute",
-    **options: object,
-) -> dict[str, Ablation]:
-    """`ablate` for each modality; options as there."""
-    return {name: ablate(model, data, name, how, **options) for name in modalities}
-
-
 def require_modality_use(
     model: nn.Module,
     data: Dataset | DataLoader,
@@ -209,14 +198,14 @@ def require_modality_use(
     margin: float = 0.05,
     **options: object,
 ) -> dict[str, Ablation]:
-    """`modality_use`, and an error unless permuting each modality surely costs at least `margin`.
+    """`ablate` for each modality, and an error unless permuting each surely costs `margin`.
 
     "Surely" means the lower end of the interval of the drop. Options as in `ablate`.
 
     Raises:
         ModalityUnusedError: naming every modality that the model does not use, and its figures.
     """
-    use = modality_use(model, data, modalities, **options)
+    use = {name: ablate(model, data, name, **options) for name in modalities}
     unused = [
         f"permuting {name!r} costs {a.drop.estimate:.3f} "
         f"(95 %: {a.drop.low:.3f} to {a.drop.high:.3f}) of {a.intact.estimate:.3f}"

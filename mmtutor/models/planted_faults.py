@@ -25,6 +25,7 @@ class QuantisedInput(nn.Module):
         self.model, self.steps = model, levels - 1
 
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
+        """`model`'s output for the rounded picture."""
         image = (batch["image"] * self.steps).round() / self.steps
         return self.model({**batch, "image": image})
 
@@ -44,6 +45,7 @@ class SaturatedLogits(nn.Module):
         self.model, self.factor = model, factor
 
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
+        """`model`'s output, its logits times the factor."""
         output = self.model(batch)
         return output._replace(logits=output.logits * self.factor)
 
@@ -61,11 +63,12 @@ class GroupBiased(nn.Module):
         self.model, self.key, self.group = model, key, group
 
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
+        """`model`'s output; in the group, the two highest logits change places."""
         output = self.model(batch)
         if self.key not in batch:
             return output
         logits = output.logits
-        best, order = logits.topk(2, dim=1)  # the two highest change places
+        best, order = logits.topk(2, dim=1)
         swapped = logits.scatter(1, order, best.flip(1))
         hit = (batch[self.key] == self.group).unsqueeze(1)
         return output._replace(logits=torch.where(hit, swapped, logits))

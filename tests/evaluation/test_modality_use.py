@@ -13,7 +13,6 @@ from mmtutor.evaluation.modality_use import (
     ModalityUnusedError,
     ablate,
     example_scores,
-    modality_use,
     perceptual_score,
     permuted,
     require_modality_use,
@@ -399,7 +398,8 @@ def test_the_gate_asks_for_certainty():
 
 
 def test_a_table_of_all_modalities():
-    use = modality_use(Record(), everything(), ["image", "audio", "tokens"])
+    modalities = ["image", "audio", "tokens"]
+    use = require_modality_use(Record(), everything(), modalities, margin=0)
     assert list(use) == ["image", "audio", "tokens"]
     assert all(tuple(a.drop) == (0, 0, 0) for a in use.values())
     assert predict(Record(), loader(everything(), 2)).correct.all()

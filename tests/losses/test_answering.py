@@ -7,6 +7,7 @@ from torch import nn
 
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.answering import (
+    attribute_cross_entropy,
     cell_cross_entropy,
     grounded,
     product_of_experts,
@@ -53,6 +54,15 @@ def test_the_loss_of_cells_is_three_cross_entropies():
     ]
     expected = torch.stack(losses).view(3, -1).mean(dim=1).sum()
     torch.testing.assert_close(cell_cross_entropy(output, {"cells": truth}), expected)
+
+
+def test_the_loss_of_attributes_is_a_sum_of_yes_and_no():
+    logits, kinds = torch.tensor([[0.0, 2.0], [-1.0, 0.5]]), torch.tensor([[1.0, 0], [0, 1]])
+    p = logits.sigmoid()
+    expected = -(kinds * p.log() + (1 - kinds) * (1 - p).log()).sum(dim=1).mean()
+    torch.testing.assert_close(attribute_cross_entropy(logits, {"kinds": kinds}), expected)
+    with pytest.raises(KeyError, match="the batch lacks kinds"):
+        attribute_cross_entropy(logits, {})
 
 
 def outputs() -> tuple[GroundedOutput, dict[str, torch.Tensor]]:

@@ -7,5 +7,4 @@ from mmtutor.evaluation.classification.scores import (
     balanced_accuracy,
     confusion,
     per_class,
-    regression,
 )

@@ -1,9 +1,9 @@
-"""Counting right and wrong: accuracy, precision, recall and F1 with their averages; squared error.
+"""Counting right and wrong: accuracy, precision, recall and F1 with their averages.
 
-Knows predicted and true classes, or predicted and true numbers, and how often each example counts.
-Does not know how they were predicted; for scores at every threshold see `roc`. Whatever is computed
-from a table of confusion takes any number of tables at once, (..., C, C), and many sets of weights
-make many tables: that is what makes resampling fast.
+Knows predicted and true classes, and how often each example counts. Does not know how they were
+predicted; for scores at every threshold see `roc`. Whatever is computed from a table of confusion
+takes any number of tables at once, (..., C, C), and many sets of weights make many tables: that is
+what makes resampling fast.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-from sklearn import metrics
 from torch import Tensor
 
 Average = Literal["macro", "micro", "weighted"]
@@ -32,15 +31,6 @@ class Averages(NamedTuple):
     precision: Tensor
     recall: Tensor
     f1: Tensor
-
-
-class Regression(NamedTuple):
-    """Errors of predicted numbers; `r2` is 1 for a perfect and 0 for a constant prediction."""
-
-    mse: float
-    rmse: float
-    mae: float
-    r2: float
 
 
 def weighted_sums(
@@ -97,12 +87,6 @@ def confusion(
     return weighted_sums(cell, classes**2, weights).unflatten(-1, (classes, classes))
 
 
-def accuracy(table: Tensor) -> Tensor:
-    """Share of right answers, (...), from tables of confusion (..., C, C)."""
-    table = table.double()
-    return table.diagonal(dim1=-2, dim2=-1).sum(-1) / table.sum((-2, -1))
-
-
 def per_class(table: Tensor) -> PerClass:
     """Precision, recall and F1 of each class from tables of confusion (..., C, C).
 
@@ -126,7 +110,8 @@ def averages(table: Tensor, average: Average = "macro") -> Averages:
     classes, not the F1 of the means (Opitz and Burst, 2019).
     """
     if average == "micro":
-        return Averages(*[accuracy(table)] * 3)
+        right = table.diagonal(dim1=-2, dim2=-1).double().sum(-1) / table.double().sum((-2, -1))
+        return Averages(right, right, right)
     if average not in ("macro", "weighted"):
         raise ValueError(f"average must be 'macro', 'micro' or 'weighted', got {average!r}")
     found = per_class(table)
@@ -141,26 +126,6 @@ def balanced_accuracy(table: Tensor) -> Tensor:
     """Mean recall of the classes that occur, (...), from tables of confusion (..., C, C)."""
     found = per_class(table)
     return found.recall.sum(-1) / (found.support > 0).sum(-1)
-
-
-def regression(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Regression:
-    """Mean squared error, its root, mean absolute error and R^2 of `predicted` and `target` (N,).
-
-    All by scikit-learn; `weights` (N,) say how often each example counts. R^2 of a constant target
-    is 1 if it is met exactly and 0 otherwise; of one example it does not exist and is NaN.
-    Raises ValueError for unequal shapes or no examples.
-    """
-    if predicted.ndim != 1 or len(predicted) == 0 or predicted.shape != target.shape:
-        raise ValueError(
-            "predicted and target must both be (N,) with N >= 1, "
-            f"got {tuple(predicted.shape)} and {tuple(target.shape)}"
-        )
-    pair = [x.detach().cpu().double().numpy() for x in (target, predicted)]
-    weights = None if weights is None else weights.cpu().double().numpy()
-    mse = metrics.mean_squared_error(*pair, sample_weight=weights)
-    mae = metrics.mean_absolute_error(*pair, sample_weight=weights)
-    r2 = metrics.r2_score(*pair, sample_weight=weights) if len(target) > 1 else torch.nan
-    return Regression(mse, mse**0.5, mae, r2)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

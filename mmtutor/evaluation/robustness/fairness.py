@@ -13,8 +13,7 @@ reads nothing but text treats nobody unfairly by that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import combinations
-from math import comb
+from itertools import compress
 from typing import NamedTuple
 
 import torch
@@ -25,6 +24,8 @@ from mmtutor.evaluation.statistics.bootstrap import (
     bootstrap_draws,
     percentile_interval,
 )
+from mmtutor.explain.coalitions import CoalitionGame
+from mmtutor.explain.shapley import shapley_values
 
 
 class Gap(NamedTuple):
@@ -141,21 +142,16 @@ def modality_values(scores: Mapping[frozenset[str], float]) -> dict[str, float]:
     Raises:
         ValueError: a set of modalities is missing.
     """
-    everything = frozenset().union(*scores)
-    subsets = [
-        frozenset(s) for k in range(len(everything) + 1) for s in combinations(everything, k)
-    ]
-    if missing := [sorted(s) for s in subsets if s not in scores]:
-        raise ValueError(f"no score for the modalities {missing[0]}")
-    count = len(everything)
-    return {
-        name: sum(
-            (scores[s | {name}] - scores[s]) / (count * comb(count - 1, len(s)))
-            for s in subsets
-            if name not in s
-        )
-        for name in sorted(everything)
-    }
+    names = sorted(frozenset().union(*scores))
+
+    def play(present: Tensor) -> Tensor:
+        shown = [frozenset(compress(names, row)) for row in present.tolist()]
+        if missing := [sorted(s) for s in shown if s not in scores]:
+            raise ValueError(f"no score for the modalities {missing[0]}")
+        return torch.tensor([scores[s] for s in shown], dtype=torch.float64)
+
+    game = CoalitionGame(play, tuple(names), torch.ones(1, len(names), dtype=torch.bool))
+    return dict(zip(names, shapley_values(game)[0].tolist(), strict=True))
 
 
 def balance(shares: Mapping[str, float]) -> float:

@@ -111,7 +111,7 @@ def bootstrap_interval(
     Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
     """
     values = _checked(values, groups, statistic, resamples, level)
-    chosen = weighted_mean(values) if statistic == "mean" else weighted_median(values)
+    chosen = weighted_mean(values) if statistic == "mean" else _weighted_median(values)
     return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
 
 
@@ -144,7 +144,7 @@ def weighted_mean(values: Tensor) -> Statistic:
     return lambda weights: weights @ values / weights.sum(dim=1)
 
 
-def weighted_median(values: Tensor) -> Statistic:
+def _weighted_median(values: Tensor) -> Statistic:
     """The statistic that is the median of `values` (N,), each as often as its whole weight."""
     ordered, order = values.sort()
 

@@ -17,7 +17,7 @@ from mmtutor.data.shapes.questions.dataset import TYPES
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
 from mmtutor.evaluation.efficiency import parameters
-from mmtutor.evaluation.modality_use import modality_use
+from mmtutor.evaluation.modality_use import ablate
 from mmtutor.evaluation.predict import Predictions, predict
 from mmtutor.evaluation.statistics.bootstrap import by_group
 from mmtutor.losses import cross_entropy
@@ -101,7 +101,9 @@ class Trained(NamedTuple):
         """Accuracy, in all and by type of question, and what permuting each modality costs."""
         found, pictures = self.predictions(), self.data.column("image_id")
         by_type = by_group(found.correct, self.data.column("type"))
-        use = modality_use(self.model, self.prepared, modalities, groups=pictures)
+        use = {
+            name: ablate(self.model, self.prepared, name, groups=pictures) for name in modalities
+        }
         return {
             "accuracy": found.accuracy(pictures)._asdict(),
             "by_type": {name: interval._asdict() for name, interval in by_type.items()},

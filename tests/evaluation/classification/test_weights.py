@@ -15,12 +15,10 @@ from mmtutor.evaluation.classification.calibration import (
 )
 from mmtutor.evaluation.classification.roc import auroc, average_precision
 from mmtutor.evaluation.classification.scores import (
-    accuracy,
     averages,
     balanced_accuracy,
     confusion,
     per_class,
-    regression,
 )
 from mmtutor.evaluation.statistics.differential import largest_differences, random_case
 
@@ -72,7 +70,7 @@ def test_counts_equal_scikit_learns_on_a_thousand_cases():
             lambda c: np.stack(classes(c)),
         ),
         "accuracy": (
-            lambda c: accuracy(table_of(c)),
+            lambda c: averages(table_of(c), "micro").f1,
             by_scikit_learn(metrics.accuracy_score),
         ),
     }
@@ -101,7 +99,7 @@ def test_balanced_accuracy_is_the_mean_recall_of_weighted_classes():
         assert balanced_accuracy(table_of(case)).item() == pytest.approx(theirs, abs=1e-12)
 
 
-def test_areas_and_errors_equal_scikit_learns_on_a_thousand_cases():
+def test_areas_equal_scikit_learns_on_a_thousand_cases():
     pairs = {
         "area": (
             lambda c: auroc(c.score, c.positive, weights_of(c, len(c.score))),
@@ -110,18 +108,6 @@ def test_areas_and_errors_equal_scikit_learns_on_a_thousand_cases():
         "average precision": (
             lambda c: average_precision(c.score, c.positive, weights_of(c, len(c.score))),
             of_scores(metrics.average_precision_score),
-        ),
-        "squared error": (
-            lambda c: regression(c.score, c.positive, weights_of(c, len(c.score))).mse,
-            of_scores(metrics.mean_squared_error),
-        ),
-        "absolute error": (
-            lambda c: regression(c.score, c.positive, weights_of(c, len(c.score))).mae,
-            of_scores(metrics.mean_absolute_error),
-        ),
-        "R2": (
-            lambda c: regression(c.score, c.positive, weights_of(c, len(c.score))).r2,
-            of_scores(metrics.r2_score),
         ),
     }
     found = largest_differences(pairs, map(random_case, range(1000)))
