@@ -19,7 +19,7 @@ State = dict[str, Any]
 Loss = Callable[[Tensor], Tensor]
 
 
-def momentum_direction(gradient: Tensor, state: State, momentum: float) -> Tensor:
+def _momentum_direction(gradient: Tensor, state: State, momentum: float) -> Tensor:
     """v <- momentum * v + g, and v is the direction (Polyak 1964; v starts as the first g)."""
     if not momentum:
         return gradient
@@ -91,7 +91,7 @@ class SGD(_PerParameter):
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: State) -> None:
         gradient = gradient + group["weight_decay"] * parameter
-        parameter -= group["lr"] * momentum_direction(gradient, state, group["momentum"])
+        parameter -= group["lr"] * _momentum_direction(gradient, state, group["momentum"])
 
 
 class Adam(_PerParameter):

@@ -6,7 +6,7 @@ from torch import nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.training import fit
-from mmtutor.training.optim import learning_rate_factor, make_optimizer, mixed_precision
+from mmtutor.training.optim import make_optimizer
 from tests.training.problem import Regression, data, model, run, squared_error
 
 
@@ -155,44 +155,6 @@ def test_given_optimizer_is_scheduled_from_its_own_rate():
     history = run(net, data(), epochs=1, optimizer=sgd, warmup=0.5)
     expected = [0.25, 0.5, 0.5, 0.25]
     assert history.learning_rate == pytest.approx(expected)
-
-
-def test_learning_rate_rises_and_falls():
-    factors = [learning_rate_factor(step, 100, 0.1, "cosine") for step in range(100)]
-    assert factors[0] == pytest.approx(0.1)
-    assert factors[9] == factors[10] == 1.0
-    assert factors[55] == pytest.approx(0.5)
-    assert factors[99] < 0.001
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert [learning_rate_factor(s, 10, 0.2, "constant") for s in (0, 1, 9)] == [0.5, 1.0, 1.0]
-    assert learning_rate_factor(0, 1, 0.1, "cosine") == 1.0
-
-
-def test_only_matrices_decay():
-    net = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
-    decayed, kept = make_optimizer(net, lr=1.0, weight_decay=0.5).param_groups
-    assert decayed["weight_decay"] == 0.5
-    assert [p.ndim for p in decayed["params"]] == [2]
-    assert kept["weight_decay"] == 0
-    assert [p.ndim for p in kept["params"]] == [1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")]
-)
-def test_automatic_precision_asks_the_gpu(monkeypatch, capability, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    assert mixed_precision("auto") == expected
-
-
-def test_precision_without_a_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert mixed_precision("auto") == "no"
-    with pytest.raises(ValueError, match="fp16 needs a GPU"):
-        mixed_precision("fp16")
-    with pytest.raises(ValueError, match="'half'"):
-        mixed_precision("half")
 
 
 @pytest.mark.parametrize(

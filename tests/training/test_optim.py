@@ -1,9 +1,18 @@
-"""Optimisers from their equations against torch.optim, and against closed forms."""
+"""Optimisers from their equations against torch.optim and closed forms; what goes round them."""
 
 import pytest
 import torch
+from torch import nn
 
-from mmtutor.training.optim import SGD, Adam, AdamW, descend
+from mmtutor.training.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    descend,
+    learning_rate_factor,
+    make_optimizer,
+    mixed_precision,
+)
 from tests.training.problem import data, model, run
 
 PAIRS = [
@@ -170,3 +179,41 @@ def test_the_path_starts_at_the_start_and_leaves_it_alone():
 def test_bad_options_are_named(make, options):
     with pytest.raises(ValueError, match="negative" if "-" in str(options) else r"\[0, 1\)"):
         make([torch.zeros(1, requires_grad=True)], **options)
+
+
+def test_learning_rate_rises_and_falls():
+    factors = [learning_rate_factor(step, 100, 0.1, "cosine") for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == factors[10] == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[99] < 0.001
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert [learning_rate_factor(s, 10, 0.2, "constant") for s in (0, 1, 9)] == [0.5, 1.0, 1.0]
+    assert learning_rate_factor(0, 1, 0.1, "cosine") == 1.0
+
+
+def test_only_matrices_decay():
+    net = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    decayed, kept = make_optimizer(net, lr=1.0, weight_decay=0.5).param_groups
+    assert decayed["weight_decay"] == 0.5
+    assert [p.ndim for p in decayed["params"]] == [2]
+    assert kept["weight_decay"] == 0
+    assert [p.ndim for p in kept["params"]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")]
+)
+def test_automatic_precision_asks_the_gpu(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert mixed_precision("auto") == expected
+
+
+def test_precision_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert mixed_precision("auto") == "no"
+    with pytest.raises(ValueError, match="fp16 needs a GPU"):
+        mixed_precision("fp16")
+    with pytest.raises(ValueError, match="'half'"):
+        mixed_precision("half")
