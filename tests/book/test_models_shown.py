@@ -59,6 +59,7 @@ PENDING = {
 }
 # Encoders inside them that an earlier page shows, to which the chapter links.
 PARTS = {
+    "1-concepts/what-is-a-multimodal-model": ("SmallCNN", "SmallTransformer"),
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
