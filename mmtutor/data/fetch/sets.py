@@ -183,18 +183,23 @@ def _fill(source: Source, files: list[Path], folder: Path) -> dict[str, Any]:
 def _unpack(package: Package, file: Path, folder: Path) -> str:
     """Unpack one package, if it is the right one; which one it is, in words."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = f"{package.name} {package.version}"
+    which = f"{package.name} {package.version}"
     if package.manager == "debian":
         version = debian.unpack(file, package.name, folder, package.inside, package.endings)
-        if fingerprint(folder) == package.sha256:
-            return f"{package.name} {version}, every file as known"
-        return f"{package.name} {version} (other files than those of the known {package.version})"
-    if (sha256 := _sha256(file)) != package.sha256:
-        raise FetchError(
-            f"{file.name} is not {known}: its sha256 is {sha256}, not {package.sha256}"
+        known = fingerprint(folder) == package.sha256
+        which = f"{package.name} {version}" + (
+            ", every file as known" if known else f" (not all files as in {package.version})"
         )
-    archive.unpack(file, folder, package.inside, package.endings)
-    return known
+    elif (sha256 := _sha256(file)) != package.sha256:
+        raise FetchError(
+            f"{file.name} is not {which}: its sha256 is {sha256}, not {package.sha256}"
+        )
+    else:
+        archive.unpack(file, folder, package.inside, package.endings)
+    if not any(folder.iterdir()):
+        wanted = ", ".join(f"{package.inside}/*{ending}" for ending in package.endings)
+        raise FetchError(f"{file.name}: {wanted} is not in the package")
+    return which
 
 
 def _forget_downloads(home: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_summary_says_where_it_came_from_and_whether_debians_files_are_known
 ):
     folder = get("tiny", root=root)
     text = summary("tiny", root)
-    assert "thing 1.0, thing 2.0, thing 1-test (other files than those of the known 3)" in text
+    assert "thing 1.0, thing 2.0, thing 1-test (not all files as in 3)" in text
     known = replace(SETS["tiny"].packages[2], sha256=sets.fingerprint(folder / "debian"))
     source = replace(SETS["tiny"], packages=[*SETS["tiny"].packages[:2], known], form=2)
     monkeypatch.setitem(SETS, "tiny", source)
@@ -119,6 +119,14 @@ def test_another_file_is_refused_and_the_next_try_does_not_meet_it(manager, tiny
     assert tree(root) == {}
     made[manager].write_bytes(whole)
     assert tree(get("tiny", root=root)) == EXPECTED
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_package_without_the_wanted_files_is_refused(number, tiny, root):
+    packages = SETS["tiny"].packages
+    packages[number] = replace(packages[number], endings=[".no", ".none"])
+    with pytest.raises(FetchError, match=r"thing.*: .*/\*\.no, .*/\*\.none is not in the package"):
+        get("tiny", root=root)
 
 
 def test_a_hostile_package_leaves_nothing_and_what_was_there_stays(tiny, made, root, monkeypatch):
