@@ -168,11 +168,10 @@ class Run:
             group = min(self.accumulate, count - first)  # the last group may be smaller
             closes = i == first + group - 1
             step = epoch * self.steps + i // self.accumulate
+            place = f"step {step}, epoch {epoch}, batch {i} of {count}"
             with nullcontext() if closes else self.accelerator.no_sync(self.wrapped):
                 loss = self.wrapped(batch)
-                losses.add(
-                    loss, 1 / group, step, f"step {step}, epoch {epoch}, batch {i} of {count}"
-                )
+                losses.add(loss, 1 / group, step, place)
                 self.scaler.scale(loss / group if group > 1 else loss).backward()
             if closes:
                 self.update(step)
