@@ -89,9 +89,12 @@ def tar_members(stream: BinaryIO, name: str) -> Iterator[Member]:
     """The members of the tar archive called `name`, read once, from front to back."""
 
     def extracted(info: tarfile.TarInfo, name: str, folder: Path) -> None:
-        archive.extract(info.replace(name=name, deep=False), folder, filter="data")
+        info.name = name
+        archive.extract(info, folder)
 
     with tarfile.open(fileobj=_Limited(stream, name), mode="r|") as archive:
+        # The filter came with Python 3.11.4; before, the checks of `extract` must do.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda info, path: info)
         for info in archive:
             regular = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse()
             yield Member(info.name, info.size, info.isdir(), regular, partial(extracted, info))
