@@ -2,7 +2,7 @@
 
 Knows uint8 pictures, strings and waveforms, and how to spoil a column of a `Dataset`. Does not know
 models or what is measured on the spoiled data. Attacks, which look for the worst change, are
-elsewhere (`evaluation.attacks`): a corruption does not look at any model.
+elsewhere (`evaluation.robustness`): a corruption does not look at any model.
 
 What is random is drawn once from the seed and does not depend on the severity: a harder one is the
 same noise, only louder; the same hole, only larger; the same words lost, and more of them. So
@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from mmtutor.data.dataset import Column, Dataset
 from mmtutor.data.tokenizer import HAN
@@ -46,12 +47,7 @@ def blur(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian blur of standard deviation 1.5 to 9 hundredths of the height; edges are mirrored."""
     deviation = (0.015, 0.025, 0.04, 0.06, 0.09)[severity - 1] * image.shape[-2]
     reach = min(int(3 * deviation) + 1, min(image.shape[-2:]) - 1)
-    place = torch.arange(-reach, reach + 1)
-    weight = (-0.5 * (place / deviation) ** 2).exp()
-    kernel = (weight / weight.sum()).expand(image.shape[1], 1, 1, -1)  # [C, 1, 1, K]
-    padded = F.pad(image, [reach] * 4, mode="reflect")
-    wide = F.conv2d(padded, kernel, groups=image.shape[1])
-    return F.conv2d(wide, kernel.transpose(2, 3), groups=image.shape[1])
+    return gaussian_blur(image, [2 * reach + 1] * 2, [deviation] * 2)
 
 
 def contrast(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:

@@ -11,12 +11,11 @@ without it, all workers and all epochs would repeat one another.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -67,47 +66,24 @@ class Tokenize:
         }
 
 
-class Resize:
-    """Resize the picture to (3, size, size), bilinear with antialiasing."""
+class ImageTransform:
+    """Apply a transform of `torchvision.transforms.v2` to the picture.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __call__(self, example: Example) -> Example:
-        image = _image(example)
-        if image.shape[1:] == (self.size, self.size):
-            return example
-        resized = F.interpolate(
-            image[None].float(), size=(self.size, self.size), mode="bilinear", antialias=True
-        )
-        return {**example, "image": _to_bytes(resized[0])}
-
-
-class RandomCrop:
-    """Cut a square of `size` pixels at a random place, after repeating the border `padding` pixels
-    out.
-
-    Raises ValueError if the padded picture is smaller than `size`. Masks and positions are not
-    moved.
+    torchvision draws from torch's own random numbers. Here it is lent a stream that begins at
+    `seed`, so that nothing else changes what is drawn, and nothing is used up. Masks and positions
+    are not moved. Errors are the transform's own.
     """
 
-    def __init__(self, size: int, padding: int = 0, seed: int = 0) -> None:
-        self.size, self.padding = size, padding
-        self._random = _Stream("RandomCrop", seed)
+    def __init__(self, transform: Callable[[Tensor], Tensor], seed: int = 0) -> None:
+        self.transform = transform
+        self._random = _Stream(repr(transform), seed)
 
     def __call__(self, example: Example) -> Example:
-        image = _image(example)
-        _, height, width = (s + 2 * self.padding for s in image.shape)
-        if min(height, width) < self.size:
-            raise ValueError(f"cannot crop {self.size} pixels from a picture of {height} x {width}")
-        rows = self._window(height, image.shape[1])
-        columns = self._window(width, image.shape[2])
-        return {**example, "image": image[:, rows][:, :, columns]}
-
-    def _window(self, padded: int, length: int) -> Tensor:
-        """Indices of `size` neighbouring lines; beyond the border, of the border line itself."""
-        start = self._random.below(padded - self.size + 1) - self.padding
-        return torch.arange(start, start + self.size).clamp(0, length - 1)
+        if "image" not in example:
+            raise KeyError(f"the example has no 'image'; it has {', '.join(example)}")
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(self._random.below(2**62))
+            return {**example, "image": self.transform(example["image"])}
 
 
 class RandomFlip:
@@ -140,34 +116,6 @@ class RandomFlip:
             return example
         pictures = {key: example[key].flip(-1) for key in ("image", "masks") if key in example}
         return {**example, **{key: _mirror(text) for key, text in texts.items()}, **pictures}
-
-
-class ColourJitter:
-    """Scale brightness, contrast and saturation by factors drawn from [1 - x, 1 + x] each.
-
-    Brightness scales the pixels, contrast their distance from the picture's mean grey, saturation
-    their distance from their own grey (ITU-R BT.601 luma). Hue is left alone: captions name
-    colours.
-    """
-
-    def __init__(
-        self,
-        brightness: float = 0.2,
-        contrast: float = 0.2,
-        saturation: float = 0.2,
-        seed: int = 0,
-    ) -> None:
-        self.strengths = tuple(_probability(x) for x in (brightness, contrast, saturation))
-        self._random = _Stream("ColourJitter", seed)
-
-    def __call__(self, example: Example) -> Example:
-        brightness, contrast, saturation = (
-            1 + strength * (2 * self._random.uniform() - 1) for strength in self.strengths
-        )
-        image = _image(example).float() * brightness
-        image = torch.lerp(_grey(image).mean(), image, contrast)
-        image = torch.lerp(_grey(image), image, saturation)
-        return {**example, "image": _to_bytes(image)}
 
 
 class SynonymReplacement:
@@ -246,16 +194,6 @@ class _Stream:
         return self._generator
 
 
-def _image(example: Example) -> Tensor:
-    if "image" not in example:
-        raise KeyError(f"the example has no 'image'; it has {', '.join(example)}")
-    image = example["image"]
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
-        found = f"{image.dtype} {tuple(image.shape)}"
-        raise ValueError(f"'image' is {found}: transforms expect uint8 (3, H, W)")
-    return image
-
-
 def _text(example: Example, field: str) -> str:
     if field not in example:
         raise KeyError(f"the example has no text {field!r}; it has {', '.join(example)}")
@@ -270,16 +208,6 @@ def _mirror(text: str) -> str:
         return word.capitalize() if match[0][0].isupper() else word
 
     return SIDE.sub(swap, text)
-
-
-def _grey(image: Tensor) -> Tensor:
-    """(1, H, W) luma of a (3, H, W) picture."""
-    weights = torch.tensor([0.299, 0.587, 0.114])
-    return torch.einsum("c,chw->hw", weights, image)[None]
-
-
-def _to_bytes(image: Tensor) -> Tensor:
-    return image.round().clamp(0, 255).to(torch.uint8)
 
 
 def _probability(p: float) -> float:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.transforms import v2
 
 from mmtutor.data import Dataset, load
 from mmtutor.data.real.fashion_mnist import CLASSES, SIDE
-from mmtutor.data.transforms import ColourJitter, Compose, RandomCrop, RandomFlip
+from mmtutor.data.transforms import Compose, ImageTransform, RandomFlip
 from mmtutor.encoders import SmallCNN, VisionTransformer
 from mmtutor.encoders.vision_transformer import rearrange_patches
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
@@ -115,13 +116,9 @@ def test_set(config: Config) -> Dataset:
 
 def augmentation(seed: int = 0) -> Compose:
     """Changes to a picture of clothes that leave its class alone."""
-    return Compose(
-        [
-            RandomCrop(SIDE, padding=2, seed=seed),
-            RandomFlip(seed=seed),
-            ColourJitter(0.2, 0.2, 0.0, seed=seed),
-        ]
-    )
+    moved = v2.RandomCrop(SIDE, padding=2, padding_mode="edge")
+    lit = v2.ColorJitter(brightness=0.2, contrast=0.2)
+    return Compose([ImageTransform(v2.Compose([moved, lit]), seed), RandomFlip(seed=seed)])
 
 
 def _shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:

@@ -12,18 +12,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.real.stamps import IMAGE_SIZE
 from mmtutor.data.splits import fold_of, normalised
-from mmtutor.data.transforms import (
-    ColourJitter,
-    Compose,
-    RandomCrop,
-    RandomFlip,
-    Tokenize,
-    WordDropout,
-)
+from mmtutor.data.transforms import Compose, ImageTransform, RandomFlip, Tokenize, WordDropout
 from mmtutor.encoders import (
     EfficientNetLite0,
     FeatureEncoder,
@@ -221,9 +215,11 @@ def optimizer(model: DualEncoder, objective: nn.Module, config: Config) -> torch
 
 def augmentation(seed: int) -> Compose:
     """Crop, mirror and recolour the picture, drop words of the caption, and only then tokenise."""
-    crop, flip = RandomCrop(IMAGE_SIZE, padding=16, seed=seed), RandomFlip(seed=seed)
+    crop = v2.RandomCrop(IMAGE_SIZE, padding=16, padding_mode="edge")
+    colour = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
+    picture = ImageTransform(v2.Compose([crop, colour]), seed)
     words = [WordDropout(0.1, seed=seed), Tokenize(WordLlama.tokenizer())]
-    return Compose([crop, flip, ColourJitter(seed=seed), *words])
+    return Compose([picture, RandomFlip(seed=seed), *words])
 
 
 def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int = 5) -> list[int]:
