@@ -43,26 +43,26 @@ def gaussian_noise(image: Tensor, severity: int, generator: torch.Generator) -> 
     return image + deviation * torch.randn(image.shape, generator=generator)
 
 
-def blur(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _blur(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian blur of standard deviation 1.5 to 9 hundredths of the height; edges are mirrored."""
     deviation = (0.015, 0.025, 0.04, 0.06, 0.09)[severity - 1] * image.shape[-2]
     reach = min(int(3 * deviation) + 1, min(image.shape[-2:]) - 1)
     return gaussian_blur(image, [2 * reach + 1] * 2, [deviation] * 2)
 
 
-def contrast(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _contrast(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Every pixel is drawn towards the picture's mean; 0.6 to 0.1 of the distance stays."""
     keep = (0.6, 0.45, 0.3, 0.2, 0.1)[severity - 1]
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
     return mean + keep * (image - mean)
 
 
-def brightness(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _brightness(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """0.1 to 0.5 is added to every pixel."""
     return image + 0.1 * severity
 
 
-def occlusion(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _occlusion(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """A grey square, 0.2 to 0.6 of the height, somewhere inside the picture."""
     n, _, height, width = image.shape
     side = round((0.2, 0.3, 0.4, 0.5, 0.6)[severity - 1] * height)
@@ -75,7 +75,7 @@ def occlusion(image: Tensor, severity: int, generator: torch.Generator) -> Tenso
     return image.masked_fill((down[:, :, None] & across[:, None])[:, None], 0.5)
 
 
-def pixelate(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _pixelate(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Shrunk to 0.6 to 0.15 of its sides by averages, and blown up again."""
     size = image.shape[-2:]
     share = (0.6, 0.45, 0.35, 0.25, 0.15)[severity - 1]
@@ -86,7 +86,7 @@ def pixelate(image: Tensor, severity: int, generator: torch.Generator) -> Tensor
 # Texts: a string and its own stream of random numbers -> a string.
 
 
-def typos(text: str, severity: int, random: np.random.Generator) -> str:
+def _typos(text: str, severity: int, random: np.random.Generator) -> str:
     """Up to 5 to 40 % of the characters change places with the next one, none of them twice.
 
     Spaces and punctuation stay where they are.
@@ -116,7 +116,7 @@ def word_drop(text: str, severity: int, random: np.random.Generator) -> str:
     return " ".join(spoiled.split())
 
 
-def case(text: str, severity: int, random: np.random.Generator) -> str:
+def _case(text: str, severity: int, random: np.random.Generator) -> str:
     """20 to 100 % of the letters are turned from small to capital, or back; 字 has no case."""
     chance = random.random(len(text))
     turned = (c.swapcase() if x < 0.2 * severity else c for c, x in zip(text, chance, strict=True))
@@ -126,7 +126,7 @@ def case(text: str, severity: int, random: np.random.Generator) -> str:
 # Sounds: float32 (N, T) in [-1, 1] with a mask (N, T) -> (N, T), before the clamp.
 
 
-def noise(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _noise(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """White noise, 20 to -5 dB below the sound's own power; a silent sound stays silent."""
     decibels = (20.0, 14.0, 8.0, 2.0, -5.0)[severity - 1]
     power = sound.square().sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
@@ -134,14 +134,14 @@ def noise(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator
     return sound + scale * torch.randn(sound.shape, generator=generator)
 
 
-def clipping(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _clipping(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Cut at 0.7 to 0.05 of the highest peak, as an overdriven microphone does."""
     share = (0.7, 0.5, 0.3, 0.15, 0.05)[severity - 1]
     limit = share * sound.abs().amax(dim=1, keepdim=True)
     return torch.maximum(torch.minimum(sound, limit), -limit)
 
 
-def time_mask(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+def _time_mask(sound: Tensor, mask: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """One stretch, 0.1 to 0.6 of the sound's length, is silent."""
     share = (0.1, 0.2, 0.3, 0.45, 0.6)[severity - 1]
     length = mask.sum(dim=1, keepdim=True)  # [N, 1]
@@ -152,14 +152,14 @@ def time_mask(sound: Tensor, mask: Tensor, severity: int, generator: torch.Gener
 
 IMAGE = {
     "gaussian noise": gaussian_noise,
-    "blur": blur,
-    "contrast": contrast,
-    "brightness": brightness,
-    "occlusion": occlusion,
-    "pixelate": pixelate,
+    "blur": _blur,
+    "contrast": _contrast,
+    "brightness": _brightness,
+    "occlusion": _occlusion,
+    "pixelate": _pixelate,
 }
-TEXT = {"typos": typos, "word drop": word_drop, "case": case}
-SOUND = {"noise": noise, "clipping": clipping, "time mask": time_mask}
+TEXT = {"typos": _typos, "word drop": word_drop, "case": _case}
+SOUND = {"noise": _noise, "clipping": _clipping, "time mask": _time_mask}
 CORRUPTIONS = {"image": IMAGE, "text": TEXT, "sound": SOUND}
 
 
