@@ -72,6 +72,8 @@ def run(config: Config, progress: bool = True) -> Result:
         split: summary([score(model, prepared(gallery(config, split), config, tokenizer))])
         for split in ("test", "unseen")
     }
+    if config.caption == "caption":
+        metrics["foil_accuracy"] = foil_accuracy(model, config)._asdict()
     metrics["training_examples_per_second"] = history.examples_per_second
     return Result(metrics=metrics, history=history, model=model, config=config)
 
