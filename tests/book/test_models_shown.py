@@ -22,7 +22,7 @@ from mmtutor.models.grid_detector import GridDetector
 from mmtutor.recipes.encoders import audio, images, text, video
 from mmtutor.recipes.fusion import entrants, three_modalities
 from mmtutor.recipes.joint import competition, linear_tasks, tasks
-from mmtutor.recipes.retrieval import losses
+from mmtutor.recipes.retrieval import losses, photographs, shapes
 from mmtutor.recipes.vqa import classic, grounded
 
 BOOK = Book()
@@ -46,6 +46,10 @@ MODELS = {
         *("Bilinear", "LowRankTensor", "Attention", "CrossAttention", "Bottleneck"),
     ),
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
+    "5-labs/retrieval": (
+        *("DualEncoder", "ProjectionHead", "SmallTransformer"),
+        *("ConSE", "ResidualHead", "WordLlama"),
+    ),
     "5-labs/visual-question-answering": (
         *("EdgeCNN", "Product", "CellCNN", "GridDetector", "FrozenEncoder"),
         *("GroundedClassifier", "FiLM"),
@@ -53,7 +57,6 @@ MODELS = {
 }
 # Chapters whose models are not listed yet.
 PENDING = {
-    "5-labs/retrieval",
     *("6-evaluation/generation", "6-evaluation/interpretability", "6-evaluation/metrics"),
     "6-evaluation/robustness-and-fairness",
 }
@@ -63,6 +66,7 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
+    "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
         *("Classifier", "RecurrentEncoder", "LastToken", "FusionClassifier", "CrossAttention"),
     ),
@@ -98,6 +102,10 @@ BUILDS = {
         linear_tasks.untrained(),
         tasks.build(tasks.Config.preset("tiny"), "joint", ["colour"]),
         competition.build(competition.Config.preset("tiny"), "joint"),
+    ],
+    "5-labs/retrieval": lambda: [
+        shapes.build(shapes.Config.preset("tiny"), WORDS),
+        photographs.build(replace(photographs.Config.preset("tiny"), start="random"), None),
     ],
     "5-labs/visual-question-answering": lambda: [
         *(classic.build(replace(classic.Config(), modalities=given), WORDS) for given in GIVEN),
