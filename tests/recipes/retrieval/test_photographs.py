@@ -21,9 +21,21 @@ def test_the_tiny_preset_runs_and_reports_both_directions():
     for direction in ("image_to_text", "text_to_image", "mean"):
         recall = report[direction]["recall_at_10"]
         assert 0 <= recall["low"] <= recall["estimate"] <= recall["high"] <= 1
-    assert report["gallery_sizes"] == [len(retrieval.split(TINY, 0)[1])]
+    pairs, test = (retrieval.prepared(part, TINY) for part in retrieval.split(TINY, 0))
+    assert report["gallery_sizes"] == [len(test)]
     assert len(result.history.epochs) == TINY.epochs
     assert result.config == TINY
+    untrained = summary([retrieval.score(retrieval.build(TINY, pairs), test)])
+    trained = summary([retrieval.score(result.model, test)])
+    assert report["before_training"] == untrained
+    assert {key: report[key] for key in trained} == trained != untrained
+    random = retrieval.build(replace(TINY, start="random"), pairs)
+    guesses = [
+        summary([retrieval.score(model, test)])["mean"]["recall_at_1"]["low"]
+        for model in (result.model, retrieval.build(TINY, pairs), random)
+    ]
+    chance = report["chance"]["recall_at_1"]
+    assert [low > chance for low in guesses] == [True, True, False]  # random heads only guess
 
 
 def test_training_changes_the_heads_and_nothing_else():
@@ -80,9 +92,15 @@ def test_shuffling_moves_captions_and_their_numbers_together():
 
 
 def test_the_temperature_is_the_best_of_those_tried():
-    train = retrieval.prepared(retrieval.split(TINY, 0)[0], TINY)
-    start = retrieval.build(TINY, train).image_head.start
-    assert start.temperature in retrieval.TEMPERATURES
+    pairs = retrieval.prepared(retrieval.split(TINY, 0)[0], TINY)
+    model = retrieval.build(TINY, pairs)
+    chosen, qualities = model.image_head.start.temperature, {}
+    for temperature in retrieval.TEMPERATURES:  # through the whole model, as it is before training
+        model.image_head.start.temperature = temperature
+        rank = torch.stack(list(retrieval.score(model, pairs).ranks().values()))
+        qualities[temperature] = (1 / rank.double()).mean().item()
+    assert qualities[chosen] == pytest.approx(max(qualities.values()))
+    assert max(qualities.values()) > min(qualities.values())
 
 
 def test_search_finds_the_nearest_and_an_empty_query_is_refused():

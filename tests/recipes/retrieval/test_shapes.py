@@ -19,6 +19,8 @@ def test_the_tiny_preset_runs_and_beats_chance():
     assert report["gallery_sizes"] == [TINY.test]
     assert report["mean"]["recall_at_10"]["estimate"] > 1.5 * report["chance"]["recall_at_10"]
     assert result.history.loss[-1] < result.history.loss[0]
+    foils = retrieval_shapes.foil_accuracy(result.model, TINY)
+    assert result.metrics["foil_accuracy"] == foils._asdict()
 
 
 def test_the_same_seed_gives_the_same_weights():
