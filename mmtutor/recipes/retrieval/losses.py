@@ -62,7 +62,7 @@ def wrong_sign(output: Pairs, batch: Batch) -> Tensor:
     A pair's score z' is the sigmoid of ten times its cosine; y is 1 for a pair and else 0.
     """
     z = (10 * output.image @ output.text.T).sigmoid()
-    y = same(batch).to(z.dtype)
+    y = _same(batch).to(z.dtype)
     return ((z * y + (1 - z) * (1 - y)) / 2).mean()
 
 
@@ -74,11 +74,11 @@ def agreement(output: Pairs, batch: Batch) -> Tensor:
 def triplets(hardest: bool) -> Callable[[Pairs, Batch], Tensor]:
     """The triplet loss as an objective."""
     return lambda output, batch: triplet(
-        output.image, output.text, hardest=hardest, relevant=same(batch)
+        output.image, output.text, hardest=hardest, relevant=_same(batch)
     )
 
 
-def same(batch: Batch) -> Tensor:
+def _same(batch: Batch) -> Tensor:
     """(B, B) bool: picture i and caption j show and say the same."""
     return batch["group"][:, None] == batch["group"]
 

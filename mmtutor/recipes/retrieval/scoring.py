@@ -68,7 +68,7 @@ def summary(scores: list[Scores]) -> dict[str, Any]:
         "queries": len(groups),
         "gallery_sizes": sizes,
         **{way: direction(rank[way], groups) for way in rank},
-        "mean": {f"recall_at_{k}": interval((both <= k).double().mean(0), groups) for k in KS},
+        "mean": {f"recall_at_{k}": _interval((both <= k).double().mean(0), groups) for k in KS},
         "chance": {
             f"recall_at_{k}": sum(c[k] * n for c, n in zip(chances, sizes, strict=True))
             / sum(sizes)
@@ -80,12 +80,12 @@ def summary(scores: list[Scores]) -> dict[str, Any]:
 def direction(rank: Tensor, group: Tensor) -> dict[str, Any]:
     """Recall with intervals over `group` (Q,), and what else `rank` (Q,) says, of one direction."""
     return {
-        **{f"recall_at_{k}": interval(rank <= k, group) for k in KS},
+        **{f"recall_at_{k}": _interval(rank <= k, group) for k in KS},
         "median_rank": median_rank(rank),
         "mean_reciprocal_rank": mean_reciprocal_rank(rank),
     }
 
 
-def interval(values: Tensor, groups: Tensor) -> dict[str, float]:
+def _interval(values: Tensor, groups: Tensor) -> dict[str, float]:
     """Mean of `values` (N,) with a 95 % bootstrap interval over `groups` (N,)."""
     return bootstrap_interval(values.double(), groups=groups)._asdict()
