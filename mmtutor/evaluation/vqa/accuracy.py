@@ -85,7 +85,7 @@ def vqa_accuracy(
     Of ten people 0, 1, 2, 3, 4 who gave the predicted answer make 0, 0.3, 0.6, 0.9, 1. A question
     with a single annotator always scores 0, for nobody is left.
 
-    As in the reference, answers are normalised (`normalized`), the people's and the
+    As in the reference, answers are normalised (`normalize_answer`), the people's and the
     prediction alike, **only where the people do not all agree**: where ten said "yes", "Yes" is
     wrong. (Its first versions normalised every prediction, and of the people's answers only the
     punctuation; that is not offered here.) With `quirks=False` normalisation is as described, not
@@ -108,7 +108,7 @@ def vqa_accuracy(
         counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
         raise ValueError(f"expected as many predictions as questions, at least one, got {counts}")
     loose = lru_cache(100_000)(
-        lambda answer: normalized(answer, quirks)
+        lambda answer: normalize_answer(answer, quirks)
     )  # people repeat themselves
     counts = []
     for row, (said, people) in enumerate(zip(predictions, annotator_answers, strict=True)):
@@ -131,7 +131,7 @@ def _trimmed(answer: str) -> str:
     return answer.replace("\n", " ").replace("\t", " ").strip()
 
 
-def normalized(answer: str, quirks: bool = True) -> str:
+def normalize_answer(answer: str, quirks: bool = True) -> str:
     """An answer in lower case, without punctuation and articles, with digits and apostrophes.
 
     With `quirks` every letter comes out as from the reference; without, as its description means:
@@ -144,7 +144,7 @@ def normalized(answer: str, quirks: bool = True) -> str:
     - six contractions are not mended (`UNREACHED`), and "somebody'd" loses its apostrophe;
     - an answer of articles alone, such as the letter "A", becomes empty. Meant: it stays.
 
-    >>> normalized("The dogs' two bowls, I dont know.")
+    >>> normalize_answer("The dogs' two bowls, I dont know.")
     "dogs' 2 bowls i don't know"
     """
     known = REFERENCE_WORDS if quirks else MEANT_WORDS

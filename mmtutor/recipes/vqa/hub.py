@@ -1,7 +1,7 @@
 """Question answering at hub scale: ViLT, BLIP or a prompted model on VQAv2, and whether it looks.
 
 Knows which checkpoint, which questions and which controls make one experiment; trains nothing.
-Everything it does is elsewhere: loading in `data.vqav2` and `models.hub_vqa`, counting in
+Everything it does is elsewhere: loading in `data.hub.vqav2` and `models.hub.vqa`, counting in
 `evaluation.vqa`.
 """
 

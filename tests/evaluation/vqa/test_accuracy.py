@@ -8,7 +8,7 @@ from mmtutor.evaluation import vqa_accuracy
 from mmtutor.evaluation.vqa.accuracy import (
     MEANT_WORDS,
     REFERENCE_WORDS,
-    normalized,
+    normalize_answer,
     pair_accuracy,
 )
 from tests.evaluation import vqa_rules
@@ -80,7 +80,7 @@ def test_the_cases_reach_every_rule(cases):
 def test_normalisation_equals_the_rules_on_every_answer(cases):
     for answer in {answer for said, people in cases for answer in (said, *people)}:
         plain = vqa_rules.punctuation(vqa_rules.plain(answer))
-        assert normalized(answer) == vqa_rules.digits_and_articles(plain), answer
+        assert normalize_answer(answer) == vqa_rules.digits_and_articles(plain), answer
 
 
 def test_three_of_ten_are_not_quite_enough():
@@ -139,8 +139,8 @@ def test_where_all_agree_nothing_is_normalized():
     ],
 )
 def test_oddities_of_the_reference_and_what_was_meant(answer, reference, meant):
-    assert normalized(answer) == reference
-    assert normalized(answer, quirks=False) == meant
+    assert normalize_answer(answer) == reference
+    assert normalize_answer(answer, quirks=False) == meant
 
 
 def test_the_table_of_contractions_is_the_references_where_it_can_be_reached():
