@@ -106,7 +106,7 @@ def test_leaving_one_out_by_hand():
     assert weighted.mean == pytest.approx((1 / 6 + 3) / 4)
 
 
-def test_where_all_agree_nothing_is_normalized():
+def test_where_all_agree_nothing_is_normalised():
     ten = ["yes"] * 10
     assert vqa_accuracy(["Yes", "yes.", " yes\n"], [ten] * 3).per_question.tolist() == [0, 0, 1]
     assert vqa_accuracy(["Yes", "the yes."], [ten] * 2, quirks=False).mean == 1
