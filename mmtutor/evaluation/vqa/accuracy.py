@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -107,9 +107,7 @@ def vqa_accuracy(
     if not predictions or len(predictions) != len(annotator_answers):
         counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
         raise ValueError(f"expected as many predictions as questions, at least one, got {counts}")
-    loose = lru_cache(100_000)(
-        lambda answer: normalize_answer(answer, quirks)
-    )  # people repeat themselves
+    loose = lru_cache(100_000)(partial(normalize_answer, quirks=quirks))  # many say the same
     counts = []
     for row, (said, people) in enumerate(zip(predictions, annotator_answers, strict=True)):
         if isinstance(people, str):
