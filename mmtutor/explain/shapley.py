@@ -18,7 +18,7 @@ MOST_PLAYERS = 14
 
 
 def shapley_values(game: CoalitionGame) -> Tensor:
-    """Shapley values (B, n) from all 2^n coalitions (Shapley 1953).
+    """Shapley values (B, n) from all 2^n coalitions (Shapley 1953), at least float32.
 
     phi_i = sum over coalitions S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)). They add
     up to v(all) - v(nobody) (efficiency); a player that changes nothing gets 0 (dummy); players
@@ -31,13 +31,14 @@ def shapley_values(game: CoalitionGame) -> Tensor:
     if n > MOST_PLAYERS:
         raise ValueError(f"{n} players have 2^{n} coalitions: expected at most {MOST_PLAYERS}")
     present = _coalitions(n)  # [2^n, n]
-    value = game.values(present).double().cpu()  # [2^n, B]
+    won = game.values(present)  # [2^n, B]
+    value = won.double().cpu()
     size = present.sum(dim=1)
     ways = torch.tensor([math.comb(n - 1, k) for k in range(n)], dtype=torch.float64)
     joined = 1 / (n * ways[(size - 1).clamp(min=0)])  # weight of v(S) where i is in S
     left = 1 / (n * ways[size.clamp(max=n - 1)])  # and where i is not
     signed = torch.where(present, joined[:, None], -left[:, None])  # [2^n, n]
-    return (value.T @ signed).float()
+    return (value.T @ signed).to(torch.promote_types(won.dtype, torch.float32))
 
 
 def sampled_shapley_values(game: CoalitionGame, orders: int = 32, seed: int = 0) -> Tensor:

@@ -70,6 +70,13 @@ def test_the_four_rules():
     torch.testing.assert_close(shapley_values(table_game(alike, n)), torch.full((1, 5), 5.0))
 
 
+def test_scores_of_double_precision_keep_it():
+    values = torch.tensor([[0.0], [0.1], [0.7], [1.3]], dtype=torch.float64)
+    shared = shapley_values(table_game(values, 2))
+    assert (shared.sum() - (values[3] - values[0])).abs() < 1e-12
+    assert shapley_values(table_game(values.half(), 2)).dtype == torch.float32
+
+
 def test_estimates_are_efficient_and_near_and_reproducible():
     torch.manual_seed(0)
     n, values = 8, torch.randn(256, 2)
