@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
-from mmtutor.encoders import CellCNN, EdgeCNN, EncodeUniqueImages, SmallCNN
+from mmtutor.encoders import CellCNN, EdgeCNN, Encoded, EncodeUniqueImages, SmallCNN
 from mmtutor.encoders.image import with_coordinates
 
 SIDE, CELL = 48, 16
@@ -121,3 +122,29 @@ def test_gradients_of_equal_pictures_are_not_thrown_together():
     encoder(pictures).tokens.square().sum().backward()
     torch.testing.assert_close(pictures.grad[0], pictures.grad[1])
     assert pictures.grad.abs().sum() > 0
+
+
+class Plain(nn.Module):
+    """Without batch statistics, which count a picture as often as it stands there."""
+
+    modality, dim = "image", 5
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 5, 4, 4)
+
+    def forward(self, x, mask=None):
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        return Encoded(tokens, torch.ones(tokens.shape[:2]) > 0)
+
+
+def test_encoding_once_trains_as_encoding_every_time_does():
+    torch.manual_seed(0)
+    encoder, pictures = Plain(), torch.rand(3, 3, 8, 8)[[0, 0, 1, 1, 1, 2, 0]]
+    weight = torch.randn(7, 4, 5)
+    gradients = []
+    for way in (encoder, EncodeUniqueImages(encoder)):
+        (way(pictures).tokens * weight).sum().backward()
+        gradients.append(encoder.patches.weight.grad.clone())
+        encoder.zero_grad()
+    torch.testing.assert_close(gradients[1], gradients[0])
