@@ -10,6 +10,8 @@ if importlib.util.find_spec("mmtutor") is None:
     present = [p for p in ("numpy", "torch", "torchvision") if importlib.util.find_spec(p)]
     pins = "\n".join(f"{p}=={importlib.metadata.version(p)}" for p in present)
     pathlib.Path("keep.txt").write_text(pins)
-    source = "mmtutor[compare,hub,pretrained] @ git+https://github.com/mmtutor/mmtutor"
+    source = "mmtutor[compare,hub] @ git+https://github.com/mmtutor/mmtutor"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", "keep.txt"]
     subprocess.run([*pip, source], check=True)
+    sets = ["easy-vqa", "efficientnet-lite0", "wordllama"]
+    subprocess.run([sys.executable, "-m", "mmtutor.cli", "fetch", *sets], check=True)

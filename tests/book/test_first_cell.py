@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from book.tools.sync import FIRST_CELL
+from mmtutor.data.fetch import SETS
 
 
 @pytest.fixture
@@ -30,6 +31,8 @@ def test_it_installs_mmtutor_and_keeps_torch_and_numpy(commands, monkeypatch, tm
     exec(FIRST_CELL, {})
     pins = [f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "torch")]
     assert (tmp_path / "keep.txt").read_text().split() == pins
-    [command] = commands
+    command, fetch = commands
     assert command[command.index("--constraint") + 1] == "keep.txt"
     assert command[-1].startswith("mmtutor[")
+    assert fetch[1:4] == ["-m", "mmtutor.cli", "fetch"]
+    assert set(fetch[4:]) <= SETS.keys()
