@@ -7,9 +7,7 @@ Knows how Python looks names up; does not know chapters or recipes. These count 
 - names through a package's `__init__` to where they are made: of the `__init__` itself only the
   statements that are used, not all that it imports;
 - a module that a string names, as `"mmtutor.data.batch"` does. A table of such strings is no
-  mention of them all: an entry counts where its key is mentioned, as in `load("stamps")`;
-- a data file whose name or stem is mentioned, if it lies beside a module that is reached or in a
-  folder that is mentioned.
+  mention of them all: an entry counts where its key is mentioned, as in `load("stamps")`.
 """
 
 from __future__ import annotations
@@ -21,38 +19,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 PACKAGE = "mmtutor"
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class Reached:
-    """`sources` (of an `__init__` only the statements that are used) and data `files`, by their
-    paths below the root; `names`: the imported top-level names, and all strings."""
+def reach(code: Iterable[str], root: Path = ROOT) -> tuple[dict[str, str], Mentions]:
+    """What the pieces of `code` reach in the package below `root`, and all that is mentioned there.
 
-    sources: dict[str, str]
-    files: dict[str, bytes]
-    names: set[str]
-
-    def versions(self) -> dict[str, str]:
-        """The installed distributions that are imported or named, each with its version."""
-        owners = _owners()
-        found = {owner for name in self.names & owners.keys() for owner in owners[name]}
-        return {name: metadata.version(name) for name in sorted(found - {PACKAGE})}
-
-
-_owners = cache(metadata.packages_distributions)
-
-
-def reach(code: Iterable[str], root: Path = ROOT) -> Reached:
-    """What the pieces of `code` reach in the package below `root`.
-
+    The sources by their paths below `root`, of an `__init__` only the statements that are used.
     Code that does not parse reaches nothing: it cannot run either.
     """
-    total, lines, done = _Mentions(), {}, set()
+    total, lines, done = Mentions(), {}, set()
     for text in code:
         with suppress(SyntaxError):
             total.add(_read(ast.parse(text)))
@@ -61,12 +40,8 @@ def reach(code: Iterable[str], root: Path = ROOT) -> Reached:
         for path, part in (found for item in items for found in _find(root, *item)):
             lines.setdefault(path, set()).update(part.lines)
             total.add(part.mentions)
-    names = total.strings | {module.partition(".")[0] for module, _ in total.imports}
-    return Reached(
-        {_below(root, path): _text(path, lines[path]) for path in sorted(lines) if lines[path]},
-        {_below(root, path): path.read_bytes() for path in sorted(_data(root, lines, total))},
-        names,
-    )
+    used = {path: rows for path, rows in sorted(lines.items()) if rows}
+    return {path.relative_to(root).as_posix(): _text(path, used[path]) for path in used}, total
 
 
 def fingerprint(module: str, root: Path = ROOT) -> str | None:
@@ -74,7 +49,7 @@ def fingerprint(module: str, root: Path = ROOT) -> str | None:
 
     Comments, docstrings, layout and data files do not count.
     """
-    sources = reach([f"import {module}"], root).sources
+    sources, _ = reach([f"import {module}"], root)
     plain = [(path, _plain(ast.parse(text))) for path, text in sources.items()]
     return hashlib.sha256(repr(plain).encode()).hexdigest() if plain else None
 
@@ -98,7 +73,7 @@ _Item = tuple[str, str]  # a module and a name in it, "" for all of it
 
 
 @dataclass
-class _Mentions:
+class Mentions:
     """What code mentions, one piece or several."""
 
     imports: set[_Item] = field(default_factory=set)
@@ -107,7 +82,8 @@ class _Mentions:
     table: set[tuple[str, str]] = field(default_factory=set)  # (key, module)
     names: set[str] = field(default_factory=set)  # plain names
 
-    def add(self, other: _Mentions) -> None:
+    def add(self, other: Mentions) -> None:
+        """Take in what `other` mentions, but for its plain names."""
         for kind in ("imports", "strings", "patterns", "table"):
             getattr(self, kind).update(getattr(other, kind))
 
@@ -117,12 +93,13 @@ class _Mentions:
         return self.imports | named | {(text, "") for text in self.strings if _is_module(text)}
 
     def has(self, text: str) -> bool:
+        """Whether a string says `text`, or an f-string may."""
         return text in self.strings or any(re.fullmatch(p, text) for p in self.patterns)
 
 
-def _read(tree: ast.AST, base: str = "") -> _Mentions:
+def _read(tree: ast.AST, base: str = "") -> Mentions:
     """What `tree` mentions. `base`: the package that its relative imports start from."""
-    found, nodes = _Mentions(), [tree]
+    found, nodes = Mentions(), [tree]
     for node in nodes:
         nodes += _children(node)
         match node:
@@ -184,7 +161,7 @@ class _Part:
 
     lines: range
     makes: frozenset[str]
-    mentions: _Mentions
+    mentions: Mentions
 
 
 @cache
@@ -198,7 +175,7 @@ def _parts(text: str, base: str, whole: bool) -> tuple[_Part, ...]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):  # each name for itself; where it leads is what counts
             origins = _origins(node, base).items()
-            parts += [_Part(range(0), {name}, _Mentions(imports={at})) for name, at in origins]
+            parts += [_Part(range(0), {name}, Mentions(imports={at})) for name, at in origins]
             continue
         mentions = _read(node, base)
         mentions.imports |= {(base, name) for name in mentions.names & made - _makes(node)}
@@ -243,20 +220,6 @@ def _find(root: Path, module: str, name: str) -> Iterator[tuple[Path, _Part]]:
     yield from ((path, part) for part in parts)
 
 
-def _below(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
-
-
 def _text(path: Path, lines: set[int]) -> str:
     rows = path.read_text("utf-8").splitlines()
     return "\n".join(row for number, row in enumerate(rows, 1) if number in lines)
-
-
-def _data(root: Path, sources: Iterable[Path], total: _Mentions) -> Iterator[Path]:
-    """The data files that are mentioned where they may be meant."""
-    folders = {path.parent for path in sources}
-    for path in (root / PACKAGE).rglob("*.*"):
-        near = path.parent in folders or path.parent.name in total.strings
-        named = path.name in total.strings or total.has(path.stem)
-        if near and named and path.suffix not in {".py", ".pyc"}:
-            yield path

@@ -4,6 +4,7 @@ from importlib import metadata
 
 import pytest
 
+from book.tools.reached import reached
 from mmtutor.reach import fingerprint, reach
 
 FILES = {
@@ -54,10 +55,9 @@ def root(tmp_path):
     return tmp_path
 
 
-def reached(root, *code):
+def names(root, *code):
     """Names of the reached files below the package, `__init__`s apart."""
-    found = reach(code, root)
-    paths = {*found.sources, *found.files}
+    paths, _ = reached(code, root)
     return {p.removeprefix("mmtutor/") for p in paths if not p.endswith("__init__.py")}
 
 
@@ -94,11 +94,12 @@ def reached(root, *code):
     ],
 )
 def test_every_way_of_naming_a_module_and_no_more(root, code, files):
-    assert reached(root, code) == files
+    assert names(root, code) == files
 
 
 def test_of_an_init_only_the_used_statements_count(root):
-    [text] = reach(["from mmtutor.data import load"], root).sources.values()
+    sources, _ = reach(["from mmtutor.data import load"], root)
+    [text] = sources.values()
     assert "def load(name):" in text
     assert '"stamps": "mmtutor.data.stamps"' in text
     assert "LOADERS" not in text
@@ -106,9 +107,9 @@ def test_of_an_init_only_the_used_statements_count(root):
 
 
 def test_libraries_that_are_imported_or_named_count_with_their_versions(root):
-    versions = reach(["import numpy as np\nfind_spec('sklearn')", "import json"], root).versions()
+    _, versions = reached(["import numpy as np\nfind_spec('sklearn')", "import json"], root)
     assert versions == {name: metadata.version(name) for name in ("numpy", "scikit-learn")}
-    run = reach(["from mmtutor.recipes.run import MODULE"], root).versions()
+    _, run = reached(["from mmtutor.recipes.run import MODULE"], root)
     assert {name.lower() for name in run} == {"pyyaml"}
 
 

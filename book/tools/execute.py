@@ -26,6 +26,7 @@ import nbformat
 
 from book.tools import needs
 from book.tools.layout import Book, digest, write_atomically
+from book.tools.reached import reached
 from book.tools.sync import notebook, to_json
 from mmtutor.machine import cores
 from mmtutor.reach import reach
@@ -150,13 +151,12 @@ def key(book: Book, chapter: Path) -> str:
 def key_inputs(book: Book, chapter: Path) -> dict[str, Any]:
     """What goes into the key; `package` has a hash for each file that the cells reach."""
     cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
-    reached = reach([cell.source for cell in cells], book.root)
-    files = {path: text.encode() for path, text in reached.sources.items()} | reached.files
+    files, versions = reached([cell.source for cell in cells], book.root)
     files.pop(TIMINGS.as_posix(), None)
     return {
         "cells": [[c.source, sorted(RUN_TAGS & set(c.metadata.get("tags", [])))] for c in cells],
         "package": {path: digest([content]) for path, content in files.items()},
-        "versions": reached.versions(),
+        "versions": versions,
         "python": "{}.{}".format(*sys.version_info),
         "preset": preset(),
         "absent": needs.absent(cells),
