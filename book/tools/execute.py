@@ -29,7 +29,6 @@ from book.tools.layout import Book, digest, write_atomically
 from book.tools.reached import reached
 from book.tools.sync import notebook, to_json
 from mmtutor.machine import cores
-from mmtutor.reach import reach
 
 CELL_TIMEOUT = 1800  # seconds
 MAX_JOBS = 4  # chapters at once; each may need 2 GB

@@ -29,7 +29,7 @@ BOUNDS = {
     "lines of code": 13_000,
     "public names": 700,
 }
-BOUNDS |= {"lines of code": 15_100, "public names": 860}  # while the package is on its way
+BOUNDS |= {"lines of code": 14_500, "public names": 810}  # while the package is on its way
 CHAPTERS = 17
 A_CHAPTER_MORE = {"lines of code": 700, "public names": 30}
 # At least so many of a hundred public functions, classes and methods with a docstring.

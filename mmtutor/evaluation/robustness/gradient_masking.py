@@ -36,6 +36,7 @@ class Check(NamedTuple):
 
     @property
     def passed(self) -> bool:
+        """Whether the value stays within its limit."""
         return self.value <= self.limit
 
 
