@@ -32,7 +32,7 @@ def learn_merges(words: Iterable[str], count: int) -> list[Pair]:
         best = min(pairs, key=lambda pair: (-pairs[pair], rank[pair[0]], rank[pair[1]]))
         merges.append(best)
         rank.setdefault("".join(best), len(rank))
-        corpus = {tuple(merge(pieces, best)): times for pieces, times in corpus.items()}
+        corpus = {tuple(_merge(pieces, best)): times for pieces, times in corpus.items()}
     return merges
 
 
@@ -40,11 +40,11 @@ def split_by(merges: Iterable[Pair], word: str) -> list[str]:
     """The pieces of a word: its characters, with every merge applied in the order learned."""
     pieces = list(word)
     for pair in merges:
-        pieces = merge(pieces, pair)
+        pieces = _merge(pieces, pair)
     return pieces
 
 
-def merge(pieces: Iterable[str], pair: Pair) -> list[str]:
+def _merge(pieces: Iterable[str], pair: Pair) -> list[str]:
     """Join each occurrence of `pair`, from left to right."""
     joined: list[str] = []
     for piece in pieces:

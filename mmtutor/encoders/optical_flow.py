@@ -19,7 +19,7 @@ from torch import Tensor
 SLOPE = (1 / 12, -8 / 12, 0, 8 / 12, -1 / 12)  # of a picture, exact up to fourth powers
 
 
-class Derivatives(NamedTuple):
+class _Derivatives(NamedTuple):
     """Slopes of brightness in x, y and time, each (B, H, W)."""
 
     x: Tensor
@@ -35,7 +35,7 @@ class LucasKanade(NamedTuple):
     certainty: Tensor
 
 
-def derivatives(first: Tensor, second: Tensor) -> Derivatives:
+def _derivatives(first: Tensor, second: Tensor) -> _Derivatives:
     """Slopes of two pictures (B, H, W), in space taken from their mean."""
     _check(first, second)
     mean = (first + second) / 2
@@ -43,7 +43,7 @@ def derivatives(first: Tensor, second: Tensor) -> Derivatives:
     wide = F.pad(mean, (2, 2, 2, 2), mode="replicate").unsqueeze(1)  # [B, 1, H + 4, W + 4]
     x = F.conv2d(wide[:, :, 2:-2], kernel.unsqueeze(2)).squeeze(1)
     y = F.conv2d(wide[..., 2:-2], kernel.unsqueeze(3)).squeeze(1)
-    return Derivatives(x, y, second - first)
+    return _Derivatives(x, y, second - first)
 
 
 def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
@@ -59,7 +59,7 @@ def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
     """
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window is {window}: expected an odd number of pixels")
-    x, y, t = derivatives(first, second)
+    x, y, t = _derivatives(first, second)
 
     def mean(product: Tensor) -> Tensor:  # the factor 1 / count cancels in the solution
         return F.avg_pool2d(product, window, 1, window // 2, count_include_pad=False)
@@ -96,7 +96,7 @@ def pyramid_lucas_kanade(
         if flow.shape[2:] != one.shape[1:]:
             flow = 2 * F.interpolate(flow, one.shape[1:], mode="bilinear", align_corners=False)
         for _ in range(iterations):
-            found = lucas_kanade(one, warp(other, flow), window)
+            found = lucas_kanade(one, _warp(other, flow), window)
             step = found.flow.clamp(-1, 1)  # a larger correction is not to be believed
             flow = _smoothed(flow + step)
     return LucasKanade(flow, found.certainty)
@@ -118,7 +118,7 @@ def horn_schunck(
     """
     if not smoothness > 0:
         raise ValueError(f"smoothness is {smoothness}: expected a number above 0")
-    x, y, t = derivatives(first, second)
+    x, y, t = _derivatives(first, second)
     slope = torch.stack([x, y], dim=1)  # [B, 2, H, W]
     weight = slope / (smoothness**2 + slope.square().sum(1, keepdim=True))
     flow = torch.zeros_like(slope)
@@ -137,7 +137,7 @@ def horn_schunck_energy(
     The sum over pixels of (Ix u + Iy v + It)^2, plus a^2 / 4 times the sum over pairs of
     neighbours of |difference of their flows|^2.
     """
-    x, y, t = derivatives(first, second)
+    x, y, t = _derivatives(first, second)
     data = (x * flow[:, 0] + y * flow[:, 1] + t).square().sum((1, 2))
     rough = sum(flow.diff(dim=axis).square().sum((1, 2, 3)) for axis in (2, 3))
     return data + smoothness**2 / 4 * rough
@@ -156,7 +156,7 @@ def _smoothed(flow: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(flow, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
 
-def warp(picture: Tensor, flow: Tensor) -> Tensor:
+def _warp(picture: Tensor, flow: Tensor) -> Tensor:
     """What `picture` (B, H, W) shows at x + flow(x): bicubic between pixels; border repeated."""
     height, width = picture.shape[1:]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

@@ -70,10 +70,10 @@ def cost(
         times = {size: _times(call, repeats) for size, call in calls.items()}
         best = max(sizes, key=lambda size: size / median(times[size]))
         took = bootstrap_interval(torch.tensor(times[best]), "median")
-        energy = joules(calls[most], device)
+        energy = _joules(calls[most], device)
         return Cost(
             sum(p.numel() for p in model.parameters()),
-            flops(calls[1]),
+            _flops(calls[1]),
             bootstrap_interval(torch.tensor(times[1]), "median"),
             Interval(best / took.estimate, best / took.high, best / took.low),
             best,
@@ -87,7 +87,7 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def flops(call: Callable[[], object]) -> int:
+def _flops(call: Callable[[], object]) -> int:
     """Floating-point operations of a call, as PyTorch counts them; see `Cost.flops`.
 
     PyTorch sees into its attention layers, but not into `nn.LSTM` and `nn.GRU`, which count 0.
@@ -112,7 +112,7 @@ def once(call: Callable[[], object]) -> float:
     return timeit.timeit(call, timer=_clock, number=1)
 
 
-def joules(
+def _joules(
     call: Callable[[], object], device: torch.device | None = None, period: float = 0.5
 ) -> float | None:
     """Energy of one call, its mean over `period` seconds of calls; None without a counter.

@@ -52,14 +52,14 @@ class GradientModulation(nn.Module):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output` as `BranchesOutput`, `batch["label"]` (B,) int64."""
         loss = cross_entropy(output, batch)
-        factors = modulation(output.branches, batch["label"], self.alpha)
+        factors = _modulation(output.branches, batch["label"], self.alpha)
         for code, factor in zip(output.codes.values(), factors, strict=True):
             if code.requires_grad:
                 code.register_hook(lambda gradient, factor=factor: gradient * factor)
         return loss
 
 
-def modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> Tensor:
+def _modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> Tensor:
     """Factor in (0, 1] on each encoder's gradient: scores (B, C) by modality -> (M,).
 
     Raises ValueError for fewer than two modalities.

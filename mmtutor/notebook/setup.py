@@ -61,7 +61,7 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     print(
         f"{_device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}"
     )
-    print(expected_time(chapter))
+    print(_expected_time(chapter))
 
 
 def default_preset() -> str:
@@ -92,15 +92,17 @@ def _device_in_words() -> str:
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def expected_time(chapter: str) -> str:
+def _expected_time(chapter: str) -> str:
     """How long the chapter took when the book was built, and on what."""
     timing = json.loads(files(__package__).joinpath("timings.json").read_text()).get(chapter)
     if timing is None:
         return "Run time: not measured yet."
-    return f"Run time when the book was built: {duration(timing['seconds'])} ({timing['machine']})."
+    return (
+        f"Run time when the book was built: {_duration(timing['seconds'])} ({timing['machine']})."
+    )
 
 
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """Seconds below one and a half minutes, else minutes."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 

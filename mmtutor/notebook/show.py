@@ -49,10 +49,10 @@ def show(obj: Callable | type, docstring: bool = True) -> Source:
         raise TypeError(message) from error
     code = textwrap.dedent("".join(lines)).rstrip()
     link = _link(Path(file or ""), first, first + len(lines) - 1)
-    return Source(code if docstring else without_docstring(code), link)
+    return Source(code if docstring else _without_docstring(code), link)
 
 
-def without_docstring(code: str) -> str:
+def _without_docstring(code: str) -> str:
     """The source of one definition less its docstring; comments and layout stay."""
     body = ast.parse(code).body[0].body
     if not (isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)):

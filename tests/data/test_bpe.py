@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mmtutor.data.bpe import _byte_letters, learn_merges, merge, readable, split_by
+from mmtutor.data.bpe import _byte_letters, _merge, learn_merges, readable, split_by
 
 
 def library_merges(words, count):
@@ -39,9 +39,9 @@ def test_the_most_frequent_pair_is_merged_first_and_the_end_is_reached():
 
 
 def test_a_merge_takes_pairs_from_left_to_right():
-    assert merge("aaaa", ("a", "a")) == ["aa", "aa"]
-    assert merge("aaa", ("a", "a")) == ["aa", "a"]
-    assert merge("abab", ("b", "a")) == ["a", "ba", "b"]
+    assert _merge("aaaa", ("a", "a")) == ["aa", "aa"]
+    assert _merge("aaa", ("a", "a")) == ["aa", "a"]
+    assert _merge("abab", ("b", "a")) == ["a", "ba", "b"]
 
 
 def test_byte_letters_are_the_librarys():

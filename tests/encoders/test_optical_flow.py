@@ -7,15 +7,15 @@ import torch
 
 from mmtutor.data.synthetic.textures import pair
 from mmtutor.encoders.optical_flow import (
+    _derivatives,
     _grey,
     _neighbour_mean,
     _smoothed,
-    derivatives,
+    _warp,
     horn_schunck,
     horn_schunck_energy,
     lucas_kanade,
     pyramid_lucas_kanade,
-    warp,
 )
 from mmtutor.evaluation.motion import endpoint_error
 
@@ -38,7 +38,7 @@ def test_slopes_of_a_cubic_are_exact_away_from_the_border():
     line = torch.arange(9, dtype=torch.float64)
     y, x = torch.meshgrid(line, line, indexing="ij")
     picture = (x**3 - 2 * x * y + 5 * y**2)[None]
-    slopes = derivatives(picture, picture + 3)
+    slopes = _derivatives(picture, picture + 3)
     inner = (0, slice(2, -2), slice(2, -2))
     torch.testing.assert_close(slopes.x[inner], (3 * x**2 - 2 * y)[inner[1:]])
     torch.testing.assert_close(slopes.y[inner], (10 * y - 2 * x)[inner[1:]])
@@ -49,7 +49,7 @@ def test_slopes_of_a_cubic_are_exact_away_from_the_border():
 def test_lucas_kanade_is_least_squares_in_each_window(window):
     first, second = pictures()
     flow, certainty = lucas_kanade(first, second, window)
-    slopes, half = derivatives(first, second), window // 2
+    slopes, half = _derivatives(first, second), window // 2
     for row, y, x in [(0, 0, 0), (0, 6, 8), (1, 12, 16), (1, 5, 0), (0, 12, 3)]:
         seen = (row, slice(max(y - half, 0), y + half + 1), slice(max(x - half, 0), x + half + 1))
         a = torch.stack([slopes.x[seen].flatten(), slopes.y[seen].flatten()], dim=1)
@@ -106,7 +106,7 @@ def test_horn_schunck_converges_to_the_minimum_of_its_energy(smoothness):
     energy = horn_schunck_energy(first, second, flow, smoothness).sum()
     (gradient,) = torch.autograd.grad(energy, flow)
     assert gradient.abs().max() < 1e-8
-    x, y, t = derivatives(first, second)
+    x, y, t = _derivatives(first, second)
     rest = x * flow[:, 0] + y * flow[:, 1] + t  # the Euler-Lagrange equations
     bend = smoothness**2 * (_neighbour_mean(flow) - flow)
     torch.testing.assert_close(bend, torch.stack([x, y], 1) * rest.unsqueeze(1))
@@ -132,7 +132,7 @@ def test_warping_by_whole_pixels_is_indexing():
     picture = torch.rand(1, 9, 9)
     flow = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 9, 9)
     torch.testing.assert_close(
-        warp(picture, flow)[:, 1:, :-2], picture[:, :-1, 2:], atol=1e-5, rtol=0
+        _warp(picture, flow)[:, 1:, :-2], picture[:, :-1, 2:], atol=1e-5, rtol=0
     )
 
 
@@ -140,7 +140,7 @@ def test_warping_the_second_picture_back_gives_the_first():
     first, second, truth = moving((1.3, 0.6), angle=3, zoom=1.02)
     inner = (slice(None), slice(8, -8), slice(8, -8))
     assert (second - first)[inner].abs().max() > 0.1
-    assert (warp(second, truth) - first)[inner].abs().max() < 0.02
+    assert (_warp(second, truth) - first)[inner].abs().max() < 0.02
 
 
 def test_each_picture_of_a_batch_is_by_itself():

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from mmtutor.encoders import FeatureEncoder
 from mmtutor.losses import cross_entropy
-from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients, modulation
+from mmtutor.losses.balance import BranchLosses, GradientModulation, _modulation, code_gradients
 from mmtutor.models.branches import Branches
 
 
@@ -32,17 +32,17 @@ def test_branch_losses_add_each_branch_alone(batch):
 def test_modulation_by_hand():
     """Probabilities of the true class 0.8 and 0.2 in a batch of one: ratios 4 and 1/4."""
     scores = {"a": torch.tensor([[4.0, 1.0]]).log(), "b": torch.tensor([[1.0, 4.0]]).log()}
-    factors = modulation(scores, torch.tensor([0]), alpha=0.5)
+    factors = _modulation(scores, torch.tensor([0]), alpha=0.5)
     torch.testing.assert_close(factors, torch.tensor([1 - torch.tanh(torch.tensor(2.0)), 1.0]))
-    assert modulation(scores, torch.tensor([0]), alpha=0.0).tolist() == [1, 1]
+    assert _modulation(scores, torch.tensor([0]), alpha=0.0).tolist() == [1, 1]
     with pytest.raises(ValueError, match="nothing to balance in 1 modality"):
-        modulation({"a": scores["a"]}, torch.tensor([0]), alpha=1.0)
+        _modulation({"a": scores["a"]}, torch.tensor([0]), alpha=1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_modulation_of_extreme_scores_stays_finite(dtype):
     scores = {"a": torch.tensor([[1e4, 0]]).to(dtype), "b": torch.tensor([[0, 1e4]]).to(dtype)}
-    factors = modulation(scores, torch.tensor([0]), alpha=1.0)
+    factors = _modulation(scores, torch.tensor([0]), alpha=1.0)
     assert factors.isfinite().all()
     assert factors[1] == 1
 
@@ -55,7 +55,7 @@ def test_modulation_scales_the_encoders_gradient_and_nothing_else():
     loss = GradientModulation(0.7)(output, data)
     held = torch.autograd.grad(loss, leaves)
     torch.testing.assert_close(loss, cross_entropy(output, data))
-    factors = modulation(output.branches, data["label"], 0.7)
+    factors = _modulation(output.branches, data["label"], 0.7)
     assert factors.min() < 1
     for m in range(2):
         torch.testing.assert_close(held[m], factors[m] * plain[m])

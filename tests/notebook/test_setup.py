@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmtutor.notebook import default_preset, setup
-from mmtutor.notebook.setup import duration, expected_time
+from mmtutor.notebook.setup import _duration, _expected_time
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +45,12 @@ def test_the_preset_follows_the_environment_then_the_device(monkeypatch):
 def test_the_expected_time_is_the_packaged_one_or_none(monkeypatch):
     stored = {"5-labs/retrieval": {"seconds": 240.0, "machine": "Some CPU, 2 cores"}}
     monkeypatch.setattr(json, "loads", lambda _: stored)
-    assert expected_time("5-labs/retrieval").endswith("built: 4 min (Some CPU, 2 cores).")
-    assert expected_time("9-none/such") == "Run time: not measured yet."
+    assert _expected_time("5-labs/retrieval").endswith("built: 4 min (Some CPU, 2 cores).")
+    assert _expected_time("9-none/such") == "Run time: not measured yet."
 
 
 def test_durations():
-    assert [duration(s) for s in (3.4, 89, 120)] == ["3 s", "89 s", "2 min"]
+    assert [_duration(s) for s in (3.4, 89, 120)] == ["3 s", "89 s", "2 min"]
 
 
 def test_threads_are_set_when_asked_for(capsys):

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from mmtutor.notebook import check, show
-from mmtutor.notebook.show import REPOSITORY, without_docstring
+from mmtutor.notebook.show import REPOSITORY, _without_docstring
 from mmtutor.training import History
 
 
@@ -42,7 +42,7 @@ def test_the_docstring_can_be_left_out_and_the_rest_stays():
     ],
 )
 def test_leaving_out_a_docstring(code, expected):
-    assert without_docstring(code) == expected
+    assert _without_docstring(code) == expected
 
 
 def test_what_has_no_source_is_named():

@@ -37,15 +37,6 @@ class HubUnreachableError(ConnectionError):
         )
 
 
-def hub_available(source: str | Path) -> bool:
-    """Whether loading `source` can be tried: a local folder, a cached copy, or a hub that answers.
-
-    Takes at most a few seconds without a network, and none where `HF_HUB_OFFLINE` is set. The
-    hub's address is `HF_ENDPOINT`, for readers who need a mirror.
-    """
-    return is_folder(source) or _cached(source) or hub_reachable()
-
-
 def is_folder(source: str | Path) -> bool:
     """True for a local folder, False for a hub id. Raises FileNotFoundError for what is neither."""
     if Path(source).expanduser().is_dir():
@@ -130,14 +121,3 @@ def _probe(address: str, seconds: float, answered: list[bool]) -> None:
     except OSError:
         return
     answered.append(True)
-
-
-def _cached(source: str | Path) -> bool:
-    """Whether the hub's cache holds something of this id, model or table."""
-    from huggingface_hub import constants
-
-    name = str(source).replace("/", "--")
-    return any(
-        Path(constants.HF_HUB_CACHE, f"{kind}--{name}", "snapshots").is_dir()
-        for kind in ("models", "datasets")
-    )

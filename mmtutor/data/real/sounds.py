@@ -26,7 +26,7 @@ PITCH_FRAME, PITCHES, VOICED = RATE // 25, (70, 400), 0.4
 SILENCE = 1e-12  # power, so that digital silence has a logarithm
 
 
-def read(path: Path | str, rate: int = RATE, seconds: float | None = None) -> Tensor:
+def _read(path: Path | str, rate: int = RATE, seconds: float | None = None) -> Tensor:
     """A sound file as one channel, (T,) float32 in [-1, 1] at `rate` samples a second.
 
     Channels are averaged. With `seconds` only the beginning is read.
@@ -69,19 +69,19 @@ def resample(x: Tensor, source: int, target: int) -> Tensor:
     return resampled[: -(-len(x) * up // down)]
 
 
-def trim(x: Tensor, decibels: float = 30.0) -> Tensor:
+def _trim(x: Tensor, decibels: float = 30.0) -> Tensor:
     """Cut the quiet ends of (T,) off, leaving 20 ms: what is `decibels` below the loudest 10 ms.
 
     A sound without power, or shorter than 10 ms, is returned as it is.
     """
-    loudness = levels(x)
+    loudness = _levels(x)
     loud = (loudness > loudness.max() - decibels).nonzero() if len(loudness) else loudness
     if not len(loud) or not x.any():
         return x
     return x[max(0, int(loud[0]) - 2) * FRAME : (int(loud[-1]) + 3) * FRAME]
 
 
-def quietest(x: Tensor, seconds: float) -> Tensor:
+def _quietest(x: Tensor, seconds: float) -> Tensor:
     """The stretch of (T,) of that length with the least power; all of it if it is not longer."""
     size = int(seconds * RATE)
     if len(x) <= size:
@@ -91,13 +91,13 @@ def quietest(x: Tensor, seconds: float) -> Tensor:
     return x[start : start + size]
 
 
-def levels(x: Tensor) -> Tensor:
+def _levels(x: Tensor) -> Tensor:
     """Power of each whole 10 ms of (T,) in dB, 0 dB for a constant 1: (T // FRAME,)."""
     power = x[: len(x) // FRAME * FRAME].view(-1, FRAME).square().mean(1)
     return 10 * torch.log10(power + SILENCE)
 
 
-def pitch(x: Tensor) -> float:
+def _pitch(x: Tensor) -> float:
     """Median pitch in Hz of the voiced frames of (T,) at `RATE`; NaN where there is none.
 
     A voiced sound repeats itself: the lag at which a frame is most like itself is its period; of
@@ -121,12 +121,12 @@ def pitch(x: Tensor) -> float:
 def measure(x: Tensor) -> dict[str, float]:
     """What says more of voice and equipment than of words: loudness, noise, offset and pitch.
 
-    Returns `level` and `floor` (95th and 5th percentile of `levels`, of the sound without its
+    Returns `level` and `floor` (95th and 5th percentile of the level, of the sound without its
     offset, dB), `offset` (mean sample, in thousandths of full scale) and `pitch` (Hz).
     """
-    power = levels(x - x.mean())
+    power = _levels(x - x.mean())
     level, floor = power.quantile(torch.tensor([0.95, 0.05])).tolist()
-    return {"level": level, "floor": floor, "offset": 1000 * x.mean().item(), "pitch": pitch(x)}
+    return {"level": level, "floor": floor, "offset": 1000 * x.mean().item(), "pitch": _pitch(x)}
 
 
 @functools.cache
@@ -185,11 +185,11 @@ def with_audio(data: Dataset, seconds: float, part: str = "speech") -> Dataset:
     Raises:
         ValueError: an unknown part.
     """
-    parts = {"all": lambda x: x, "speech": trim, "quietest": lambda x: quietest(x, seconds)}
+    parts = {"all": lambda x: x, "speech": _trim, "quietest": lambda x: _quietest(x, seconds)}
     if part not in parts:
         raise ValueError(f"unknown part {part!r}: expected one of {', '.join(parts)}")
     size, limit = int(seconds * RATE), seconds + 1
-    audio = [parts[part](read(path, seconds=limit))[:size] for path in data.column("path")]
+    audio = [parts[part](_read(path, seconds=limit))[:size] for path in data.column("path")]
     return data.with_column("audio", audio)
 
 

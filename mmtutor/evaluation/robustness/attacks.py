@@ -59,7 +59,7 @@ def fgsm(
     with evaluating(model):
         batch = on_device_of(model, batch)
         gradient, _ = input_gradient(model, batch, key, loss)
-        step = radius * uphill(gradient, norm)
+        step = radius * _uphill(gradient, norm)
         return {**batch, key: (batch[key] + step).clamp(*bounds)}
 
 
@@ -106,7 +106,7 @@ def pgd(
             for _ in range(steps):
                 gradient, logits = input_gradient(model, {**batch, key: x}, key, loss)
                 worst = keep_worse(worst, x, margin(logits, batch["label"]))
-                x = project(x + step * uphill(gradient, norm), clean, radius, norm).clamp(*bounds)
+                x = _project(x + step * _uphill(gradient, norm), clean, radius, norm).clamp(*bounds)
             worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
     return {**batch, key: worst[0]}
 
@@ -133,7 +133,7 @@ def random_noise(
         worst = batch[key], margins(model, batch)
         for _ in range(tries):
             noise = torch.randn(batch[key].shape, generator=generator).to(batch[key])
-            x = (batch[key] + radius * uphill(noise, norm)).clamp(*bounds)
+            x = (batch[key] + radius * _uphill(noise, norm)).clamp(*bounds)
             worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
     return {**batch, key: worst[0]}
 
@@ -152,7 +152,7 @@ def input_gradient(
         return slope_by(loss(logits, batch["label"]), x), logits.detach()
 
 
-def uphill(gradient: Tensor, norm: str) -> Tensor:
+def _uphill(gradient: Tensor, norm: str) -> Tensor:
     """The step of length 1 in `norm` along which a linear loss rises most; zeros stay zeros."""
     if norm == "linf":
         return gradient.sign()
@@ -162,7 +162,7 @@ def uphill(gradient: Tensor, norm: str) -> Tensor:
     return (wide / _lengths(wide).clamp(min=1e-30)).to(gradient.dtype)
 
 
-def project(x: Tensor, clean: Tensor, radius: float, norm: str) -> Tensor:
+def _project(x: Tensor, clean: Tensor, radius: float, norm: str) -> Tensor:
     """The point nearest to x in the ball around `clean`; both (B, ...)."""
     change = x - clean
     if norm == "linf":
@@ -192,7 +192,7 @@ def _in_ball(clean: Tensor, radius: float, norm: str, generator: torch.Generator
     """Uniform in the ball, of the shape of `clean` (B, ...)."""
     if norm == "linf":
         return radius * (2 * torch.rand(clean.shape, generator=generator) - 1).to(clean)
-    direction = uphill(torch.randn(clean.shape, generator=generator), norm)
+    direction = _uphill(torch.randn(clean.shape, generator=generator), norm)
     share = torch.rand(len(clean), generator=generator) ** (1 / clean[0].numel())
     return radius * (direction * share.view(-1, *[1] * (clean.ndim - 1))).to(clean)
 

@@ -58,7 +58,7 @@ def hotflip(
     vectors = embedding.weight.detach()
 
     def gain(batch: Batch, options: Tensor) -> Tensor:
-        gradient = embedding_gradient(model, batch, embedding)  # [B, L, D]
+        gradient = _embedding_gradient(model, batch, embedding)  # [B, L, D]
         change = vectors[options] - vectors[batch["tokens"]].unsqueeze(2)  # [B, L, S, D]
         return (gradient.unsqueeze(2) * change).sum(dim=-1)
 
@@ -93,7 +93,7 @@ def random_words(model: nn.Module, batch: Batch, candidates: Tensor, flips: int 
     return _flipped(model, batch, candidates, flips, gain, keep_worst=False)
 
 
-def embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) -> Tensor:
+def _embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) -> Tensor:
     """Gradient (B, L, D) of each example's cross-entropy by the word vectors it reads."""
     found: list[Tensor] = []
 

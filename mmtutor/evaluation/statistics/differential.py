@@ -90,11 +90,11 @@ def largest_differences(
     worst = dict.fromkeys(pairs, 0.0)
     for case in cases:
         for name, (ours, theirs) in pairs.items():
-            worst[name] = max(worst[name], difference(ours(case), theirs(case)))
+            worst[name] = max(worst[name], _difference(ours(case), theirs(case)))
     return worst
 
 
-def difference(one: Any, other: Any) -> float:
+def _difference(one: Any, other: Any) -> float:
     """Largest absolute difference of two results; see `largest_differences`."""
     left, right = (torch.as_tensor(value, dtype=torch.float64) for value in (one, other))
     if left.shape != right.shape or not torch.equal(left.isnan(), right.isnan()):

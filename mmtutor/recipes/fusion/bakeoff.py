@@ -68,7 +68,7 @@ PRESETS = {
 }
 
 
-class Run(NamedTuple):
+class _Run(NamedTuple):
     """One model among those that are trained at once."""
 
     task: str
@@ -86,7 +86,7 @@ def run(config: Config, progress: bool = True) -> Result:
     metrics: dict[str, Any] = {"accuracy": {}, "bits": {}, "parameters": {}}
     data = examples("test", config)
     for name in config.entrants:
-        ensemble, history = train(name, config, progress)
+        ensemble, history = _train(name, config, progress)
         scores = score(ensemble, data, objective(config))
         entropy = torch.tensor([_answer_entropy(run.task) for run in _runs(config)])
         metrics["accuracy"][name] = _by_task(scores.accuracy, config)
@@ -97,9 +97,9 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics, joined(histories), ensembles, config)
 
 
-def train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
+def _train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
     """One entrant on all tasks from all seeds at once."""
-    inputs, sizes = _inputs_of(config), sizes_of(config)
+    inputs, sizes = _inputs_of(config), _sizes_of(config)
     models = [build(name, inputs, sizes, run.seed) for run in _runs(config)]
     longer = replace(config, epochs=config.epochs * ENTRANTS[name].patience)
     return train_together(longer, models, objective(config), examples("train", config), progress)
@@ -112,13 +112,13 @@ def _inputs_of(config: Config) -> Inputs:
     return Inputs(tuple(information.SHOWN), information.SIZE, length, classes)
 
 
-def sizes_of(config: Config) -> Sizes:
+def _sizes_of(config: Config) -> Sizes:
     return Sizes(config.parameters, config.dim, config.out_dim)
 
 
-def _runs(config: Config) -> list[Run]:
+def _runs(config: Config) -> list[_Run]:
     """Every task from every seed, in the order of an ensemble's models."""
-    return [Run(task, config.seed + i) for task in config.tasks for i in range(config.seeds)]
+    return [_Run(task, config.seed + i) for task in config.tasks for i in range(config.seeds)]
 
 
 def objective(config: Config) -> SummedCrossEntropy:

@@ -168,14 +168,14 @@ def train_together(
     return ensemble, common.train(config, ensemble, objective, batches, progress, **options)
 
 
-class Scores(NamedTuple):
+class _Scores(NamedTuple):
     """Of each of the R models, float64: share of right answers, and mean cross-entropy in nats."""
 
     accuracy: Tensor
     loss: Tensor
 
 
-def score(ensemble: Ensemble, data: Dataset, objective: SummedCrossEntropy) -> Scores:
+def score(ensemble: Ensemble, data: Dataset, objective: SummedCrossEntropy) -> _Scores:
     """Test R models on `data`."""
     device = next(ensemble.parameters()).device
     objective, right, loss = objective.to(device), [], []
@@ -183,7 +183,7 @@ def score(ensemble: Ensemble, data: Dataset, objective: SummedCrossEntropy) -> S
         answers = objective.possible(output.logits).argmax(dim=-1)
         right.append((answers == batch["label"]).cpu())
         loss.append(objective.losses(output.logits, batch["label"]).cpu())
-    return Scores(torch.cat(right).double().mean(dim=0), torch.cat(loss).double().mean(dim=0))
+    return _Scores(torch.cat(right).double().mean(dim=0), torch.cat(loss).double().mean(dim=0))
 
 
 def with_missing(

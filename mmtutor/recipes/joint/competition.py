@@ -94,7 +94,7 @@ def run(config: Config, progress: bool = True) -> Result:
     pull: dict[str, dict[str, list[list[float]]]] = {way: {} for way in config.ways}
     for seed in range(config.seed, config.seed + config.seeds):
         for way in config.ways:
-            trained = train(config, way, data, seed, progress)
+            trained = _train(config, way, data, seed, progress)
             for given, value in trained.accuracy.items():
                 accuracy[way].setdefault(given, []).append(value)
             for name in trained.model.encoders:
@@ -104,7 +104,7 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
 
 
-def train(
+def _train(
     config: Config, way: str, data: dict[str, Dataset], seed: int, progress: bool = False
 ) -> Trained:
     """One model, by one of WAYS; `data` holds the splits train and test."""

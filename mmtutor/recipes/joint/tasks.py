@@ -112,10 +112,10 @@ def run(config: Config, progress: bool = True) -> Result:
     cosine: dict[str, list[list[float]]] = {way: [] for way in config.ways}
     for seed in range(config.seed, config.seed + config.seeds):
         for task in _tasks_of(config):
-            alone = train(config, "joint", train_data, test_data, seed, [task], progress)
+            alone = _train(config, "joint", train_data, test_data, seed, [task], progress)
             accuracy["alone"][task].append(alone.accuracy[task])
         for way in config.ways:
-            trained = train(config, way, train_data, test_data, seed, progress=progress)
+            trained = _train(config, way, train_data, test_data, seed, progress=progress)
             for task, value in trained.accuracy.items():
                 accuracy[way][task].append(value)
             cosine[way].append([epoch["cosine"] for epoch in trained.history.epochs])
@@ -123,7 +123,7 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
 
 
-def train(
+def _train(
     config: Config,
     way: str,
     train_data: Dataset,

@@ -11,7 +11,6 @@ from mmtutor.data.hub import preprocess as hub
 from mmtutor.data.hub.flickr30k import load_flickr30k
 from mmtutor.data.hub.preprocess import (
     HubUnreachableError,
-    hub_available,
     hub_reachable,
     say_if_unreachable,
 )
@@ -61,20 +60,6 @@ def test_offline_mode_asks_nobody(monkeypatch):
     assert not hub_reachable()
     with pytest.raises(HubUnreachableError):
         load_flickr30k("nobody/flickr30k")
-
-
-def test_available_means_a_folder_a_cached_copy_or_a_network(tmp_path, monkeypatch, no_network):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert hub_available(tmp_path)
-    assert not hub_available("nobody/clip")
-    (tmp_path / "models--nobody--clip" / "snapshots").mkdir(parents=True)
-    assert hub_available("nobody/clip")
-    monkeypatch.setattr(hub, "hub_reachable", lambda *_: True)
-    assert hub_available("somebody/else")
-    with pytest.raises(FileNotFoundError):
-        hub_available("/no/such/folder")
 
 
 def test_without_a_network_one_sentence_is_said_and_the_chapter_goes_on(capsys, no_network):

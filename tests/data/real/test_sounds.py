@@ -13,17 +13,17 @@ from mmtutor.data.real import stamps
 from mmtutor.data.real.sounds import (
     FRAME,
     RATE,
+    _levels,
+    _pitch,
+    _quietest,
+    _read,
+    _trim,
     effects,
     first_words,
-    levels,
     measure,
-    pitch,
-    quietest,
-    read,
     resample,
     spoken,
     tags,
-    trim,
     with_audio,
 )
 
@@ -41,23 +41,23 @@ def test_a_file_becomes_one_channel_at_our_rate(tmp_path, ending):
     path = tmp_path / f"tone.{ending}"
     stereo = torch.stack([0.5 * tone(300, 1, 44_100), 0.1 * tone(300, 1, 44_100)], dim=1)
     soundfile.write(path, stereo.numpy(), 44_100)
-    sound = read(path)
+    sound = _read(path)
     assert sound.shape == (RATE,)
     assert sound.dtype == torch.float32
     difference = (sound - 0.3 * tone(300, 1))[500:-500]
     assert difference.square().mean().sqrt() < 0.02
-    assert read(path, seconds=0.25).shape == (RATE // 4,)
+    assert _read(path, seconds=0.25).shape == (RATE // 4,)
 
 
 def test_what_is_no_sound_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no sound file .*none\.ogg"):
-        read(tmp_path / "none.ogg")
+        _read(tmp_path / "none.ogg")
     (tmp_path / "text.ogg").write_text("not a sound")
     with pytest.raises(ValueError, match=r"text\.ogg is not a sound file that can be read"):
-        read(tmp_path / "text.ogg")
+        _read(tmp_path / "text.ogg")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
     with pytest.raises(ValueError, match=r"empty\.wav holds no sample"):
-        read(tmp_path / "empty.wav")
+        _read(tmp_path / "empty.wav")
 
 
 @pytest.mark.parametrize("source", [44_100, 8_000, 11_127, 48_000])
@@ -91,22 +91,22 @@ def test_resampling_agrees_with_librosa():
 def test_trim_leaves_the_loud_part():
     silence = torch.zeros(10 * FRAME)
     sound = torch.cat([silence, tone(400, 0.2), silence])
-    assert len(trim(sound)) == int(0.2 * RATE) + 4 * FRAME
-    assert torch.equal(trim(silence), silence)
-    assert len(trim(torch.ones(5))) == 5
+    assert len(_trim(sound)) == int(0.2 * RATE) + 4 * FRAME
+    assert torch.equal(_trim(silence), silence)
+    assert len(_trim(torch.ones(5))) == 5
 
 
 def test_the_quietest_stretch_is_found():
     loud = tone(400, 0.2)
     sound = torch.cat([loud, 0.01 * tone(400, 0.1), loud]) + 0.3
-    found = quietest(sound, 0.05)
+    found = _quietest(sound, 0.05)
     assert len(found) == int(0.05 * RATE)
     assert (found - 0.3).abs().max() < 0.011
-    assert quietest(loud, 1.0) is loud
+    assert _quietest(loud, 1.0) is loud
 
 
 def test_measurements_are_right_for_a_known_sound():
-    assert levels(torch.ones(RATE)).abs().max() < 1e-4
+    assert _levels(torch.ones(RATE)).abs().max() < 1e-4
     sound = torch.cat([0.5 * tone(150, 0.5), 0.005 * tone(150, 0.5)]) + 0.01
     found = measure(sound)
     assert found["level"] == pytest.approx(10 * math.log10(0.125), abs=1.5)
@@ -118,13 +118,13 @@ def test_measurements_are_right_for_a_known_sound():
 @pytest.mark.parametrize("hz", [90, 133, 220, 350])
 def test_pitch_of_a_sound_with_harmonics(hz):
     sound = sum(tone(hz * k, 0.3) / k for k in range(1, 6))
-    assert pitch(sound) == pytest.approx(hz, rel=0.02)
+    assert _pitch(sound) == pytest.approx(hz, rel=0.02)
 
 
 def test_noise_and_short_sounds_have_no_pitch():
     noise = torch.randn(RATE, generator=torch.Generator().manual_seed(0))
-    assert math.isnan(pitch(noise))
-    assert math.isnan(pitch(torch.ones(10)))
+    assert math.isnan(_pitch(noise))
+    assert math.isnan(_pitch(torch.ones(10)))
 
 
 # ------------------------------------------------------------------------- the spoken stamps
@@ -150,9 +150,9 @@ def test_recordings_are_decoded_as_asked(stamps_cache):
     for part in ("all", "speech", "quietest"):
         decoded = with_audio(data, 0.2, part)
         assert all(0 < len(x) <= RATE // 5 for x in decoded.column("audio"))
-        cut = {"all": lambda x: x, "speech": trim, "quietest": lambda x: quietest(x, 0.2)}[part]
+        cut = {"all": lambda x: x, "speech": _trim, "quietest": lambda x: _quietest(x, 0.2)}[part]
         for path, x in zip(data.column("path"), decoded.column("audio"), strict=True):
-            assert torch.equal(x, cut(read(path, seconds=1.2))[: RATE // 5])
+            assert torch.equal(x, cut(_read(path, seconds=1.2))[: RATE // 5])
     with pytest.raises(ValueError, match="unknown part 'loud': expected one of all, speech"):
         with_audio(data, 0.2, "loud")
     assert isinstance(tags(data.column("path")[0]), dict)

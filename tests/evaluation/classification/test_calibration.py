@@ -20,7 +20,7 @@ from mmtutor.evaluation.classification.calibration import (
     temperature,
     top_label,
 )
-from mmtutor.evaluation.statistics.differential import difference, largest_differences, random_case
+from mmtutor.evaluation.statistics.differential import _difference, largest_differences, random_case
 
 BINS = (1, 2, 5, 10, 15)
 
@@ -80,7 +80,7 @@ def test_equal_mass_bins_are_scikit_learns_on_a_thousand_cases():
         if any((n - 1) * k % bins == 0 for k in range(1, bins)):
             continue
         compared += 1
-        assert difference(ours_curve(case, "mass"), sklearn_curve(case, "quantile")) < 1e-12
+        assert _difference(ours_curve(case, "mass"), sklearn_curve(case, "quantile")) < 1e-12
     assert compared > 1000
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmtutor.evaluation.robustness.attacks import (
+    _uphill,
     cross_entropy,
     fgsm,
     input_gradient,
@@ -12,7 +13,6 @@ from mmtutor.evaluation.robustness.attacks import (
     margins,
     pgd,
     random_noise,
-    uphill,
 )
 from tests.evaluation.small_models import Linear, Network, pictures
 
@@ -208,9 +208,9 @@ def test_what_cannot_be_attacked_is_refused():
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1.0, 1e20])
 def test_a_step_has_length_one_however_small_the_gradient(size):
     gradient = size * torch.randn(3, 2, 4, 4)
-    assert uphill(gradient, "l2").flatten(1).norm(dim=1).tolist() == pytest.approx([1] * 3)
+    assert _uphill(gradient, "l2").flatten(1).norm(dim=1).tolist() == pytest.approx([1] * 3)
     still = torch.zeros(1, 3, dtype=torch.float16)
-    assert uphill(still, "l2").tolist() == [[0, 0, 0]]
+    assert _uphill(still, "l2").tolist() == [[0, 0, 0]]
 
 
 def test_one_answer_that_is_no_number_does_not_end_the_attack():

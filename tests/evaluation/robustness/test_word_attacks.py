@@ -6,7 +6,7 @@ import torch
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
 from mmtutor.evaluation.robustness.attacks import margins
 from mmtutor.evaluation.robustness.word_attacks import (
-    embedding_gradient,
+    _embedding_gradient,
     greedy,
     hotflip,
     random_words,
@@ -130,7 +130,7 @@ def test_padding_and_words_without_substitute_stay(model, batch, tokenizer):
 
 
 def test_the_gradient_is_of_the_words_and_the_model_is_left_alone(model, batch):
-    gradient = embedding_gradient(model, batch, model.embedding)
+    gradient = _embedding_gradient(model, batch, model.embedding)
     error = model(batch).logits.softmax(dim=1) - torch.eye(4)[batch["label"]]
     expected = error.unsqueeze(1) * batch["tokens_mask"].unsqueeze(-1)
     torch.testing.assert_close(gradient, expected.detach())

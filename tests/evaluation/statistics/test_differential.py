@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmtutor.evaluation.statistics.differential import difference, largest_differences, random_case
+from mmtutor.evaluation.statistics.differential import _difference, largest_differences, random_case
 
 
 def test_the_cases_hold_the_edges_they_promise():
@@ -32,9 +32,9 @@ def test_a_fault_in_one_case_is_found():
 
 
 def test_nan_agrees_with_nan_only():
-    assert difference([1.0, torch.nan], [1.0, torch.nan]) == 0
-    assert difference([1.0], [torch.nan]) == torch.inf
-    assert difference([1.0], [1.0, 1.0]) == torch.inf
-    assert difference(torch.inf, 1.0) == torch.inf
-    assert difference(torch.inf, torch.inf) == 0
-    assert difference([], []) == 0
+    assert _difference([1.0, torch.nan], [1.0, torch.nan]) == 0
+    assert _difference([1.0], [torch.nan]) == torch.inf
+    assert _difference([1.0], [1.0, 1.0]) == torch.inf
+    assert _difference(torch.inf, 1.0) == torch.inf
+    assert _difference(torch.inf, torch.inf) == 0
+    assert _difference([], []) == 0

@@ -16,7 +16,7 @@ from mmtutor.recipes.fusion import (
     halves as fusion_halves,
 )
 from mmtutor.recipes.fusion.bakeoff import Config
-from mmtutor.recipes.fusion.entrants import ENTRANTS, Scores, SummedCrossEntropy, with_missing
+from mmtutor.recipes.fusion.entrants import ENTRANTS, SummedCrossEntropy, _Scores, with_missing
 
 TINY = Config.preset("tiny")
 
@@ -34,7 +34,7 @@ def test_the_tiny_preset_tells_sums_from_products():
 
 def test_all_entrants_have_the_same_size():
     config = Config()
-    inputs, sizes = fusion_bakeoff._inputs_of(config), fusion_bakeoff.sizes_of(config)
+    inputs, sizes = fusion_bakeoff._inputs_of(config), fusion_bakeoff._sizes_of(config)
     counts = [parameters(fusion_entrants.build(name, inputs, sizes)) for name in ENTRANTS]
     assert max(counts) <= config.parameters < 1.03 * min(counts)
     with pytest.raises(ValueError, match="the budget is too small"):
@@ -45,7 +45,7 @@ def test_all_entrants_have_the_same_size():
 def test_entrants_called_sums_are_sums(name):
     config = Config()
     model = fusion_entrants.build(
-        name, fusion_bakeoff._inputs_of(config), fusion_bakeoff.sizes_of(config)
+        name, fusion_bakeoff._inputs_of(config), fusion_bakeoff._sizes_of(config)
     ).double()
     a, a2, b, b2 = torch.randn(4, 6, 3, information.SIZE).double()
     f = lambda a, b: model({"a": a, "b": b}).logits  # noqa: E731
@@ -54,8 +54,8 @@ def test_entrants_called_sums_are_sums(name):
 
 def test_runs_learn_independently_of_each_other():
     short = replace(TINY, epochs=1, train=64)
-    one, _ = fusion_bakeoff.train("sum", replace(short, tasks=("copy",)))
-    both, _ = fusion_bakeoff.train("sum", replace(short, tasks=("copy", "redundant + xor")))
+    one, _ = fusion_bakeoff._train("sum", replace(short, tasks=("copy",)))
+    both, _ = fusion_bakeoff._train("sum", replace(short, tasks=("copy", "redundant + xor")))
     for alone, together in zip(one.stacked, both.stacked, strict=True):
         torch.testing.assert_close(together[:2], alone, rtol=0, atol=1e-4)
 
@@ -91,7 +91,7 @@ def test_missing_and_noisy_are_what_they_say():
     assert not only[..., 1].any()
     noisy = fusion_entrants.with_noise(data, "a", 2.0).column("a")
     assert noisy.std().item() == pytest.approx(2, rel=0.1)
-    assert Scores(*torch.zeros(2, 1)).accuracy.item() == 0
+    assert _Scores(*torch.zeros(2, 1)).accuracy.item() == 0
 
 
 def test_halves_of_real_pictures(fashion_mnist_cache):

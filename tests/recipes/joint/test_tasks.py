@@ -109,7 +109,7 @@ def test_competition_runs_and_reports_every_way():
 def test_every_way_of_competition_trains(way):
     config = replace(COMPETITION, train=64, test=16, epochs=1)
     data = {name: modality_competition.examples(config, name) for name in ("train", "test")}
-    trained = modality_competition.train(config, way, data, seed=0)
+    trained = modality_competition._train(config, way, data, seed=0)
     sees = ["image"] if way == "image" else ["image", "tokens"]
     assert list(trained.model.encoders) == sees
     assert set(trained.history.epochs[0]) == {"epoch", "loss", *sees}
