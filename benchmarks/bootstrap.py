@@ -25,7 +25,9 @@ def comparisons(examples: int = 1_000, resamples: int = 10_000):
 
     what = f"95 % interval of a mean of {examples:,}, {resamples:,} resamples"
     ours = lambda: bootstrap_interval(values, resamples=resamples)  # noqa: E731
-    yield Comparison(what, f"scipy {scipy.__version__} stats.bootstrap", ours, with_scipy, _close)
+    yield Comparison(
+        what, f"scipy {scipy.__version__} stats.bootstrap", ours, with_scipy, _close, 1.2
+    )
 
 
 def _close(ours: Interval, theirs: Interval) -> None:

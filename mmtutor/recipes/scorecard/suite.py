@@ -28,11 +28,11 @@ SHADES = ("lightest", "light", "dark", "darkest")  # of the background
 RANDOM_GROUPS = 4  # every row has a number below this that means nothing
 KEPT = ("image", "label", "form", "background", "target")
 CORRUPTED = {
-    "noisy picture": ("gaussian noise", 3, "image"),
-    "blurred picture": ("blur", 3, "image"),
-    "typos": ("typos", 3, "text"),
-    "lost words": ("word drop", 3, "text"),
-}
+    "noisy picture": ("gaussian noise", "image", "image"),
+    "blurred picture": ("blur", "image", "image"),
+    "typos": ("typos", "text", "question"),
+    "lost words": ("word drop", "text", "question"),
+}  # of severity 3: which corruption, of which modality, in which column
 
 
 def run(config: Config, progress: bool = True) -> Result:
@@ -66,7 +66,7 @@ def _suite_for(suite: EvaluationSuite, encode: Encode) -> EvaluationSuite:
 def training_questions(config: Config) -> Dataset:
     """Questions of split "train", in turn in English and in Chinese; columns as of `load`."""
     data = load_questions("train", config.train, config.size, config.seed, OBJECTS, TYPES)
-    return data.with_column("question", _in_turn(data.column("question"), _chinese(data)))
+    return data.with_column("question", _asked(data, _in_turn(data)))
 
 
 def make_suite(config: Config) -> EvaluationSuite:
@@ -76,21 +76,22 @@ def make_suite(config: Config) -> EvaluationSuite:
     data = load_questions(config.split, config.test, with_masks=True, **options)
     asked, _ = questions(config.split, config.test, seed, OBJECTS, TYPES)
     asked = replace(asked, wording=(asked.wording + 1) % 6)  # another way of asking, always
-    data = _columns(data, _in_turn(data.column("question"), _chinese(data)))
+    again = [both[i % 2] for i, both in enumerate(zip(english(asked), chinese(asked), strict=True))]
+    data = _columns(data, _in_turn(data))
     twins = pairs(config.test // 2, config.split, **options)
-    twice = [i // 2 % 2 for i in range(len(twins))]
     grey = torch.full_like(data.column("image"), 128)
     return EvaluationSuite(
         data,
         ("image", "tokens"),
         domains=("form", "language"),
         sensitive=("shade",),
-        paraphrased=data.with_column("question", _in_turn(english(asked), chinese(asked))),
-        pairs=_columns(twins, _chosen(twice, twins.column("question"), _chinese(twins)), twice),
+        paraphrased=data.with_column("question", again),
+        pairs=_columns(twins, [i // 2 % 2 for i in range(len(twins))]),
         corrupted={
-            **{name: _corrupted(data, *how) for name, how in CORRUPTED.items()},
-            "no picture": data.with_column("image", grey),
-        },
+            name: corrupt(data, corruption, 3, modality, column)
+            for name, (corruption, modality, column) in CORRUPTED.items()
+        }
+        | {"no picture": data.with_column("image", grey)},
         examined=config.examined,
     )
 
@@ -101,31 +102,24 @@ def in_words(data: Dataset, rows: Sequence[int]) -> list[str]:
     return [f"{asked[i]} {ANSWERS[label[i]]}" for i in rows]
 
 
-def _columns(data: Dataset, asked: list[str], language: list[int] | None = None) -> Dataset:
+def _columns(data: Dataset, language: list[int]) -> Dataset:
     """What the suite needs of `data`, with the columns that say to which groups a row belongs."""
-    kept = {name: data.column(name) for name in KEPT if name in data.columns}
-    which = [i % 2 for i in range(len(data))] if language is None else language
     generator = torch.Generator().manual_seed(0)
     groups = {
-        "language": [("English", "Chinese")[i] for i in which],
+        "language": [("English", "Chinese")[i] for i in language],
         "shade": [SHADES[i] for i in data.column("background").tolist()],
         "random_group": torch.randint(RANDOM_GROUPS, (len(data),), generator=generator),
+        "question": _asked(data, language),
     }
-    return Dataset({**kept, **groups, "question": asked}, name=data.name)
+    kept = {name: data.column(name) for name in KEPT if name in data.columns}
+    return Dataset({**kept, **groups}, name=data.name)
 
 
-def _corrupted(data: Dataset, corruption: str, severity: int, modality: str) -> Dataset:
-    field = "image" if modality == "image" else "question"
-    return corrupt(data, corruption, severity, modality, field)
+def _in_turn(data: Dataset) -> list[int]:
+    """0 for English and 1 for Chinese, row by row."""
+    return [i % 2 for i in range(len(data))]
 
 
-def _chinese(data: Dataset) -> list[str]:
-    return data.column("question_zh")
-
-
-def _in_turn(first: list[str], second: list[str]) -> list[str]:
-    return _chosen([i % 2 for i in range(len(first))], first, second)
-
-
-def _chosen(which: list[int], first: list[str], second: list[str]) -> list[str]:
-    return [b if i else a for i, a, b in zip(which, first, second, strict=True)]
+def _asked(data: Dataset, language: list[int]) -> list[str]:
+    both = zip(data.column("question"), data.column("question_zh"), strict=True)
+    return [pair[i] for pair, i in zip(both, language, strict=True)]
