@@ -13,6 +13,7 @@ from torch import Tensor
 
 BLOCK_SCORES = 2**21  # Scores ranked at once: 8 MiB of float32, which stays near the caches.
 KEPT_SCORES = 2**27  # Scores kept for the second direction: 512 MiB; beyond it they are made again.
+FOLDS = 32  # `top_k` looks for the best columns among this many layers of a folded row.
 
 
 class Ranks(NamedTuple):
@@ -58,8 +59,27 @@ def top_k(queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if not 1 <= k <= len(gallery):
         raise ValueError(f"k must lie between 1 and the gallery's {len(gallery)} rows, got {k}")
     rows = max(1, 4 * BLOCK_SCORES // len(gallery))  # as few products as the caches allow
-    found = [(block @ gallery.T).topk(k) for block in queries.split(rows)]
-    return torch.cat([best.values for best in found]), torch.cat([best.indices for best in found])
+    found = [_largest(block @ gallery.T, k) for block in queries.split(rows)]
+    return torch.cat([values for values, _ in found]), torch.cat([index for _, index in found])
+
+
+def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """`scores.topk(k)`, faster for long rows: fold each row into `FOLDS` layers, one on the other.
+
+    The k largest scores lie in the k columns whose largest layer is largest, or in the tail that
+    is too short to fold: only those need a closer look.
+    """
+    width = scores.shape[1] // FOLDS
+    if width < 4 * k:
+        return scores.topk(k)
+    folded = scores[:, : FOLDS * width].unflatten(1, (FOLDS, width))  # [B, F, W]
+    columns = folded.amax(1).topk(k, sorted=False).indices  # [B, k]
+    layers = torch.arange(FOLDS, device=scores.device) * width
+    tail = torch.arange(FOLDS * width, scores.shape[1], device=scores.device)
+    inside = (layers[:, None] + columns[:, None]).flatten(1)  # [B, F * k]
+    candidates = torch.cat([inside, tail.expand(len(scores), -1)], 1)
+    values, place = scores.gather(1, candidates).topk(k)
+    return values, candidates.gather(1, place)
 
 
 def _in_blocks(

@@ -100,9 +100,9 @@ def test_top_k_is_exact(gallery, k, monkeypatch):
     torch.testing.assert_close(value, expected.values)
 
 
-def test_top_k_with_ties():
+def test_top_k_with_ties_and_with_neighbours_in_one_fold():
     gallery = torch.zeros(3200, 1)
-    gallery[100::100] = 1.0
+    gallery[100::100] = 1.0  # all in the folded row's column 0
     gallery[5:8] = 1.0
     value, index = top_k(torch.ones(2, 1), gallery, 25)
     assert bool((value == 1).all())
