@@ -70,6 +70,7 @@ class Scene:
 
     @property
     def max_objects(self) -> int:
+        """K: how many objects a scene can hold."""
         return self.shape.shape[1]
 
     @property
