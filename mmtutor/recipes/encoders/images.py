@@ -75,7 +75,7 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Train one encoder with a linear layer, then test it once."""
     torch.manual_seed(config.seed)
-    encoder, data, test = build(config), training_set(config), test_set(config)
+    encoder, data, test = build(config), _training_set(config), test_set(config)
     return train_classifier(config, encoder, data, test, len(CLASSES), progress=progress).result(
         config
     )
@@ -91,7 +91,7 @@ def build(config: Config) -> nn.Module:
     raise ValueError(f"unknown encoder {config.encoder!r}: expected 'cnn' or 'vit'")
 
 
-def training_set(config: Config) -> Dataset:
+def _training_set(config: Config) -> Dataset:
     """The pictures to train on, with whatever `config` does to them."""
     if not 1 <= config.train <= POOL:
         raise ValueError(f"train is {config.train}: expected 1 to {POOL}")

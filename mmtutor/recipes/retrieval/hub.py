@@ -69,7 +69,7 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Evaluate a checkpoint on the test split, fine-tune it if asked, and evaluate it again.
 
-    The metrics are what `evaluate` gives, under `zero_shot` and, after training, `fine_tuned`.
+    The metrics are what `_evaluate` gives, under `zero_shot` and, after training, `fine_tuned`.
     Without training the history is empty.
 
     Raises:
@@ -81,10 +81,10 @@ def run(config: Config, progress: bool = True) -> Result:
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     test = load_flickr30k(config.data, "test", limit=config.images)
     model, prepare = load_clip(config.model, device)
-    metrics, history = {"zero_shot": evaluate(model, prepare, test, config)}, History()
+    metrics, history = {"zero_shot": _evaluate(model, prepare, test, config)}, History()
     if config.fine_tune:
         history = _fine_tune(model, prepare, config, progress)
-        metrics["fine_tuned"] = evaluate(model, prepare, test, config)
+        metrics["fine_tuned"] = _evaluate(model, prepare, test, config)
     return Result(metrics=metrics, history=history, model=model, config=config)
 
 
@@ -105,10 +105,10 @@ def _fine_tune(
     held_out = load_flickr30k(config.data, "val", limit=config.images)
     validate = partial(_validate, prepare=prepare, images=held_out, config=config)
     options = {"validate": validate, "checkpoint": config.checkpoint}
-    return train(config, model, objective_of(model), batches, progress, **options)
+    return train(config, model, _objective_of(model), batches, progress, **options)
 
 
-def objective_of(model: HubDualEncoder) -> ContrastiveObjective:
+def _objective_of(model: HubDualEncoder) -> ContrastiveObjective:
     """The loss the checkpoint was trained with, starting from its learned scale and bias."""
     if model.logit_bias is None:
         return ContrastiveObjective("info_nce", init_scale=model.logit_scale)
@@ -117,7 +117,7 @@ def objective_of(model: HubDualEncoder) -> ContrastiveObjective:
     return objective
 
 
-def evaluate(
+def _evaluate(
     model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
 ) -> dict[str, Any]:
     """Retrieval in both directions between all images and all their captions.
@@ -126,7 +126,7 @@ def evaluate(
     with bootstrap 95 % intervals over images, median rank, mean reciprocal rank, `chance`, and
     `shuffled`, the control: the same scores against names in random order, which must be at chance.
     """
-    scores, image_group, text_group = similarities(model, prepare, images, config)
+    scores, image_group, text_group = _similarities(model, prepare, images, config)
     relevant = image_group[:, None] == text_group  # [I, T]
     return {
         "images": len(image_group),
@@ -137,7 +137,7 @@ def evaluate(
 
 
 def _direction(scores: Tensor, relevant: Tensor, group: Tensor, seed: int) -> dict[str, Any]:
-    """What `evaluate` reports of queries (Q, G) that belong to the images `group` (Q,)."""
+    """What `_evaluate` reports of queries (Q, G) that belong to the images `group` (Q,)."""
     order = torch.randperm(len(scores), generator=torch.Generator().manual_seed(seed))
     chance = chance_recall(relevant, KS)
     shuffled = hit_rates(ranks(scores, relevant[order]), KS)
@@ -148,7 +148,7 @@ def _direction(scores: Tensor, relevant: Tensor, group: Tensor, seed: int) -> di
     }
 
 
-def similarities(
+def _similarities(
     model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cosines (I, T) of all images and all captions, and their groups (I,) and (T,), on the CPU.
@@ -184,5 +184,5 @@ def _embed(
 def _validate(
     model: HubDualEncoder, prepare: Preprocess, images: Dataset, config: Config
 ) -> dict[str, float]:
-    scores, image_group, text_group = similarities(model, prepare, images, config)
+    scores, image_group, text_group = _similarities(model, prepare, images, config)
     return retrieval_report(scores, image_group[:, None] == text_group[None, :])

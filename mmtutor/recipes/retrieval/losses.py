@@ -56,7 +56,7 @@ PRESETS = {
 }
 
 
-def wrong_sign(output: Pairs, batch: Batch) -> Tensor:
+def _wrong_sign(output: Pairs, batch: Batch) -> Tensor:
     """Article 004's loss (004:175) over all pairs of a batch, halves and all.
 
     A pair's score z' is the sigmoid of ten times its cosine; y is 1 for a pair and else 0.
@@ -66,7 +66,7 @@ def wrong_sign(output: Pairs, batch: Batch) -> Tensor:
     return ((z * y + (1 - z) * (1 - y)) / 2).mean()
 
 
-def agreement(output: Pairs, batch: Batch) -> Tensor:
+def _agreement(output: Pairs, batch: Batch) -> Tensor:
     """One minus the mean cosine of the pairs: no pair is ever told apart from another."""
     return 1 - (output.image * output.text).sum(dim=1).mean()
 
@@ -84,8 +84,8 @@ def _same(batch: Batch) -> Tensor:
 
 
 OBJECTIVES: dict[str, Callable[[], nn.Module | Callable]] = {
-    "wrong_sign": lambda: wrong_sign,
-    "agreement": lambda: agreement,
+    "wrong_sign": lambda: _wrong_sign,
+    "agreement": lambda: _agreement,
     "triplet_hardest": lambda: triplets(hardest=True),
     "triplet_mean": lambda: triplets(hardest=False),
     "sigmoid": lambda: ContrastiveObjective("sigmoid"),
@@ -120,13 +120,13 @@ def build(config: Config) -> DualEncoder:
     """A small CNN and a bag of words, untrained."""
     dim = config.dim
     heads = ProjectionHead(dim, dim), ProjectionHead(dim, dim)
-    text = BagOfWords(tokenizer(config).size, dim)
+    text = BagOfWords(_tokenizer(config).size, dim)
     return DualEncoder(SmallCNN(dim, config.width), text, *heads)
 
 
 def prepared(config: Config, split: str) -> Dataset:
     """Pictures, `tokens` of their captions, and `group`, equal where captions mean the same."""
-    data, words = scenes(config, split), tokenizer(config)
+    data, words = scenes(config, split), _tokenizer(config)
     captions = [torch.tensor(words.encode(text)) for text in data.column("caption")]
     columns = {"image": data.column("image"), "tokens": captions, "group": data.column("scene")}
     return Dataset(columns, name=data.name)
@@ -138,6 +138,6 @@ def scenes(config: Config, split: str) -> Dataset:
     return load("shapes", split, n=n, size=config.size, seed=config.seed, max_objects=1)
 
 
-def tokenizer(config: Config) -> WordTokenizer:
+def _tokenizer(config: Config) -> WordTokenizer:
     """The vocabulary of the training captions."""
     return WordTokenizer.fit(scenes(config, "train").column("caption"))

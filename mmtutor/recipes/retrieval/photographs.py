@@ -142,7 +142,7 @@ def prepared(data: Dataset, config: Config) -> Dataset:
     return Dataset(columns, Tokenize(WordLlama.tokenizer()), name="stamps")
 
 
-def shuffled(data: Dataset, seed: int) -> Dataset:
+def _shuffled(data: Dataset, seed: int) -> Dataset:
     """Every picture paired with the caption of another place in a random order: the control."""
     others = data.subset(torch.randperm(len(data), generator=torch.Generator().manual_seed(seed)))
     for name in ("caption", "group"):
@@ -195,9 +195,9 @@ def train_model(
     model: DualEncoder, pairs: Dataset, config: Config, progress: bool = True
 ) -> History:
     """Train the heads (and, if fine-tuned, the image tower) of `model` on `pairs`."""
-    pairs = shuffled(pairs, config.seed) if config.shuffle_pairs else pairs
+    pairs = _shuffled(pairs, config.seed) if config.shuffle_pairs else pairs
     if config.finetune:
-        pairs = Dataset(pairs.columns, augmentation(config.seed), pairs.name)
+        pairs = Dataset(pairs.columns, _augmentation(config.seed), pairs.name)
     objective = ContrastiveObjective(config.loss)
     adamw = optimizer(model, objective, config)
     return train(config, model, objective, pairs, progress, optimizer=adamw)
@@ -213,7 +213,7 @@ def optimizer(model: DualEncoder, objective: nn.Module, config: Config) -> torch
     return adamw
 
 
-def augmentation(seed: int) -> Compose:
+def _augmentation(seed: int) -> Compose:
     """Crop, mirror and recolour the picture, drop words of the caption, and only then tokenise."""
     crop = v2.RandomCrop(IMAGE_SIZE, padding=16, padding_mode="edge")
     colour = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)

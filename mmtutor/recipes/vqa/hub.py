@@ -114,7 +114,7 @@ def evaluate(
     """VQA accuracy with 95 % bootstrap intervals over pictures, by answer type, and the controls.
 
     Counts of `questions` and `images`; `accuracy`; `by_answer_type`; `constant`, the accuracy of
-    always giving the answer that is commonest here; and for each of `controls`: `accuracy`, `drop`
+    always giving the answer that is commonest here; and for each of `_controls`: `accuracy`, `drop`
     (how much worse, question by question) and `unchanged`, the share of answers that stay the same.
     A model that looks must lose by both.
     """
@@ -131,7 +131,7 @@ def evaluate(
         "by_answer_type": {kind: found._asdict() for kind, found in by_type.items()},
         "constant": {"answer": common, "accuracy": constant},
     }
-    for name, other in controls(questions, config.seed).items():
+    for name, other in _controls(questions, config.seed).items():
         without = _answers(model, other, config.batch_size, progress)
         worse = vqa_accuracy(without, people).per_question
         metrics[name] = {
@@ -142,7 +142,7 @@ def evaluate(
     return metrics
 
 
-def controls(questions: Dataset, seed: int = 0) -> dict[str, Dataset]:
+def _controls(questions: Dataset, seed: int = 0) -> dict[str, Dataset]:
     """The same questions without their pictures: `blank`, a grey one of the same size, and
     `permuted`, another question's and never its own; see `modality_use.permuted`."""
     key = "image" if "image" in questions.columns else "row"  # the picture, or where it lies

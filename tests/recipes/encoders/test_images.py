@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_weights():
 def test_training_validation_and_test_pictures_are_disjoint():
     whole = load("fashion-mnist", "train")
     everything = Config(train=POOL)
-    train = image_classification.training_set(everything).column("label")
+    train = image_classification._training_set(everything).column("label")
     assert train.sort().values.equal(whole.column("label")[:POOL].sort().values)
     held = image_classification.test_set(replace(TINY, split="validation"))
     assert torch.equal(held.column("image"), whole.column("image")[POOL : POOL + TINY.test])
@@ -43,7 +43,7 @@ def test_training_validation_and_test_pictures_are_disjoint():
 
 def test_the_seed_draws_the_training_pictures():
     one, other = (
-        image_classification.training_set(replace(TINY, seed=seed)).column("image")
+        image_classification._training_set(replace(TINY, seed=seed)).column("image")
         for seed in (0, 1)
     )
     assert not torch.equal(one, other)
@@ -52,7 +52,7 @@ def test_the_seed_draws_the_training_pictures():
 @pytest.mark.parametrize("side", [1, 7])
 def test_rearranging_is_the_same_for_every_picture_of_both_splits(side):
     moved = replace(TINY, rearrange=side)
-    for make in (image_classification.training_set, image_classification.test_set):
+    for make in (image_classification._training_set, image_classification.test_set):
         before, after = make(TINY).column("image"), make(moved).column("image")
         assert not torch.equal(before, after)
         assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
@@ -63,15 +63,15 @@ def test_rearranging_is_the_same_for_every_picture_of_both_splits(side):
 
 
 def test_shuffled_labels_are_the_same_labels_in_another_order():
-    plain = image_classification.training_set(TINY).column("label")
-    mixed = image_classification.training_set(replace(TINY, shuffle_labels=True)).column("label")
+    plain = image_classification._training_set(TINY).column("label")
+    mixed = image_classification._training_set(replace(TINY, shuffle_labels=True)).column("label")
     assert not torch.equal(plain, mixed)
     assert torch.equal(plain.sort().values, mixed.sort().values)
 
 
 def test_augmentation_changes_training_pictures_only():
     augmented = replace(TINY, augment=True)
-    train = image_classification.training_set(augmented)
+    train = image_classification._training_set(augmented)
     assert train[0]["image"].shape == (3, 28, 28)
     assert not torch.equal(train[0]["image"], train.column("image")[0])
     assert image_classification.test_set(augmented).transform is None

@@ -13,7 +13,7 @@ from mmtutor.models.hub import dual_encoder as hub_dual_encoder
 from mmtutor.models.hub.dual_encoder import load_clip
 from mmtutor.recipes.common.result import plain
 from mmtutor.recipes.retrieval import hub as retrieval_hub
-from mmtutor.recipes.retrieval.hub import Config, evaluate, objective_of, run
+from mmtutor.recipes.retrieval.hub import Config, _evaluate, _objective_of, run
 from tests.hub_standins import flickr_rows, save_clip, save_flickr30k, save_siglip
 
 COUNTS = {"train": 24, "val": 6, "test": 12}
@@ -64,7 +64,7 @@ def test_one_epoch_of_fine_tuning_lowers_the_loss_on_its_own_pairs(tiny, result)
     untrained, prepare = load_clip(tiny.model)
     pairs = one_row_per_caption(load_flickr30k(tiny.data, "train")).with_transform(prepare)
     (batch,) = loader(pairs, len(pairs))
-    objective = objective_of(untrained)
+    objective = _objective_of(untrained)
     with torch.no_grad():
         before, after = (objective(model(batch), batch) for model in (untrained, result.model))
     assert after < before - 0.1
@@ -85,7 +85,7 @@ def test_zero_shot_does_not_depend_on_the_batch_size(tiny):
     model, prepare = load_clip(tiny.model)
     images = load_flickr30k(tiny.data, "test")
     scores = [
-        retrieval_hub.similarities(model, prepare, images, replace(tiny, batch_size=size))[0]
+        retrieval_hub._similarities(model, prepare, images, replace(tiny, batch_size=size))[0]
         for size in (1, 5, 64)
     ]
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=0)
@@ -98,8 +98,10 @@ def test_any_of_an_image_s_captions_is_a_right_answer_and_the_control_is_near_ch
     text_group = image_group.repeat_interleave(5)
     scores = torch.rand(count, 5 * count, generator=torch.Generator().manual_seed(0))
     scores[image_group, 5 * image_group + 3] = 2.0  # only the fourth caption is found
-    monkeypatch.setattr(retrieval_hub, "similarities", lambda *_: (scores, image_group, text_group))
-    report = evaluate(None, None, None, Config())
+    monkeypatch.setattr(
+        retrieval_hub, "_similarities", lambda *_: (scores, image_group, text_group)
+    )
+    report = _evaluate(None, None, None, Config())
     assert report["image_to_text"]["recall_at_1"]["estimate"] == 1.0
     # one caption in five finds its image for sure, and the others only by chance
     assert 0.2 <= report["text_to_image"]["recall_at_1"]["estimate"] < 0.35
@@ -109,11 +111,11 @@ def test_any_of_an_image_s_captions_is_a_right_answer_and_the_control_is_near_ch
 
 def test_the_objective_starts_where_the_checkpoint_ended(tiny, tmp_path):
     clip, _ = load_clip(tiny.model)
-    assert objective_of(clip).kind == "info_nce"
-    assert objective_of(clip).logit_scale.item() == pytest.approx(clip.logit_scale, rel=1e-5)
+    assert _objective_of(clip).kind == "info_nce"
+    assert _objective_of(clip).logit_scale.item() == pytest.approx(clip.logit_scale, rel=1e-5)
     siglip, _ = load_clip(save_siglip(tmp_path))
     torch.nn.init.constant_(siglip.model.logit_bias, -3.5)
-    objective = objective_of(siglip)
+    objective = _objective_of(siglip)
     assert objective.kind == "sigmoid"
     assert objective.bias.item() == -3.5
     assert objective.bias.requires_grad
@@ -141,5 +143,5 @@ def test_captions_are_encoded_without_reading_any_picture(tiny, monkeypatch):
     read = images.transform
     counted = lambda example: pictures.append(example["name"]) or read(example)  # noqa: E731
     images = Dataset(images.columns, counted)
-    retrieval_hub.similarities(model, prepare, images, tiny)
+    retrieval_hub._similarities(model, prepare, images, tiny)
     assert pictures == images.column("name")  # each picture once, for all of its captions

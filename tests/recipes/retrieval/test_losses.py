@@ -8,7 +8,7 @@ import torch
 from mmtutor.models import DualEncoder
 from mmtutor.models.dual_encoder import DualEncoderOutput
 from mmtutor.recipes.retrieval import losses as loss_comparison
-from mmtutor.recipes.retrieval.losses import OBJECTIVES, Config, agreement, wrong_sign
+from mmtutor.recipes.retrieval.losses import OBJECTIVES, Config, _agreement, _wrong_sign
 
 TINY = Config.preset("tiny")
 EYE = torch.eye(3)
@@ -32,14 +32,14 @@ def test_the_articles_loss_is_least_when_true_pairs_score_nothing():
     """Scores of 0 for pairs and 1 for the others cost 0; the right way round it costs 1/2."""
     apart = DualEncoderOutput(100 * (1 - 2 * EYE), EYE)
     together = DualEncoderOutput(100 * (2 * EYE - 1), EYE)
-    assert wrong_sign(apart, ALONE).item() == pytest.approx(0)
-    assert wrong_sign(together, ALONE).item() == pytest.approx(0.5)
+    assert _wrong_sign(apart, ALONE).item() == pytest.approx(0)
+    assert _wrong_sign(together, ALONE).item() == pytest.approx(0.5)
 
 
 def test_agreement_is_content_with_one_point():
     same = torch.ones(3, 4) / 2
-    assert agreement(DualEncoderOutput(same, same), ALONE).item() == pytest.approx(0)
-    assert agreement(DualEncoderOutput(EYE, -EYE), ALONE).item() == pytest.approx(2)
+    assert _agreement(DualEncoderOutput(same, same), ALONE).item() == pytest.approx(0)
+    assert _agreement(DualEncoderOutput(EYE, -EYE), ALONE).item() == pytest.approx(2)
 
 
 def test_equal_captions_are_no_negatives():

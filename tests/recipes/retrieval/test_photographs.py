@@ -85,7 +85,7 @@ def test_photographs_without_a_chinese_caption_are_left_out_in_chinese():
 def test_shuffling_moves_captions_and_their_numbers_together():
     groups = torch.arange(20)
     data = Dataset({"caption": [str(i) for i in range(20)], "group": groups, "x": groups})
-    control = retrieval.shuffled(data, seed=0)
+    control = retrieval._shuffled(data, seed=0)
     assert [int(text) for text in control.column("caption")] == control.column("group").tolist()
     assert torch.equal(control.column("x"), groups)
     assert not torch.equal(control.column("group"), groups)
@@ -157,7 +157,7 @@ def test_augmentation_changes_the_picture_and_the_words_that_are_read():
     train, _ = retrieval.split(TINY, 0)
     config = replace(TINY, finetune=True)
     plain = retrieval.prepared(train, config)
-    changed = Dataset(plain.columns, retrieval.augmentation(seed=0), plain.name)
+    changed = Dataset(plain.columns, retrieval._augmentation(seed=0), plain.name)
     pairs = [(plain[i], changed[i]) for i in range(len(plain))]
     assert not any(torch.equal(a["image"], b["image"]) for a, b in pairs)
     assert all(a["image"].shape == b["image"].shape for a, b in pairs)

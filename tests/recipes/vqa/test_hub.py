@@ -15,7 +15,7 @@ from mmtutor.models.hub import vqa as hub_vqa
 from mmtutor.models.hub.vqa import load_vqa
 from mmtutor.recipes.common.result import plain
 from mmtutor.recipes.vqa import hub as vqa_hub
-from mmtutor.recipes.vqa.hub import Config, controls, evaluate, questions_of, run
+from mmtutor.recipes.vqa.hub import Config, _controls, evaluate, questions_of, run
 from tests.hub_standins import COLOURS
 from tests.vqa_standins import save_idefics3, save_vilt, save_vqav2, vqa_rows
 
@@ -106,15 +106,15 @@ def test_exchanged_pictures_are_never_one_s_own(tiny):
     questions = load_vqav2(tiny.data)
     image = questions.column("image_id")
     for seed in range(5):
-        rows = controls(questions, seed)["permuted"].column("row")
+        rows = _controls(questions, seed)["permuted"].column("row")
         assert (image[rows] != image).all()
         assert sorted(rows.tolist()) == sorted(questions.column("row").tolist())
     listed = Dataset({"image": list("abcd"), "image_id": torch.tensor([5, 5, 9, 9])})
-    assert sorted(controls(listed)["permuted"].column("image")[:2]) == ["c", "d"]
+    assert sorted(_controls(listed)["permuted"].column("image")[:2]) == ["c", "d"]
 
 
 def test_blank_pictures_keep_their_size(colours):
-    blank = controls(colours)["blank"]
+    blank = _controls(colours)["blank"]
     assert blank[0]["image"].shape == colours[0]["image"].shape
     assert blank[0]["image"].unique().tolist() == [127]
 
