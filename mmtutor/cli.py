@@ -72,7 +72,8 @@ def run(
     command += [] if seed is None else ["--seed", str(seed)]
     command += [part for option in options or [] for part in ("--set", option)]
     try:
-        write_result(result, out, shlex.join(command), preset, learning_curve(result.history))
+        curve = learning_curve(result.history)
+        write_result(result, out, shlex.join(command), preset, module.__name__, curve)
     except OSError as error:
         _stop(f"the result could not be written: {error}", code=1)
     typer.echo(f"Written to {out}: metrics.json, model.safetensors, curve.png")

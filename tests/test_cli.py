@@ -109,6 +109,7 @@ def test_run_writes_metrics_model_and_curve(tmp_path):
     assert record["metrics"] == {"recall": {"1": 0.25}, "lost": None, "none": None}
     assert record["config"] == {"size": 2, "seed": 5}
     assert (record["preset"], record["seed"]) == ("tiny", 5)
+    assert record["module"] == "mmtutor.recipes.fake"
     assert record["history"]["loss"] == [2.0, 1.0]
     assert record["command"] == f"mmtutor run fake --preset tiny --out {out} --seed 5"
     assert torch.__version__.startswith(record["versions"]["torch"])

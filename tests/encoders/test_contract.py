@@ -32,6 +32,8 @@ CASES = {
     "AudioCNN": Case(lambda: encoders.AudioCNN(8, width=4), SOUND, True),
     "AudioTransformer": Case(lambda: encoders.AudioTransformer(8, depth=1, heads=2), SOUND, True),
     "BagOfWords": Case(lambda: encoders.BagOfWords(9, 8), WORDS, True),
+    "CellCNN": Case(lambda: encoders.CellCNN(8, width=4), PICTURE),
+    "EdgeCNN": Case(lambda: encoders.EdgeCNN(8, width=4), PICTURE),
     "EfficientNetLite0": Case(encoders.EfficientNetLite0, PHOTO),
     "FeatureEncoder": Case(lambda: encoders.FeatureEncoder(8), torch.ones(1, 8)),
     "RecurrentEncoder": Case(lambda: encoders.RecurrentEncoder(9, 8), WORDS, True),

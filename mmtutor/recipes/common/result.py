@@ -51,7 +51,12 @@ def require_writable(folder: Path) -> None:
 
 
 def write_result(
-    result: Result, folder: Path, command: str, preset: str, curve: Figure | None = None
+    result: Result,
+    folder: Path,
+    command: str,
+    preset: str,
+    module: str,
+    curve: Figure | None = None,
 ) -> None:
     """Write `model.safetensors`, `curve.png` if given, and last `metrics.json` into `folder`.
 
@@ -60,7 +65,7 @@ def write_result(
     numbers that are not finite become null. Older files are replaced.
     Raises OSError if the folder cannot be written or is full; no file is then half written.
     """
-    config, module = plain(result.config), type(result.config).__module__
+    config = plain(result.config)
     record = {
         "metrics": plain(result.metrics),
         "history": plain(result.history.to_dict()),
