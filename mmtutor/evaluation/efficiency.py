@@ -112,16 +112,12 @@ def once(call: Callable[[], object]) -> float:
     return timeit.timeit(call, timer=_clock, number=1)
 
 
-def _joules(
-    call: Callable[[], object], device: torch.device | None = None, period: float = 0.5
-) -> float | None:
-    """Energy of one call, its mean over `period` seconds of calls; None without a counter.
+def _joules(call: Callable[[], object], device: torch.device) -> float | None:
+    """Energy of one call on `device`, its mean over half a second; None without a counter.
 
     NVIDIA's driver counts, by `pynvml`; a processor's own counter is for administrators only.
-    Everything else that runs on the GPU at the same time is counted too. `device` is where the call
-    works; None is the GPU if there is one.
+    Everything else that runs on the GPU at the same time is counted too.
     """
-    device = device or _usual()
     if device.type != "cuda":
         return None
     try:
@@ -135,7 +131,7 @@ def _joules(
     except Exception:  # not installed, or a card without a counter
         return None
     calls, started = 0, perf_counter()
-    while perf_counter() - started < period:
+    while perf_counter() - started < 0.5:
         call()
         torch.cuda.synchronize(device)
         calls += 1
@@ -150,7 +146,7 @@ def peak_bytes(call: Callable[[], object], device: torch.device | None = None) -
     process is not: the system's allocator keeps for later what it is given back. None is the GPU
     if there is one.
     """
-    device = device or _usual()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
@@ -223,7 +219,3 @@ def _clock() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return perf_counter()
-
-
-def _usual() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

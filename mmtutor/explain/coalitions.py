@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
+from mmtutor.data.tokenizer import UNKNOWN
 from mmtutor.explain.targets import Target, scores
 from mmtutor.models.modes import evaluating
 
@@ -65,15 +66,15 @@ def coalition_game(
     grid: int = 4,
     words: bool = True,
     fill: Tensor | float | None = None,
-    unknown: int = 1,
 ) -> CoalitionGame:
     """Patches of the picture are players, row by row, and then the words.
+
+    In place of a word that is away stands the id of unknown words.
 
     Args:
         grid: rows and columns of patches; 1 = the picture as a whole, 0 = it always stays.
         words: every word is a player; False = the text always stays.
         fill: what stands in place of a patch: see `baseline_value`.
-        unknown: the token id that stands in place of a word.
 
     Raises:
         KeyError: the batch lacks a modality. ValueError: there is no player.
@@ -97,7 +98,7 @@ def coalition_game(
             many["image"] = many["image"].where(shown, ground)
         if words:
             said = many["tokens"]
-            many["tokens"] = said.where(present[:, grid**2 :], torch.full_like(said, unknown))
+            many["tokens"] = said.where(present[:, grid**2 :], torch.full_like(said, UNKNOWN))
         repeated = target.repeat(times) if hasattr(target, "repeat") else target
         with evaluating(model), torch.no_grad():
             return scores(model, many, repeated)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch
@@ -90,19 +91,11 @@ def lime(
     x = present.double()
     cosine = (x.sum(dim=1) / game.players).sqrt()  # of 0/1 rows with the row of ones
     weight = (-((1 - cosine) ** 2) / width**2).exp()
-    fitted = _ridge(x, value, weight, ridge)
-    residual = value - fitted[0] - x @ fitted[1:]
+    fitted = Ridge(alpha=ridge).fit(x, value, sample_weight=weight)
+    residual = value - torch.from_numpy(fitted.predict(x)).view_as(value)
     centred = value - (weight @ value) / weight.sum()
     spread = weight @ centred**2
     spread = spread.masked_fill(spread <= ROUNDING * (weight @ value**2), torch.nan)
-    weights = fitted[1:].T.masked_fill(~game.real.cpu(), 0)
-    return Lime(weights.float(), fitted[0].float(), (1 - weight @ residual**2 / spread).float())
-
-
-def _ridge(x: Tensor, y: Tensor, weight: Tensor, ridge: float) -> Tensor:
-    """Weighted, with the intercept as first row: (K, n), (K, B), (K,) -> (1 + n, B)."""
-    x = torch.cat([x.new_ones(len(x), 1), x], dim=1)
-    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    penalty[0, 0] = 0
-    weighted = x * weight[:, None]
-    return torch.linalg.solve(weighted.T @ x + penalty, weighted.T @ y)
+    weights = torch.from_numpy(fitted.coef_).view(game.real.shape).masked_fill(~game.real.cpu(), 0)
+    intercept = torch.as_tensor(fitted.intercept_).view(-1)
+    return Lime(weights.float(), intercept.float(), (1 - weight @ residual**2 / spread).float())

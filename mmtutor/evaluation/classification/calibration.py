@@ -8,9 +8,11 @@ for a confidence that lies exactly on an edge.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from mmtutor.evaluation.classification.scores import number, weighted_sums
@@ -81,18 +83,18 @@ def expected_calibration_error(
     confidence: Tensor,
     correct: Tensor,
     bins: int = 15,
-    scheme: Scheme = "width",
     weights: Tensor | None = None,
 ) -> float | Tensor:
     """Mean over examples of |accuracy - confidence| of their bin (ECE), in [0, 1]; 0 is best.
 
-    Arguments and errors as in `reliability`; (R,) of many sets of weights. Two warnings. It depends
+    In bins of equal width. Arguments and errors as in `reliability`; (R,) of many sets of weights.
+    Two warnings. It depends
     on the bins. And it is biased upwards: a model that is calibrated perfectly has an ECE above 0
     on finitely many examples, because accuracies scatter; `calibration_floor` says how far above.
 
     Source: Naeini, Cooper and Hauskrecht (2015); Guo et al. (2017), eq. 3.
     """
-    table = reliability(confidence, correct, bins, scheme, weights)
+    table = reliability(confidence, correct, bins, weights=weights)
     gap = (table.accuracy - table.confidence).abs().nan_to_num(0.0)
     return number((gap * table.count).sum(-1) / table.count.sum(-1))
 
@@ -124,13 +126,7 @@ def squared_calibration_error(
     return number((square.where(count > 0, 0) * count).sum(-1) / count.sum(-1))
 
 
-def calibration_floor(
-    confidence: Tensor,
-    bins: int = 15,
-    scheme: Scheme = "width",
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
+def calibration_floor(confidence: Tensor, bins: int = 15, resamples: int = 1000) -> Interval:
     """The ECE that a perfectly calibrated model with these confidences gets: mean, 2.5 and 97.5 %.
 
     Right answers are drawn with the probability that `confidence` (N,) promises. An ECE above
@@ -139,9 +135,9 @@ def calibration_floor(
     Source: Bröcker and Smith (2007). Errors as in `reliability`.
     """
     confidence, _ = _checked(confidence, torch.ones_like(confidence), bins)
-    index = torch.bucketize(confidence, _edges(confidence, bins, scheme)[1:-1])
+    index = torch.bucketize(confidence, _edges(confidence, bins, "width")[1:-1])
     promised = weighted_sums(index, bins, values=confidence)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     errors, rows = [], max(1, BLOCK // len(confidence))
     for start in range(0, resamples, rows):
         shape = min(rows, resamples - start), len(confidence)
@@ -157,8 +153,8 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 
     Choose it on validation data and divide the test logits by it: above 1 the model was too sure.
     Answers and their ranking for one example never change. The loss is convex in 1 / T, so its
-    slope is bisected. Where the best T lies outside [0.01, 100] (every answer right, or none
-    better than guessing) that bound is returned.
+    slope has one root, which scipy finds. Where the best T lies outside [0.01, 100] (every answer
+    right, or none better than guessing) that bound is returned.
 
     Source: Guo et al. (2017), section 4.2. Raises ValueError for wrong shapes or no examples.
     """
@@ -166,21 +162,19 @@ def temperature(logits: Tensor, label: Tensor) -> float:
     logits = logits.detach().cpu().double()
     right = logits.gather(1, label.cpu()[:, None]).mean()
 
-    def slope(inverse: Tensor) -> Tensor:
+    def slope(log_t: float) -> float:
         """Derivative of the loss by 1 / T: the mean logit expected, less the right one's."""
-        probability = (inverse * logits).softmax(1)
+        probability = (logits / math.exp(log_t)).softmax(1)
         # a class that is ruled out, with logit -inf and probability 0, adds nothing
-        return (probability * logits.masked_fill(probability == 0, 0)).sum(1).mean() - right
+        expected = (probability * logits.masked_fill(probability == 0, 0)).sum(1).mean()
+        return (expected - right).item()
 
-    low, high = torch.tensor([1 / HIGHEST, 1 / LOWEST], dtype=torch.float64).log()
-    if slope(low.exp()) >= 0:
+    low, high = math.log(LOWEST), math.log(HIGHEST)
+    if slope(high) >= 0:
         return HIGHEST
-    if slope(high.exp()) <= 0:
+    if slope(low) <= 0:
         return LOWEST
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle.exp()) < 0 else (low, middle)
-    return (-(low + high) / 2).exp().item()
+    return math.exp(brentq(slope, low, high))
 
 
 def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
+from scipy.stats import hypergeom
 from torch import Tensor, nn
 
 from mmtutor.evaluation.inference import outputs
@@ -34,56 +36,46 @@ def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
     return 1 + ((similarity >= best) & ~relevant).sum(1)
 
 
-def recall_at_k(
-    similarity: Tensor,
-    relevant: Tensor,
-    ks: Sequence[int] = KS,
-    weights: Tensor | None = None,
-) -> dict[int, float]:
+def recall_at_k(similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
     """Share of queries, in [0, 1], with at least one relevant item among the first k, for each k.
 
     This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier,
     2013), a hit rate: a query with five captions counts once any of them is found. Arguments, ties
-    and errors as in `ranks`; `weights` (Q,) says how much each query counts.
+    and errors as in `ranks`.
     """
-    return hit_rates(ranks(similarity, relevant), ks, weights)
+    return hit_rates(ranks(similarity, relevant), ks)
 
 
-def hit_rates(
-    rank: Tensor, ks: Sequence[int] = KS, weights: Tensor | None = None
-) -> dict[int, float]:
+def hit_rates(rank: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
     """Share of `rank` (Q,) int64 that is at most k, for each k: recall at k from known ranks."""
     _check_ranks(rank)
-    return {k: _mean(rank <= k, weights) for k in _checked_ks(ks)}
+    return {k: (rank <= k).double().mean().item() for k in _checked_ks(ks)}
 
 
 def median_rank(rank: Tensor) -> float:
     """Median of `rank` (Q,) int64, 1 is best; the mean of the middle two when Q is even."""
     _check_ranks(rank)
-    ordered = rank.double().sort().values
-    return ((ordered[(len(rank) - 1) // 2] + ordered[len(rank) // 2]) / 2).item()
+    return float(np.median(rank.cpu()))
 
 
-def mean_reciprocal_rank(rank: Tensor, weights: Tensor | None = None) -> float:
+def mean_reciprocal_rank(rank: Tensor) -> float:
     """Mean of 1 / rank over queries, in (0, 1], from `rank` (Q,) int64 (Voorhees, TREC-8, 1999)."""
     _check_ranks(rank)
-    return _mean(1 / rank.double(), weights)
+    return (1 / rank.double()).mean().item()
 
 
-def mean_average_precision(
-    similarity: Tensor, relevant: Tensor, weights: Tensor | None = None
-) -> float:
+def mean_average_precision(similarity: Tensor, relevant: Tensor) -> float:
     """Mean, over queries, of the mean precision at the ranks of the relevant items, in (0, 1].
 
-    Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares;
-    `weights` (Q,) says how much each query counts. Source: Buckley and Voorhees (2000).
+    Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares.
+    Source: Buckley and Voorhees (2000).
     """
     _check_scores(similarity, relevant)
     irrelevant_first = relevant.byte().argsort(dim=1, stable=True)
     order = similarity.gather(1, irrelevant_first).argsort(dim=1, descending=True, stable=True)
     hit = relevant.gather(1, irrelevant_first.gather(1, order)).double()  # [Q, G], best score first
     precision = hit.cumsum(1) / torch.arange(1, hit.shape[1] + 1, device=hit.device)
-    return _mean((precision * hit).sum(1) / hit.sum(1), weights)
+    return ((precision * hit).sum(1) / hit.sum(1)).mean().item()
 
 
 def retrieval_report(
@@ -162,25 +154,11 @@ def _report(
 
 def _chance(relevant_count: Tensor, gallery_size: int, ks: Sequence[int]) -> dict[int, float]:
     """Chance recall when query q has `relevant_count[q]` relevant items out of `gallery_size`."""
-    ks = _checked_ks(ks)
     counts, queries = relevant_count.cpu().unique(return_counts=True)
-    draw = torch.arange(min(max(ks), gallery_size), dtype=torch.float64)  # [K]: items drawn before
-    miss = (gallery_size - counts[:, None] - draw) / (gallery_size - draw)
-    missed_all = miss.cumprod(1)  # [counts, K]: all of the first K + 1 draws miss
-    share = queries.double() / queries.sum()
-    return {k: (share @ (1 - missed_all[:, min(k, gallery_size) - 1])).item() for k in ks}
-
-
-def _mean(values: Tensor, weights: Tensor | None) -> float:
-    """Mean of `values` (Q,), each counted as often as `weights` (Q,) says."""
-    values = values.double()
-    if weights is None:
-        return values.mean().item()
-    if weights.shape != values.shape or not weights.min() >= 0 or weights.sum() == 0:
-        raise ValueError(
-            f"weights must be ({len(values)},), at least 0 and not all 0, got {_say(weights)}"
-        )
-    return (values @ weights.double() / weights.sum()).item()
+    missed = {
+        k: hypergeom.pmf(0, gallery_size, counts, min(k, gallery_size)) for k in _checked_ks(ks)
+    }
+    return {k: 1 - float(np.average(of_k, weights=queries)) for k, of_k in missed.items()}
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Attacks: the smallest change of the input that a model gets wrong, within a budget.
 
-Knows classifiers (`model(batch).logits`, `batch["label"]`) and inputs that are floating point, such
-as pictures in [0, 1]. Gradients are taken of the input alone: no parameter's `.grad` is touched,
-and every module is left in the mode it came in. Words are in `word_attacks.py`; whether an attack
+Knows classifiers (`model(batch).logits`, `batch["label"]`) and pictures, floating point in [0, 1].
+Gradients are taken of the input alone: no parameter's `.grad` is touched, and every module is left
+in the mode it came in. Words are in `word_attacks.py`; whether an attack
 failed because its gradients did is in `gradient_masking.py`.
 
 An attack gives a batch, so an attacked loader is `(attack(model, batch) for batch in loader)`. A
@@ -41,26 +41,19 @@ def margin(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def fgsm(
-    model: nn.Module,
-    batch: Batch,
-    radius: float,
-    *,
-    norm: str = "linf",
-    key: str = "image",
-    bounds: tuple[float, float] = (0.0, 1.0),
-    loss: Loss = cross_entropy,
+    model: nn.Module, batch: Batch, radius: float, norm: str = "linf", loss: Loss = cross_entropy
 ) -> Batch:
     """The fast gradient sign method: one step of length `radius` uphill (Goodfellow et al. 2015).
 
-    In norm "l2" the step goes along the gradient itself. For a linear model and no bounds it is the
-    worst change there is. Arguments as in `pgd`.
+    In norm "l2" the step goes along the gradient itself. For a linear model, and where 0 and 1 are
+    not reached, it is the worst change there is. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm, key, bounds)
+    _check(batch, radius, norm)
     with evaluating(model):
         batch = on_device_of(model, batch)
-        gradient, _ = input_gradient(model, batch, key, loss)
+        gradient, _ = input_gradient(model, batch, loss=loss)
         step = radius * _uphill(gradient, norm)
-        return {**batch, key: (batch[key] + step).clamp(*bounds)}
+        return {**batch, "image": (batch["image"] + step).clamp(0, 1)}
 
 
 def pgd(
@@ -72,83 +65,73 @@ def pgd(
     step: float | None = None,
     restarts: int = 1,
     norm: str = "linf",
-    key: str = "image",
-    bounds: tuple[float, float] = (0.0, 1.0),
     loss: Loss = cross_entropy,
     generator: torch.Generator | None = None,
 ) -> Batch:
     """Projected gradient descent on the loss's negative (Madry et al. 2018, section 2.1).
 
     Each restart begins at a random point of the ball around the clean input, walks uphill and is
-    put back into ball and bounds after every step. Of all points visited, the clean one included,
-    each example keeps the one with the largest `margin`: the result is never weaker than nothing.
+    put back into the ball and into [0, 1] after every step. Of all points visited, the clean one
+    included, each example keeps the one with the largest `margin`: the result is never weaker than
+    nothing.
 
     Args:
-        batch: has `label` (B,) and the input `key` (B, ...), floating point in `bounds`.
-        radius: of the ball, in the unit of the input: 8 / 255 are eight grey levels.
+        batch: has `label` (B,) and `image` (B, ...), floating point in [0, 1].
+        radius: of the ball: 8 / 255 are eight grey levels.
         step: length of one; None is 2.5 * radius / steps, which can reach the ball's other side.
         norm: "linf" bounds every number's change, "l2" the length of the whole change.
         loss: what is made large, from logits and labels to (B,).
         generator: of the random starts, on the CPU; None starts one with seed 0.
 
-    Returns the batch on the model's device, with the input replaced. Raises KeyError if it lacks
-    the input or `label`, and ValueError for an argument that makes no sense.
+    Returns the batch on the model's device, with the pictures replaced. Raises KeyError if it lacks
+    `image` or `label`, and ValueError for an argument that makes no sense.
     """
-    _check(batch, radius, norm, key, bounds, steps, restarts)
+    _check(batch, radius, norm, steps, restarts)
     generator = generator or torch.Generator().manual_seed(0)
     step = 2.5 * radius / steps if step is None else step
     with evaluating(model):
         batch = on_device_of(model, batch)
-        clean = batch[key]
+        clean = batch["image"]
         worst = clean, margins(model, batch)
         for _ in range(restarts):
-            x = (clean + _in_ball(clean, radius, norm, generator)).clamp(*bounds)
+            x = (clean + _in_ball(clean, radius, norm, generator)).clamp(0, 1)
             for _ in range(steps):
-                gradient, logits = input_gradient(model, {**batch, key: x}, key, loss)
+                gradient, logits = input_gradient(model, {**batch, "image": x}, loss=loss)
                 worst = keep_worse(worst, x, margin(logits, batch["label"]))
-                x = _project(x + step * _uphill(gradient, norm), clean, radius, norm).clamp(*bounds)
-            worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
-    return {**batch, key: worst[0]}
+                x = _project(x + step * _uphill(gradient, norm), clean, radius, norm).clamp(0, 1)
+            worst = keep_worse(worst, x, margins(model, {**batch, "image": x}))
+    return {**batch, "image": worst[0]}
 
 
-def random_noise(
-    model: nn.Module,
-    batch: Batch,
-    radius: float,
-    *,
-    tries: int = 10,
-    norm: str = "linf",
-    key: str = "image",
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Batch:
-    """The worst of `tries` random changes: an attack that needs no gradient.
+def random_noise(model: nn.Module, batch: Batch, radius: float, norm: str = "linf") -> Batch:
+    """The worst of ten random changes: an attack that needs no gradient.
 
     In norm "linf" every number moves by the whole radius, up or down; in "l2" the change lies on
     the sphere. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm, key, bounds)
+    _check(batch, radius, norm)
     generator = torch.Generator().manual_seed(0)
     with evaluating(model):
         batch = on_device_of(model, batch)
-        worst = batch[key], margins(model, batch)
-        for _ in range(tries):
-            noise = torch.randn(batch[key].shape, generator=generator).to(batch[key])
-            x = (batch[key] + radius * _uphill(noise, norm)).clamp(*bounds)
-            worst = keep_worse(worst, x, margins(model, {**batch, key: x}))
-    return {**batch, key: worst[0]}
+        worst = batch["image"], margins(model, batch)
+        for _ in range(10):
+            noise = torch.randn(batch["image"].shape, generator=generator).to(batch["image"])
+            x = (batch["image"] + radius * _uphill(noise, norm)).clamp(0, 1)
+            worst = keep_worse(worst, x, margins(model, {**batch, "image": x}))
+    return {**batch, "image": worst[0]}
 
 
 def input_gradient(
-    model: nn.Module, batch: Batch, key: str = "image", loss: Loss = cross_entropy
+    model: nn.Module, batch: Batch, loss: Loss = cross_entropy
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of each example's loss by its own input, like `batch[key]`, and the logits (B, C).
+    """Gradient (B, ...) of each example's loss by its own picture, and the logits (B, C).
 
     In evaluation mode examples do not meet, so one backward pass gives all B gradients. It is zeros
     where the model cuts the path from input to output.
     """
-    x = batch[key].detach().requires_grad_()
+    x = batch["image"].detach().requires_grad_()
     with torch.enable_grad():
-        logits = model({**batch, key: x}).logits
+        logits = model({**batch, "image": x}).logits
         return slope_by(loss(logits, batch["label"]), x), logits.detach()
 
 
@@ -202,21 +185,13 @@ def _lengths(x: Tensor) -> Tensor:
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
 
 
-def _check(
-    batch: Batch,
-    radius: float,
-    norm: str,
-    key: str,
-    bounds: tuple[float, float],
-    steps: int = 1,
-    restarts: int = 1,
-) -> None:
-    require(batch, key, "label")
-    if not batch[key].is_floating_point():
-        raise ValueError(f"{key!r} is {batch[key].dtype}: an attack needs floating point")
-    low, high = (x.item() for x in batch[key].aminmax())
-    if low < bounds[0] or high > bounds[1]:
-        raise ValueError(f"{key!r} has values from {low} to {high}: expected them in {bounds}")
+def _check(batch: Batch, radius: float, norm: str, steps: int = 1, restarts: int = 1) -> None:
+    require(batch, "image", "label")
+    if not batch["image"].is_floating_point():
+        raise ValueError(f"'image' is {batch['image'].dtype}: an attack needs floating point")
+    low, high = (x.item() for x in batch["image"].aminmax())
+    if low < 0 or high > 1:
+        raise ValueError(f"'image' has values from {low} to {high}: expected them in [0, 1]")
     if norm not in NORMS or not radius >= 0:
         raise ValueError(f"got radius={radius}, norm={norm!r}: expected radius >= 0, linf or l2")
     if steps < 1 or restarts < 1:

@@ -21,6 +21,7 @@ from mmtutor.evaluation.robustness.attacks import pgd
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 Attack = Callable[[nn.Module, Batch, float], Batch]
+BATCH = 256
 
 
 class Curve(NamedTuple):
@@ -39,9 +40,9 @@ class Curve(NamedTuple):
         """(K,) float64, in [0, 1]."""
         return self.correct.double().mean(dim=1)
 
-    def intervals(self, level: float = 0.95) -> list[Interval]:
-        """Accuracy at each level with its bootstrap interval over examples."""
-        return [bootstrap_interval(row.double(), level=level) for row in self.correct]
+    def intervals(self) -> list[Interval]:
+        """Accuracy at each level with its 95 % bootstrap interval over examples."""
+        return [bootstrap_interval(row.double()) for row in self.correct]
 
     def falls(self, slack: float = 0.0) -> bool:
         """Whether accuracy never rises by more than `slack` from one level to the next."""
@@ -56,35 +57,22 @@ def _curve(
     return Curve(levels, torch.stack([predict(model, batches(x)).correct for x in levels]))
 
 
-def severity_curve(
-    model: nn.Module,
-    data: Dataset,
-    corruption: str,
-    modality: str = "image",
-    field: str | None = None,
-    severities: Iterable[int] = (0, *SEVERITIES),
-    seed: int = 0,
-    batch_size: int = 256,
-) -> Curve:
-    """Accuracy by severity of one corruption, 0 (clean) to 5; arguments as in `corrupt`."""
+def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> Curve:
+    """Accuracy by severity of one corruption of the pictures, 0 (clean) to 5; see `corrupt`."""
 
     def batches(severity: float) -> Iterable[Batch]:
-        return loader(corrupt(data, corruption, int(severity), modality, field, seed), batch_size)
+        return loader(corrupt(data, corruption, int(severity)), BATCH)
 
-    return _curve(model, severities, batches)
+    return _curve(model, (0, *SEVERITIES), batches)
 
 
 def attack_curve(
-    model: nn.Module,
-    data: Dataset,
-    radii: Iterable[float],
-    attack: Attack = pgd,
-    batch_size: int = 256,
+    model: nn.Module, data: Dataset, radii: Iterable[float], attack: Attack = pgd
 ) -> Curve:
     """Accuracy by radius of an attack, `attack(model, batch, radius) -> batch`."""
 
     def batches(radius: float) -> Iterable[Batch]:
-        return (attack(model, batch, radius) for batch in loader(data, batch_size))
+        return (attack(model, batch, radius) for batch in loader(data, BATCH))
 
     return _curve(model, radii, batches)
 
@@ -93,29 +81,26 @@ def missing_curve(
     model: nn.Module,
     data: Dataset,
     modality: int,
-    modalities: int = 2,
     shares: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
-    seed: int = 0,
-    batch_size: int = 256,
 ) -> Curve:
-    """Accuracy by the share of examples that lack one modality, for models that read `present`.
+    """Accuracy by the share of examples that lack one of two modalities; the model reads `present`.
 
     Whoever lacks it at a smaller share lacks it at a larger one too.
 
     Args:
-        modality: its place in the sorted order of the model's `modalities`.
+        modality: 0 or 1, its place in the sorted order of the model's modalities.
 
     Raises:
         ValueError: there is no such modality.
     """
-    if not 0 <= modality < modalities:
-        raise ValueError(f"modality is {modality}: expected 0 to {modalities - 1}")
-    chance = torch.rand(len(data), generator=torch.Generator().manual_seed(seed))
+    if modality not in (0, 1):
+        raise ValueError(f"modality is {modality}: expected 0 or 1")
+    chance = torch.rand(len(data), generator=torch.Generator().manual_seed(0))
 
     def batches(share: float) -> Iterable[Batch]:
-        present = torch.ones(len(data), modalities, dtype=torch.bool)
+        present = torch.ones(len(data), 2, dtype=torch.bool)
         present[:, modality] = chance >= share
-        return loader(data.with_column("present", present), batch_size)
+        return loader(data.with_column("present", present), BATCH)
 
     return _curve(model, shares, batches)
 

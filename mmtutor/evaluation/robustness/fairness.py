@@ -19,11 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.bootstrap import (
-    Interval,
-    bootstrap_draws,
-    percentile_interval,
-)
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_draws, percentile_interval
 from mmtutor.explain.coalitions import CoalitionGame
 from mmtutor.explain.shapley import shapley_values
 
@@ -76,8 +72,6 @@ def group_gaps(
     group: Tensor,
     names: Iterable[str] | None = None,
     resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> GroupGaps:
     """How differently a classifier treats groups, each number with an interval.
 
@@ -85,7 +79,7 @@ def group_gaps(
     reported. A rate that a group has no example for is left out. Equal opportunity and equalised
     odds: Hardt, Price and Srebro (2016); demographic parity: Dwork et al. (2012).
 
-    Intervals: percentile bootstrap over examples.
+    Intervals: 95 %, by the percentile bootstrap over examples.
 
     Args:
         predicted, label: (N,) int64 classes.
@@ -100,7 +94,7 @@ def group_gaps(
     names = [str(g) for g in present] if names is None else list(names)
     if len(names) != len(present):
         raise ValueError(f"got {len(names)} names for {len(present)} groups")
-    n, generator = len(label), torch.Generator().manual_seed(seed)
+    n, generator = len(label), torch.Generator().manual_seed(0)
 
     def with_chance(weights: Tensor) -> Tensor:
         """The rates of weighted examples: their own, and with the group labels dealt out anew."""
@@ -108,10 +102,10 @@ def group_gaps(
         own = _rates(predicted, label, group.expand_as(order), weights)
         return torch.cat([own, _rates(predicted, label, group[order], torch.ones_like(weights))], 1)
 
-    own, shuffled = bootstrap_draws(with_chance, n, resamples, seed).chunk(2, dim=1)
-    *accuracy, worst = (percentile_interval(draws, level) for draws in own.T[:-4])
-    chance = shuffled[1:, -4:].nanquantile(level, dim=0).tolist()
-    gaps = (percentile_interval(draws, level) for draws in own.T[-4:])
+    own, shuffled = bootstrap_draws(with_chance, n, resamples).chunk(2, dim=1)
+    *accuracy, worst = map(percentile_interval, own.T[:-4])
+    chance = shuffled[1:, -4:].nanquantile(0.95, dim=0).tolist()
+    gaps = map(percentile_interval, own.T[-4:])
     found = (Gap(*gap, luck) for gap, luck in zip(gaps, chance, strict=True))
     return GroupGaps(dict(zip(names, accuracy, strict=True)), worst, *found)
 

@@ -38,22 +38,20 @@ def substitutes(tokenizer: WordTokenizer, table: Mapping[str, Sequence[str]]) ->
     return candidates
 
 
-def hotflip(
-    model: nn.Module, batch: Batch, candidates: Tensor, embedding: nn.Embedding, flips: int = 1
-) -> Batch:
-    """Substitute up to `flips` words, each chosen by the gradient (Ebrahimi et al. 2018, eq. 2).
+def hotflip(model: nn.Module, batch: Batch, candidates: Tensor, embedding: nn.Embedding) -> Batch:
+    """Substitute one word, chosen by the gradient (Ebrahimi et al. 2018, eq. 2).
 
     To first order the loss changes by gradient . (new vector - old vector), so one backward pass
-    ranks all substitutes at all places. Each example keeps the worst of the texts visited.
+    ranks all substitutes at all places. A text that the change would not make worse for the model
+    stays as it is.
 
     Args:
         batch: has `tokens` (B, L), their mask, and `label` (B,).
         candidates: (V, S) as `substitutes` gives it.
         embedding: the model's own table of word vectors, which it looks up once in `forward`.
-        flips: words changed at most; no place is changed twice.
 
     Raises:
-        KeyError: the batch lacks the tokens or labels. ValueError: `flips` is below 1.
+        KeyError: the batch lacks the tokens or labels.
     """
     vectors = embedding.weight.detach()
 
@@ -62,13 +60,13 @@ def hotflip(
         change = vectors[options] - vectors[batch["tokens"]].unsqueeze(2)  # [B, L, S, D]
         return (gradient.unsqueeze(2) * change).sum(dim=-1)
 
-    return _flipped(model, batch, candidates, flips, gain)
+    return _substituted(model, batch, candidates, gain)
 
 
-def greedy(model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1) -> Batch:
-    """The same, each word chosen by trying all: L * S forward passes for a flip, no gradient.
+def greedy(model: nn.Module, batch: Batch, candidates: Tensor) -> Batch:
+    """The same, the word chosen by trying all: L * S forward passes, no gradient.
 
-    With one flip nothing that `candidates` allow is worse for the model. Arguments as in `hotflip`.
+    Nothing that `candidates` allow is worse for the model. Arguments as in `hotflip`.
     """
 
     def gain(batch: Batch, options: Tensor) -> Tensor:
@@ -80,17 +78,17 @@ def greedy(model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1) -
                 gains[:, place, choice] = margins(model, {**batch, "tokens": tried})
         return gains
 
-    return _flipped(model, batch, candidates, flips, gain)
+    return _substituted(model, batch, candidates, gain)
 
 
-def random_words(model: nn.Module, batch: Batch, candidates: Tensor, flips: int = 1) -> Batch:
-    """The control: substitutes drawn at random, never mind the model. Arguments as in `hotflip`."""
+def random_words(model: nn.Module, batch: Batch, candidates: Tensor) -> Batch:
+    """The control: a substitute drawn at random, whatever the model. Arguments as in `hotflip`."""
     generator = torch.Generator().manual_seed(0)
 
     def gain(batch: Batch, options: Tensor) -> Tensor:
         return torch.rand(options.shape, generator=generator).to(options.device)
 
-    return _flipped(model, batch, candidates, flips, gain, keep_worst=False)
+    return _substituted(model, batch, candidates, gain, keep_worse_only=False)
 
 
 def _embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding) -> Tensor:
@@ -112,48 +110,37 @@ def _embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding)
         handle.remove()
 
 
-def _flipped(
+def _substituted(
     model: nn.Module,
     batch: Batch,
     candidates: Tensor,
-    flips: int,
     gain: Callable[[Batch, Tensor], Tensor],
-    keep_worst: bool = True,
+    keep_worse_only: bool = True,
 ) -> Batch:
-    """The batch with `flips` words substituted, one after the other, by the highest gain.
+    """The batch with the word of each text substituted that promises the highest gain.
 
     Args:
-        gain: from the batch so far and the options (B, L, S) at every place to how much each is
-            worth (B, L, S).
-        keep_worst: return the worst text visited, and not the last.
+        gain: from the batch and the options (B, L, S) at every place to how much each is worth
+            (B, L, S).
+        keep_worse_only: leave a text as it was where the new one is not worse for the model.
     """
     require(batch, "tokens", "label")
-    if flips < 1:
-        raise ValueError(f"flips is {flips}: expected at least 1")
     with evaluating(model):
         batch = on_device_of(model, batch)
-        x, candidates = batch["tokens"], candidates.to(batch["tokens"].device)
-        free = batch.get("tokens_mask", torch.ones_like(x)).bool()  # places that may change
-        worst = x, margins(model, batch)
-        for _ in range(flips):
-            options = candidates[x]  # [B, L, S]
-            allowed = (options != 0) & free.unsqueeze(-1)
-            gains = gain({**batch, "tokens": x}, options).masked_fill(~allowed, -torch.inf)
-            x, free = _substitute(x, free, options, gains)
-            worst = keep_worse(worst, x, margins(model, {**batch, "tokens": x}))
-    return {**batch, "tokens": worst[0] if keep_worst else x}
-
-
-def _substitute(x: Tensor, free: Tensor, options: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """The substitute with the highest gain (B, L, S) put in; rows that have none stay."""
-    highest, chosen = gain.flatten(1).max(dim=1)  # [B]
-    rows = torch.arange(len(x), device=x.device)
-    place = chosen // options.shape[2]
-    able = highest > -torch.inf
-    x, free = x.clone(), free.clone()
-    x[rows, place] = torch.where(able, options.flatten(1)[rows, chosen], x[rows, place])
-    free[rows, place] &= ~able
-    return x, free
+        old = batch["tokens"]
+        options = candidates.to(old.device)[old]  # [B, L, S]
+        words = batch.get("tokens_mask", torch.ones_like(old)).bool()
+        gains = gain(batch, options).masked_fill((options == 0) | ~words.unsqueeze(-1), -torch.inf)
+        highest, chosen = gains.flatten(1).max(dim=1)  # [B]
+        rows, place = torch.arange(len(old), device=old.device), chosen // options.shape[2]
+        new = old.clone()
+        new[rows, place] = options.flatten(1)[rows, chosen].where(
+            highest > -torch.inf, old[rows, place]
+        )
+        if keep_worse_only:
+            before, after = (margins(model, {**batch, "tokens": x}) for x in (old, new))
+            new, _ = keep_worse((old, before), new, after)
+    return {**batch, "tokens": new}
 
 
 def _single(tokenizer: WordTokenizer, word: str) -> int:

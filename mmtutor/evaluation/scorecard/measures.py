@@ -27,17 +27,6 @@ from mmtutor.evaluation.statistics.bootstrap import (
 )
 from mmtutor.files import atomic_file
 
-RESAMPLES = 1_000
-STANDARDS = (
-    "accuracy",
-    "diversity",
-    "consistency",
-    "efficiency",
-    "interpretability",
-    "robustness",
-    "fairness",
-)
-
 Better = Literal["high", "low"]
 
 
@@ -60,7 +49,7 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What one model scored: `measures[standard][name]`, in the order of STANDARDS."""
+    """What one model scored: `measures[standard][name]`."""
 
     model: str
     measures: Mapping[str, Mapping[str, Measure]]
@@ -82,21 +71,14 @@ class Scorecard:
 
 
 def measure(
-    statistic: Statistic,
-    n: int,
-    better: Better = "high",
-    groups: Tensor | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    statistic: Statistic, n: int, better: Better = "high", resamples: int = 1_000
 ) -> Measure:
     """A measure of n examples, from a function of their weights (R, n).
-
-    With `groups` (n,) int64, such as the picture of each question, whole groups are drawn.
 
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.
     """
-    draws = bootstrap_draws(statistic, n, resamples, seed, groups)
+    draws = bootstrap_draws(statistic, n, resamples)
     estimate, low, high = percentile_interval(draws)
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
     return Measure(interval, better, "share", draws[1:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,16 +44,14 @@ class EvaluationSuite:
     """What every model is asked. All data sets have the modalities and `label`.
 
     Attributes:
-        data: N test examples.
+        data: N test examples, each about a picture of its own; its column `target` (N, H, W) bool
+            shows where the answer is to be seen.
         modalities: the keys of a batch that a model is supposed to use.
         domains: columns of `data` (lists of strings) whose values a model should be good at alike.
         sensitive: columns of `data` (lists of strings) whose values must not matter.
         paraphrased: row i asks what row i of `data` asks, in other words.
         pairs: rows 2k and 2k + 1 ask the same of two pictures and have different answers.
         corrupted: corrupted copies of `data`, by name.
-        pictures: the column (N,) int64 that says which picture a row is about; rows of one picture
-            rise and fall together, so intervals draw them together. None: a picture for each row.
-        target: the column (N, H, W) bool of `data` that shows where the answer is to be seen.
         radius: of the attack on the pictures, in units of their [0, 1].
         examined: how many rows the costly measurements (attack, explanations) look at.
     """
@@ -64,23 +63,14 @@ class EvaluationSuite:
     paraphrased: Dataset
     pairs: Dataset
     corrupted: dict[str, Dataset]
-    pictures: str | None = None
-    target: str = "target"
     radius: float = 2 / 255
     examined: int = 200
-
-    @property
-    def groups(self) -> Tensor | None:
-        """(N,) int64: which picture each row is about."""
-        return None if self.pictures is None else self.data.column(self.pictures)
 
     def measure(
         self, statistic: Statistic, better: Better = "high", rows: Tensor | slice = slice(None)
     ) -> Measure:
         """`scorecard.measure` over `rows` of `data`, by default all."""
-        n = len(torch.arange(len(self.data))[rows])
-        groups = None if self.groups is None else self.groups[rows]
-        return measure(statistic, n, better, groups)
+        return measure(statistic, len(torch.arange(len(self.data))[rows]), better)
 
 
 def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
@@ -170,7 +160,7 @@ def _interpretability(model: nn.Module, suite: EvaluationSuite) -> Measures:
 
     Only examples where something is to be seen; see `explanations.pointing_game`, `sanity_check`.
     """
-    masks = suite.data.column(suite.target)
+    masks = suite.data.column("target")
     rows = masks.flatten(1).any(dim=1).nonzero().flatten()[: suite.examined]
     batch = on_device_of(model, collate([suite.data[i] for i in rows.tolist()]))
     answer = _answers(model, batch)
@@ -213,14 +203,8 @@ def _fairness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> M
             return rates.amax(dim=1) - rates.amin(dim=1)
 
         measures[f"gap: {column}"] = suite.measure(gap, "low")
-    drops = torch.stack(
-        [
-            scores.before - scores.after
-            for name in suite.modalities
-            for scores in [example_scores(model, suite.data, name, groups=suite.groups)]
-        ],
-        dim=1,
-    )  # [N, M]
+    scores = [example_scores(model, suite.data, name) for name in suite.modalities]
+    drops = torch.stack([before - after for before, after in scores], dim=1)  # [N, M]
 
     def least(weights: Tensor) -> Tensor:
         return (weights @ drops / weights.sum(dim=1, keepdim=True)).amin(dim=1)
@@ -238,10 +222,8 @@ def _groups(data: Dataset, columns: Sequence[str]) -> Tensor:
     """(N, G) float64: 1 where an example belongs to the group; every value of a column is one."""
     masks = []
     for column in columns:
-        values = [str(value) for value in data.column(column)]
-        names = sorted(set(values))
-        place = {name: g for g, name in enumerate(names)}
-        masks.append(F.one_hot(torch.tensor([place[v] for v in values]), len(names)))
+        _, group = np.unique(data.column(column), return_inverse=True)
+        masks.append(F.one_hot(torch.from_numpy(group)))
     return torch.cat(masks, dim=1).double()
 
 

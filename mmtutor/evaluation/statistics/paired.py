@@ -29,14 +29,9 @@ def paired_interval(one: Sequence[float], other: Sequence[float]) -> Interval:
 
 
 def kendall_tau(
-    scores: Tensor,
-    truth: Tensor,
-    groups: Tensor | None = None,
-    resamples: int = 1_000,
-    level: float = 0.95,
-    seed: int = 0,
+    scores: Tensor, truth: Tensor, groups: Tensor | None = None, resamples: int = 1_000
 ) -> Interval:
-    """Kendall's tau-b of `scores` (N,) and `truth` (N,), with its interval by the bootstrap.
+    """Kendall's tau-b of `scores` (N,) and `truth` (N,), with its 95 % interval by the bootstrap.
 
     1 where both put all pairs in the same order, 0 where they have nothing in common; a constant
     has no tau and gives 0. `groups` (N,) int64: captions of one picture rise and fall together.
@@ -58,4 +53,4 @@ def kendall_tau(
         found = [stats.kendalltau(*both).statistic for both in drawn]
         return torch.tensor(found, dtype=torch.float64).nan_to_num(0)
 
-    return bootstrap_statistic(tau, len(scores), resamples, level, seed, groups)
+    return bootstrap_statistic(tau, len(scores), resamples, groups=groups)

@@ -8,13 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from mmtutor.evaluation.statistics.bootstrap import (
-    Interval,
-    bootstrap_draws,
-    percentile_interval,
-)
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_draws, percentile_interval
 
 STEPS = 100
 CLOSE = 1e-10  # the step of a strength that counts as none
@@ -25,16 +22,13 @@ class Preferences(NamedTuple):
     """N judgements.
 
     Attributes:
-        winner, loser: (N,) int64, numbers of the models; a tie is two half judgements, one each
-            way, see `weight`.
+        winner, loser: (N,) int64, numbers of the models.
         rater: (N,) int64, who judged.
-        weight: (N,) float64, 1 for a judgement and 0.5 for half a tie.
     """
 
     winner: Tensor
     loser: Tensor
     rater: Tensor
-    weight: Tensor
 
 
 def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
@@ -56,7 +50,7 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     if not wins.isfinite().all() or (wins < 0).any():
         raise ValueError("wins must be finite and not negative")
     models = wins.shape[-1]
-    if prior < 0 or (prior == 0 and not _connected(wins).all()):
+    if prior < 0 or (prior == 0 and not _connected(wins)):
         raise ValueError(f"prior is {prior}: without one, each model must beat each by some way")
     wins = wins * (1 - torch.eye(models, dtype=wins.dtype))
     met = wins + wins.transpose(-1, -2)  # how often two models were compared
@@ -75,10 +69,8 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     return s - s.mean(-1, keepdim=True)
 
 
-def strengths(
-    judged: Preferences, models: int, resamples: int = 1_000, level: float = 0.95, seed: int = 0
-) -> list[Interval]:
-    """Strength of each of M models with a percentile interval over RATERS drawn with replacement.
+def strengths(judged: Preferences, models: int, resamples: int = 1_000) -> list[Interval]:
+    """Strength of each of M models with a 95 % interval over RATERS drawn with replacement.
 
     Judgements of one rater rise and fall together, so raters are drawn, not judgements.
     Raises ValueError for an empty or inconsistent set of judgements.
@@ -90,17 +82,14 @@ def strengths(
     def fitted(weights: Tensor) -> Tensor:
         return bradley_terry((weights @ wins.flatten(1)).view(-1, models, models))
 
-    draws = bootstrap_draws(fitted, len(wins), resamples, seed)
-    return [percentile_interval(column, level) for column in draws.T]
+    draws = bootstrap_draws(fitted, len(wins), resamples)
+    return [percentile_interval(column) for column in draws.T]
 
 
-def _connected(wins: Tensor) -> Tensor:
-    """(...) bool: whether a chain of wins leads from every model to every other."""
-    models = wins.shape[-1]
-    reached = (wins > 0).double() + torch.eye(models, dtype=torch.float64)
-    for _ in range(models.bit_length()):  # each round doubles the length of the chains
-        reached = (reached @ reached).clamp(max=1)
-    return (reached > 0).flatten(-2).all(-1)
+def _connected(wins: Tensor) -> bool:
+    """Whether a chain of wins leads from every model to every other, in each table (..., M, M)."""
+    tables = wins.reshape(-1, *wins.shape[-2:]).numpy()
+    return all(connected_components(table, connection="strong")[0] == 1 for table in tables)
 
 
 def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
@@ -114,8 +103,7 @@ def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
     rater = judged.rater.unique(return_inverse=True)[1]
     place = (rater * models + judged.winner) * models + judged.loser
     size = (int(rater.max()) + 1) * models**2
-    counts = torch.zeros(size, dtype=torch.float64).index_add_(0, place, judged.weight.double())
-    return counts.view(-1, models, models)
+    return place.bincount(minlength=size).double().view(-1, models, models)
 
 
 def simulate(
@@ -124,7 +112,6 @@ def simulate(
     judgements: int,
     careless: float = 0.0,
     first_place: float = 0.0,
-    seed: int = 0,
 ) -> Preferences:
     """Raters whose truth is known: each judges `judgements` random pairs of M models.
 
@@ -134,7 +121,7 @@ def simulate(
         first_place: added to the strength of the answer that is shown first (position bias). Which
             one that is, is random, as it should be.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     n = raters * judgements
     first = torch.randint(len(truth), (n,), generator=generator)
     second = (first + torch.randint(1, len(truth), (n,), generator=generator)) % len(truth)
@@ -144,4 +131,4 @@ def simulate(
     chance = torch.where(tosses, 0.5, advantage.sigmoid())
     won = torch.rand(n, generator=generator, dtype=torch.float64) < chance
     winner, loser = torch.where(won, first, second), torch.where(won, second, first)
-    return Preferences(winner, loser, rater, torch.ones(n, dtype=torch.float64))
+    return Preferences(winner, loser, rater)

@@ -34,13 +34,7 @@ from mmtutor.training import History
 
 Encode = Callable[[str], Sequence[int]]
 
-BOTH = ("image", "tokens")
-RECIPES = {
-    "question only": ("tokens",),
-    "picture only": ("image",),
-    "concatenation": BOTH,
-    "cross-attention": BOTH,
-}
+ALONE = {"question only": "tokens", "picture only": "image"}
 FUSION = {"concatenation": "concat", "cross-attention": "cross_attention"}
 
 
@@ -61,7 +55,7 @@ def candidates(
     image = seeing.tokens(data.column("image"))
     ready = Dataset({"image": image, "tokens": tokens, "label": data.column("label")})
     models, histories = {}, {}
-    for name in RECIPES:
+    for name in ALONE | FUSION:
         model = _untrained(config, name, seeing.encoder, tokenizer.size)
         histories[name] = train(config, model, cross_entropy, ready, progress)
         models[name] = Candidate(model.eval(), tokenizer.encode)
@@ -114,10 +108,9 @@ def _untrained(config: Config, name: str, encoder: nn.Module, vocabulary: int) -
     torch.manual_seed(config.seed)
     text = BagOfWords(vocabulary, config.dim)
     nn.init.normal_(text.embedding.weight)
-    made = {"image": FrozenEncoder(encoder), "tokens": text}
-    encoders = {modality: made[modality] for modality in RECIPES[name]}
-    if len(encoders) == 1:
-        return Classifier(next(iter(encoders.values())), len(ANSWERS))
+    encoders = {"image": FrozenEncoder(encoder), "tokens": text}
+    if name in ALONE:
+        return Classifier(encoders[ALONE[name]], len(ANSWERS))
     fusion = FUSIONS[FUSION[name]](dict.fromkeys(encoders, config.dim), config.hidden)
     head = ProjectionHead(config.hidden, len(ANSWERS), config.hidden)
     return FusionClassifier(encoders, fusion, head)

@@ -42,27 +42,21 @@ def train_answerer(folder: Path, data: Dataset, steps: int, seed: int = 0) -> No
         answerer.model.save_pretrained(folder)
 
 
-def save_vilt(folder: Path, questions: Sequence[str], size: int, dim: int = 48) -> Path:
+def save_vilt(folder: Path, questions: Sequence[str], size: int) -> Path:
     """A ViLT with random weights that can read `questions` and choose among `ANSWERS`."""
     need_hub_extra()
-    from transformers import (
-        BertTokenizer,
-        ViltConfig,
-        ViltForQuestionAnswering,
-        ViltImageProcessor,
-        ViltProcessor,
-    )
+    import transformers
 
     known = [*SPECIAL, *sorted({word for text in questions for word in words(text)})]
-    tokenizer = BertTokenizer(
+    tokenizer = transformers.BertTokenizer(
         vocab={token: i for i, token in enumerate(known)}, model_max_length=LONGEST
     )
-    config = ViltConfig(
+    config = transformers.ViltConfig(
         vocab_size=len(known),
-        hidden_size=dim,
+        hidden_size=48,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=2 * dim,
+        intermediate_size=96,
         max_position_embeddings=LONGEST,
         image_size=size,
         patch_size=PATCH,
@@ -70,10 +64,10 @@ def save_vilt(folder: Path, questions: Sequence[str], size: int, dim: int = 48) 
         id2label=dict(enumerate(ANSWERS)),
         label2id={answer: i for i, answer in enumerate(ANSWERS)},
     )
-    pictures = ViltImageProcessor(size={"shortest_edge": size}, size_divisor=PATCH)
+    pictures = transformers.ViltImageProcessor(size={"shortest_edge": size}, size_divisor=PATCH)
     with _no_bars():
-        ViltForQuestionAnswering(config).save_pretrained(folder)
-    ViltProcessor(pictures, tokenizer).save_pretrained(folder)
+        transformers.ViltForQuestionAnswering(config).save_pretrained(folder)
+    transformers.ViltProcessor(pictures, tokenizer).save_pretrained(folder)
     return folder
 
 

@@ -16,7 +16,10 @@ from mmtutor.evaluation.robustness.attacks import (
 )
 from tests.evaluation.small_models import Linear, Network, pictures
 
-FREE = (-torch.inf, torch.inf)
+
+def grey(batch):
+    """The batch with pictures so far from black and white that no bound stops an attack of 0.4."""
+    return {**batch, "image": 0.4 + 0.2 * batch["image"]}
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def test_margin_by_hand():
 
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2)])
 def test_fgsm_is_the_worst_change_of_a_linear_model(linear, norm, dual):
-    batch = doubled(pictures(Linear(torch.randn(2, 12))))
+    batch = grey(doubled(pictures(Linear(torch.randn(2, 12)))))
     clean, weight = margins(linear, batch), linear.weight.detach()
     length = (weight[0] - weight[1]).norm(p=dual)  # the dual norm (Goodfellow et al., section 3)
     for attack, options in ((fgsm, {}), (pgd, {"steps": 80, "step": 0.1})):
-        attacked = attack(linear, batch, 0.3, norm=norm, bounds=FREE, **options)
+        attacked = attack(linear, batch, 0.3, norm=norm, **options)
         expected = clean + 0.3 * length
         torch.testing.assert_close(margins(linear, attacked), expected, rtol=1e-5, atol=1e-5)
 
@@ -48,12 +51,12 @@ def test_fgsm_is_the_worst_change_of_a_linear_model(linear, norm, dual):
 def test_pgd_finds_the_worst_corner_of_three_classes():
     torch.manual_seed(2)
     model = Linear(torch.randn(3, 4))
-    batch = pictures(model, 40, (4,))
+    batch = grey(pictures(model, 40, (4,)))
     corners = 0.2 * torch.tensor(list(product([-1.0, 1.0], repeat=4)))  # a maximum of linear ones
     worst = torch.stack(
         [margins(model, {**batch, "image": batch["image"] + corner}) for corner in corners]
     ).amax(dim=0)
-    found = pgd(model, batch, 0.2, steps=20, restarts=10, bounds=FREE, loss=margin)
+    found = pgd(model, batch, 0.2, steps=20, restarts=10, loss=margin)
     assert (margins(model, found) <= worst + 1e-5).all()
     assert (margins(model, found) - worst).abs().median() < 1e-5
     assert ((margins(model, found) > 0) == (worst > 0)).float().mean() > 0.95
@@ -165,20 +168,6 @@ def test_a_model_that_cuts_the_path_gives_zeros():
     assert torch.equal(fgsm(Cut(), batch, 0.1)["image"], batch["image"])
 
 
-def test_any_input_can_be_attacked():
-    torch.manual_seed(0)
-
-    class Sound(Linear):
-        def forward(self, batch):
-            return super().forward({"image": batch["audio"]})
-
-    model = Sound(torch.randn(2, 6))
-    batch = {"audio": 2 * torch.rand(5, 6) - 1, "label": torch.zeros(5, dtype=torch.int64)}
-    attacked = pgd(model, batch, 0.1, key="audio", bounds=(-1, 1))
-    assert attacked["audio"].min() >= -1
-    assert (margins(model, attacked) > margins(model, batch)).all()
-
-
 def test_cross_entropy_is_that_of_each_example():
     logits, label = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     expected = -logits.log_softmax(dim=1)[torch.arange(4), label]
@@ -190,8 +179,8 @@ def test_what_cannot_be_attacked_is_refused():
     batch = pictures(model)
     with pytest.raises(KeyError, match="lacks label"):
         fgsm(model, {"image": batch["image"]}, 0.1)
-    with pytest.raises(KeyError, match="lacks audio"):
-        pgd(model, batch, 0.1, key="audio")
+    with pytest.raises(KeyError, match="lacks image"):
+        pgd(model, {"label": batch["label"]}, 0.1)
     with pytest.raises(ValueError, match="radius=-1"):
         pgd(model, batch, -1)
     with pytest.raises(ValueError, match="norm='l1'"):

@@ -1,4 +1,4 @@
-from itertools import combinations, product
+from itertools import product
 
 import pytest
 import torch
@@ -57,46 +57,41 @@ def test_substitutes_by_hand(tokenizer):
     assert not candidates[others].any()
 
 
-def worst(model, batch, candidates, flips):
+def worst(model, batch, candidates):
     """Margin (B,) of the worst text of all, tried one by one."""
     height = margins(model, batch)
-    length = batch["tokens"].shape[1]
-    for count in range(1, flips + 1):
-        for places in combinations(range(length), count):
-            for choice in product(range(candidates.shape[1]), repeat=count):
-                tokens, allowed = batch["tokens"].clone(), torch.ones(3, dtype=torch.bool)
-                for place, c in zip(places, choice, strict=True):
-                    tokens[:, place] = candidates[batch["tokens"][:, place], c]
-                    allowed &= (tokens[:, place] != 0) & batch["tokens_mask"][:, place]
-                new = margins(model, {**batch, "tokens": tokens})
-                height = torch.where(allowed, torch.maximum(height, new), height)
+    for place, choice in product(range(batch["tokens"].shape[1]), range(candidates.shape[1])):
+        tokens = batch["tokens"].clone()
+        tokens[:, place] = candidates[batch["tokens"][:, place], choice]
+        allowed = (tokens[:, place] != 0) & batch["tokens_mask"][:, place]
+        new = margins(model, {**batch, "tokens": tokens})
+        height = torch.where(allowed, torch.maximum(height, new), height)
     return height
 
 
-@pytest.mark.parametrize("flips", [1, 2])
-def test_the_attacks_find_the_worst_text_of_two_classes(model, batch, tokenizer, flips):
+def test_the_attacks_find_the_worst_text_of_two_classes(model, batch, tokenizer):
     candidates = substitutes(tokenizer, TABLE)
     batch["label"] = torch.tensor([0, 1, 0])
     with torch.no_grad():
         model.embedding.weight[:, 2:] = -50.0  # two classes: the margin is linear in the words
-    expected = worst(model, batch, candidates, flips)
+    expected = worst(model, batch, candidates)
     for attacked in (
-        greedy(model, batch, candidates, flips),
-        hotflip(model, batch, candidates, model.embedding, flips),
+        greedy(model, batch, candidates),
+        hotflip(model, batch, candidates, model.embedding),
     ):
         torch.testing.assert_close(margins(model, attacked), expected)
         changed = (attacked["tokens"] != batch["tokens"]).sum(dim=1)
-        assert (changed <= flips).all()
+        assert (changed <= 1).all()
         assert changed.any()
-    chance = random_words(model, batch, candidates, flips)
+    chance = random_words(model, batch, candidates)
     assert (margins(model, chance) <= expected).all()
-    assert (chance["tokens"] != batch["tokens"])[0].sum() == flips
+    assert (chance["tokens"] != batch["tokens"])[0].sum() == 1
 
 
 def test_with_more_classes_one_greedy_flip_is_still_the_worst(model, batch, tokenizer):
     candidates = substitutes(tokenizer, TABLE)
     one = greedy(model, batch, candidates)
-    torch.testing.assert_close(margins(model, one), worst(model, batch, candidates, 1))
+    torch.testing.assert_close(margins(model, one), worst(model, batch, candidates))
     flipped = hotflip(model, batch, candidates, model.embedding)
     assert (margins(model, flipped) <= margins(model, one)).all()
     assert (margins(model, flipped) >= margins(model, batch)).all()
@@ -119,14 +114,14 @@ def test_padding_and_words_without_substitute_stay(model, batch, tokenizer):
     candidates[tokenizer.encode("red")] = 0  # … but red
     red = batch["tokens"] == tokenizer.encode("red")[0]
     for attacked in (
-        greedy(model, batch, candidates, 6),
-        hotflip(model, batch, candidates, model.embedding, 6),
-        random_words(model, batch, candidates, 6),
+        greedy(model, batch, candidates),
+        hotflip(model, batch, candidates, model.embedding),
+        random_words(model, batch, candidates),
     ):
         assert (attacked["tokens"][~batch["tokens_mask"]] == 0).all()
         assert torch.equal(attacked["tokens"] == tokenizer.encode("red")[0], red)
-    chance = random_words(model, batch, candidates, 6)["tokens"]
-    assert (chance[batch["tokens_mask"] & ~red] == 3).all()
+    chance = random_words(model, batch, candidates)["tokens"]
+    assert ((chance == 3) & (batch["tokens"] != 3)).sum(dim=1).tolist() == [1, 1, 1]
 
 
 def test_the_gradient_is_of_the_words_and_the_model_is_left_alone(model, batch):
@@ -147,8 +142,6 @@ def test_what_makes_no_sense_is_refused(model, batch, tokenizer):
         substitutes(tokenizer, {"moon": ("sun",)})
     with pytest.raises(ValueError, match="'bright red' is 2 words"):
         substitutes(tokenizer, {"red": ("bright red",)})
-    with pytest.raises(ValueError, match="flips is 0"):
-        greedy(model, batch, torch.zeros(20, 1, dtype=torch.int64), 0)
     with pytest.raises(KeyError, match="lacks tokens"):
         greedy(model, {"label": batch["label"]}, torch.zeros(20, 1, dtype=torch.int64))
 

@@ -11,7 +11,6 @@ from mmtutor.data import Dataset
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.evaluation.scorecard import standards
-from mmtutor.evaluation.scorecard.measures import STANDARDS
 from mmtutor.evaluation.scorecard.standards import EvaluationSuite, kept, scorecard
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_weights
 from mmtutor.models import ClassifierOutput
@@ -99,7 +98,9 @@ def make_suite(n=60):
 
 def test_the_card_of_a_model_that_is_always_right():
     card = scorecard(Sees(), make_suite(), "right")
-    assert tuple(card.measures) == STANDARDS
+    assert " ".join(card.measures) == (
+        "accuracy diversity consistency efficiency interpretability robustness fairness"
+    )
     assert card.model == "right"
     ones = {
         "accuracy": ("accuracy", "macro F1"),
@@ -157,16 +158,3 @@ def test_a_model_keeps_its_mode_and_its_gradients():
     scorecard(model, make_suite())
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_questions_about_one_picture_rise_and_fall_together():
-    suite = make_suite()
-    data = suite.data.with_column("picture", torch.arange(60) // 3)
-    together = replace(suite, data=data, pictures="picture")
-    model = Sees(listen=False)  # right where the other colour is not asked for
-    one, many = (scorecard(model, e, "deaf")["accuracy", "accuracy"] for e in (suite, together))
-    assert one.interval.estimate == many.interval.estimate
-    widths = [m.interval.high - m.interval.low for m in (one, many)]
-    assert widths[1] > 1.4 * widths[0]
-    share = many.draws * 20  # of twenty pictures, each wholly right or wrong
-    torch.testing.assert_close(share, share.round())

@@ -19,7 +19,7 @@ TRUTH = torch.tensor([1.0, 0.3, -0.2, -1.1])
 def judgements(*pairs, rater=None):
     winner, loser = torch.tensor(pairs).T
     rater = torch.arange(len(pairs)) if rater is None else torch.tensor(rater)
-    return Preferences(winner, loser, rater, torch.ones(len(pairs)))
+    return Preferences(winner, loser, rater)
 
 
 def test_two_models_in_closed_form():

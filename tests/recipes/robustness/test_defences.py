@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -6,12 +7,12 @@ import torch
 from mmtutor.data import loader
 from mmtutor.recipes.robustness import defences, group_bias
 from mmtutor.recipes.robustness import product_titles as shop
-from mmtutor.recipes.robustness.defences import DEFENCES, OBJECTIVES, Config
+from mmtutor.recipes.robustness.defences import Config, Defence, Objective
 
 TINY = replace(Config.preset("tiny"), task="shop", epochs=1)
 
 
-@pytest.mark.parametrize("defence", DEFENCES)
+@pytest.mark.parametrize("defence", get_args(Defence))
 def test_every_defence_trains_and_is_gone_afterwards(defence):
     config = replace(TINY, defence=defence, steps=1)
     model, history = defences.train(config)
@@ -22,7 +23,7 @@ def test_every_defence_trains_and_is_gone_afterwards(defence):
     assert not isinstance(model, defences.Perturbed)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", get_args(Objective))
 def test_every_objective_trains(objective):
     config = replace(TINY, objective=objective, wrong=0.3)
     data = defences.training_set(config)
@@ -93,9 +94,9 @@ def test_titles_mostly_tell_the_class_and_new_words_are_new():
 
 def test_what_does_not_exist_is_refused():
     for change, message in (
-        ({"defence": "prayer"}, "unknown defence 'prayer'"),
-        ({"objective": "hope"}, "unknown objective 'hope'"),
-        ({"task": "chess"}, "unknown task 'chess'"),
+        ({"defence": "prayer"}, "defence is 'prayer'"),
+        ({"objective": "hope"}, "objective is 'hope'"),
+        ({"task": "chess"}, "task is 'chess'"),
         ({"task": "clothes", "defence": "synonyms"}, "for the task 'shop'"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -120,10 +121,10 @@ def test_a_jumper_is_what_the_seller_calls_so():
     assert 0.3 < test.column("group").double().mean() < 0.7
 
 
-@pytest.mark.parametrize("remedy", group_bias.REMEDIES)
+@pytest.mark.parametrize("remedy", get_args(group_bias.Remedy))
 def test_every_remedy_runs(remedy):
     config = replace(group_bias.Config.preset("tiny"), remedy=remedy)
     result = group_bias.run(config, progress=False)
     assert set(result.metrics["by_group"]) == set(group_bias.GROUPS)
-    with pytest.raises(ValueError, match="unknown remedy 'hope'"):
+    with pytest.raises(ValueError, match="remedy is 'hope'"):
         group_bias.run(replace(config, remedy="hope"))
