@@ -6,6 +6,7 @@ not know any model. `datasets` is imported only when a table is opened.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,7 @@ from torch import Tensor
 
 from mmtutor.data.dataset import Dataset, Example
 from mmtutor.data.fetch.pictures import PictureError, opened
-from mmtutor.data.hub.preprocess import (
-    HubUnreachableError,
-    hub_reachable,
-    is_folder,
-    need_hub_extra,
-)
+from mmtutor.data.hub.preprocess import is_folder, need_hub_extra, open_table
 
 if TYPE_CHECKING:
     import datasets
@@ -60,7 +56,9 @@ def load_flickr30k(
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: expected train, val or test")
-    rows, table = _rows_of_split(_open(source, revision), SPLITS[split], source)
+    need_hub_extra()
+    whole = open_folder(source) if is_folder(source) else open_table(source, revision=revision)
+    rows, table = _rows_of_split(whole, SPLITS[split], source)
     if limit is not None:
         rows, table = rows[:limit], table.select(range(min(limit, len(table))))
     columns = {
@@ -140,20 +138,17 @@ def open_folder(folder: str | Path) -> dict[str, datasets.Dataset]:
     return parts if isinstance(parts, dict) else {"all": parts}
 
 
-def _open(source: str | Path, revision: str | None) -> dict[str, datasets.Dataset]:
-    """The parts of a table by name."""
-    need_hub_extra()
+def undecoded(
+    table: datasets.Dataset, needed: Sequence[str], source: str | Path
+) -> datasets.Dataset:
+    """`table` with its pictures left as files. Raises ValueError for a missing column."""
     import datasets
-    from huggingface_hub import constants
 
-    if is_folder(source):
-        return open_folder(source)
-    if not constants.HF_HUB_OFFLINE and not hub_reachable():
-        raise HubUnreachableError(source)  # at once: `datasets` would try again and again
-    try:
-        return datasets.load_dataset(str(source), revision=revision)
-    except ConnectionError as error:
-        raise HubUnreachableError(source) from error
+    missing = [name for name in needed if name not in table.column_names]
+    if missing:
+        there = ", ".join(table.column_names)
+        raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
+    return table.cast_column("image", datasets.Image(decode=False))
 
 
 def _rows_of_split(
@@ -163,19 +158,15 @@ def _rows_of_split(
     import datasets
 
     table = datasets.concatenate_datasets(list(parts.values()))
+    table = undecoded(table, ("image", "caption"), source)
     owner = [name for name, part in parts.items() for _ in range(len(part))]
     if "split" in table.column_names:
         owner = list(table["split"])
-    missing = [name for name in ("image", "caption") if name not in table.column_names]
-    if missing:
-        there = ", ".join(table.column_names)
-        raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
     rows = [row for row, name in enumerate(owner) if SPLITS.get(name, name) == split]
     if not rows:
         there = ", ".join(sorted(set(owner))) or "no rows"
         raise ValueError(f"{source} has no split {split!r} (a column or a part); it has {there}")
-    raw = table.select(rows).cast_column("image", datasets.Image(decode=False))
-    return rows, raw
+    return rows, table.select(rows)
 
 
 def _captions(value: Any, row: int) -> list[str]:

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from mmtutor.data.dataset import Example
 
@@ -67,6 +66,23 @@ def need_hub_extra() -> None:
         raise ImportError(f"{' and '.join(missing)} not installed; hub scale needs {install}")
 
 
+def open_table(source: str | Path, **options: Any) -> Any:
+    """What `datasets.load_dataset` makes of a folder of parquet files or of a table on the hub.
+
+    Raises HubUnreachableError at once where `datasets` would try again and again; ImportError.
+    """
+    need_hub_extra()
+    import datasets
+    from huggingface_hub import constants
+
+    if not (is_folder(source) or constants.HF_HUB_OFFLINE or hub_reachable()):
+        raise HubUnreachableError(source)
+    try:
+        return datasets.load_dataset(Path(source).expanduser().as_posix(), **options)
+    except ConnectionError as error:
+        raise HubUnreachableError(source) from error
+
+
 @contextmanager
 def say_if_unreachable() -> Iterator[None]:
     """Run a block that needs the hub; without it, print one sentence and go on after the block."""
@@ -77,7 +93,7 @@ def say_if_unreachable() -> Iterator[None]:
 
 
 class Preprocess:
-    """What a checkpoint was trained on: `image` resized and cropped, `caption` as `tokens`.
+    """What a checkpoint was trained on: `image` resized and cropped, `caption` as `tokens` (L,).
 
     Pictures stay uint8, for a `Batch` holds pictures in [0, 1]: the model subtracts the mean.
     Fields that an example lacks are left alone.
@@ -96,21 +112,14 @@ class Preprocess:
     def __call__(self, example: Example) -> Example:
         ready = dict(example)
         if "image" in example:
-            ready["image"] = self.picture(example["image"])
+            as_it_is = {"do_rescale": False, "do_normalize": False, "return_tensors": "pt"}
+            sized = self.processor.image_processor(images=[example["image"]], **as_it_is)
+            ready["image"] = sized["pixel_values"][0]
         if "caption" in example:
-            ready["tokens"] = self.text(example["caption"])
+            cut = {"truncation": True, "max_length": self.max_length, "padding": self.pad}
+            ids = self.processor.tokenizer(example["caption"], **cut)["input_ids"]
+            ready["tokens"] = torch.tensor(ids)
         return ready
-
-    def picture(self, image: Tensor) -> Tensor:
-        """uint8 (3, H, W) of any size to uint8 of the checkpoint's size."""
-        process = self.processor.image_processor
-        raw = process(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")
-        return raw["pixel_values"][0]
-
-    def text(self, caption: str) -> Tensor:
-        """Token numbers (L,) int64, with the special tokens."""
-        cut = {"truncation": True, "max_length": self.max_length, "padding": self.pad}
-        return torch.tensor(self.processor.tokenizer(caption, **cut)["input_ids"])
 
 
 def _probe(address: str, seconds: float, answered: list[bool]) -> None:

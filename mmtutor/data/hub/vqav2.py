@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mmtutor.data.dataset import Dataset
-from mmtutor.data.hub.flickr30k import ReadPicture, open_folder
-from mmtutor.data.hub.preprocess import (
-    HubUnreachableError,
-    hub_reachable,
-    is_folder,
-    need_hub_extra,
-)
+from mmtutor.data.hub.flickr30k import ReadPicture, open_folder, undecoded
+from mmtutor.data.hub.preprocess import is_folder, need_hub_extra, open_table
 
 if TYPE_CHECKING:
     import datasets
@@ -57,15 +52,8 @@ def load_vqav2(
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: expected at least 1 question")
     need_hub_extra()
-    import datasets
-
-    table = _part(source, split, limit)
-    missing = [name for name in NEEDED if name not in table.column_names]
-    if missing:
-        there = ", ".join(table.column_names)
-        raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
+    table = undecoded(_part(source, split, limit), NEEDED, source)
     table = table.select(range(min(len(table), limit or len(table))))
-    table = table.cast_column("image", datasets.Image(decode=False))
     return Dataset(_columns(table), ReadPicture(table), f"vqav2 {split}")
 
 
@@ -74,16 +62,7 @@ def open_stream(source: str | Path, split: str = "validation") -> datasets.Itera
 
     Raises HubUnreachableError without a network, ValueError for a split that is not there.
     """
-    need_hub_extra()
-    import datasets
-
-    if not is_folder(source) and not hub_reachable():
-        raise HubUnreachableError(source)  # at once: `datasets` would try again and again
-    name = str(Path(source).expanduser()) if is_folder(source) else str(source)
-    try:
-        return datasets.load_dataset(name, split=split, streaming=True).decode(False)
-    except ConnectionError as error:
-        raise HubUnreachableError(source) from error
+    return open_table(source, split=split, streaming=True).decode(False)
 
 
 def ten_of_one_mind(dataset: Dataset) -> Dataset:
@@ -112,15 +91,10 @@ def _part(source: str | Path, split: str, limit: int | None) -> datasets.Dataset
             raise ValueError(f"{source} has no split {split!r}; it has {', '.join(sorted(parts))}")
         return parts[found]
     split = "validation" if split == "val" else split
-    if limit is not None and not constants.HF_HUB_OFFLINE:
-        stream = open_stream(source, split)
-        return datasets.Dataset.from_list(list(stream.take(limit)), features=stream.features)
-    if not constants.HF_HUB_OFFLINE and not hub_reachable():
-        raise HubUnreachableError(source)
-    try:
-        return datasets.load_dataset(str(source), split=split)
-    except ConnectionError as error:
-        raise HubUnreachableError(source) from error
+    if limit is None or constants.HF_HUB_OFFLINE:
+        return open_table(source, split=split)
+    stream = open_stream(source, split)
+    return datasets.Dataset.from_list(list(stream.take(limit)), features=stream.features)
 
 
 def _columns(table: datasets.Dataset) -> dict[str, Any]:

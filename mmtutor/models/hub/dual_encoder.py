@@ -13,14 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import require
-from mmtutor.data.hub.preprocess import (
-    HubUnreachableError,
-    Preprocess,
-    hub_reachable,
-    is_folder,
-    need_hub_extra,
-)
+from mmtutor.data.hub.preprocess import Preprocess
 from mmtutor.models.dual_encoder import DualEncoderOutput, l2_normalize
+from mmtutor.models.hub.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -99,36 +94,16 @@ def load_clip(
         OSError: the source has no safetensors weights or no processor.
         ImportError: the extra `hub` is not installed.
     """
-    need_hub_extra()
-    from transformers import AutoConfig, AutoModel, AutoProcessor
-
-    local = is_folder(source)
-    name = str(Path(source).expanduser()) if local else str(source)
-    safely: dict[str, Any] = {"trust_remote_code": False}
-    if not local:
-        safely["local_files_only"] = not hub_reachable()
-    try:
-        config = AutoConfig.from_pretrained(name, **safely)
-        _check_dual_encoder(config, source)
-        model = AutoModel.from_pretrained(name, use_safetensors=True, **safely)
-        processor = AutoProcessor.from_pretrained(name, **safely)
-    except OSError as error:
-        if safely.get("local_files_only"):
-            raise HubUnreachableError(source) from error
-        raise
-    pictures = processor.image_processor
-    wrapped = HubDualEncoder(model.to(dtype), pictures.image_mean, pictures.image_std)
-    text = config.text_config
-    longest = min(processor.tokenizer.model_max_length, text.max_position_embeddings)
+    model, processor = load_checkpoint(source, lambda config: _class(config, source), dtype)
+    pictures, config = processor.image_processor, model.config
+    wrapped = HubDualEncoder(model, pictures.image_mean, pictures.image_std)
+    longest = min(processor.tokenizer.model_max_length, config.text_config.max_position_embeddings)
     transform = Preprocess(processor, longest, pad=config.model_type in READS_PADDING)
     return wrapped.to(device).eval(), transform
 
 
-def _check_dual_encoder(config: Any, source: str | Path) -> None:
-    """TypeError unless the configured model has an image side and a text side that can be compared.
-
-    Asks the class, before any weights are fetched.
-    """
+def _class(config: Any, source: str | Path) -> type:
+    """The configured model's class; TypeError unless it has an image and a text side to compare."""
     from transformers import MODEL_MAPPING
 
     model = MODEL_MAPPING.get(type(config), None)
@@ -138,6 +113,7 @@ def _check_dual_encoder(config: Any, source: str | Path) -> None:
             f"{source} is a {config.model_type} model, not a dual encoder: "
             "expected a model like CLIP or SigLIP, with image features and text features"
         )
+    return model
 
 
 def _embedding(features: Any) -> Tensor:

@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mmtutor.data.hub.preprocess import (
-    HubUnreachableError,
-    hub_reachable,
-    is_folder,
-    need_hub_extra,
-)
+from mmtutor.models.hub.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
 
 PROMPT = "{question}\nAnswer the question using a single word or phrase."  # Liu et al. 2024, LLaVA
 MAX_NEW_TOKENS = 12  # VQAv2's answers have one to three words
-# The branch that holds safetensors, where a hub id's main branch has pickled weights alone.
-BRANCHES = {"dandelin/vilt-b32-finetuned-vqa": "refs/pr/9"}
 
 
 class HubVqa(ABC):
@@ -158,10 +151,8 @@ class _PromptedModel(HubVqa):
     def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
         prompts = [self.asked(question) for question in questions]
         start = self.processor.tokenizer.bos_token
-        twice = start is not None and prompts[0].startswith(
-            start
-        )  # the tokenizer would add another
-        options = {"add_special_tokens": False} if twice else {}
+        begun = start is not None and prompts[0].startswith(start)
+        options = {"add_special_tokens": False} if begun else {}  # the tokenizer would add another
         inputs = self._ready(prompts, [[picture] for picture in pictures], **options)
         written = self.model.generate(**inputs)
         new = written[:, inputs["input_ids"].shape[1] :]
@@ -192,25 +183,10 @@ def load_vqa(
         OSError: the source has no safetensors weights or no processor.
         ImportError: the extra `hub` is not installed.
     """
-    need_hub_extra()
-    from transformers import AutoConfig, AutoProcessor
-
-    local = is_folder(source)
-    name = str(Path(source).expanduser()) if local else str(source)
-    safely: dict[str, Any] = {"trust_remote_code": False}
-    if not local:
-        safely |= {"local_files_only": not hub_reachable(), "revision": BRANCHES.get(name, "main")}
-    try:
-        config = AutoConfig.from_pretrained(name, **safely)
-        model_class, wrapper = _kind(config, source)
-        model = model_class.from_pretrained(name, use_safetensors=True, dtype=dtype, **safely)
-        processor = AutoProcessor.from_pretrained(name, **safely)
-    except OSError as error:
-        if safely.get("local_files_only"):
-            raise HubUnreachableError(source) from error
-        raise
+    model, processor = load_checkpoint(source, lambda config: _kind(config, source)[0], dtype)
+    _, wrapper = _kind(model.config, source)
     options = {"prompt": prompt} if wrapper is _PromptedModel else {}
-    return wrapper(model.to(device).eval(), processor, **options)
+    return wrapper(model.to(device), processor, **options)
 
 
 def short(text: str) -> str:

@@ -40,8 +40,23 @@ def settings(cls: type) -> type:
     return made
 
 
+class Presets:
+    """A recipe's settings by name."""
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """The configuration called `name` in the `PRESETS` of the recipe's module.
+
+        Raises ValueError, naming the presets there are.
+        """
+        presets = sys.modules[cls.__module__].PRESETS
+        if name not in presets:
+            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(presets)}")
+        return presets[name]
+
+
 @settings
-class TrainConfig:
+class TrainConfig(Presets):
     """What every training run is told; a recipe's `Config` adds its own fields.
 
     Attributes:
@@ -73,17 +88,6 @@ class TrainConfig:
         if not 0 <= value < math.inf:
             raise ValueError("a number of at least 0")
         return value
-
-    @classmethod
-    def preset(cls, name: str) -> Self:
-        """The configuration called `name` in the `PRESETS` of the recipe's module.
-
-        Raises ValueError, naming the presets there are.
-        """
-        presets = sys.modules[cls.__module__].PRESETS
-        if name not in presets:
-            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(presets)}")
-        return presets[name]
 
 
 def _in_words(fault: dict) -> str:

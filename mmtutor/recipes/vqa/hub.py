@@ -8,7 +8,7 @@ Everything it does is elsewhere: loading in `data.hub.vqav2` and `models.hub.vqa
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from mmtutor.evaluation.modality_use import permuted
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval, by_group
 from mmtutor.evaluation.vqa.accuracy import vqa_accuracy
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
-from mmtutor.recipes.common.config import settings
+from mmtutor.recipes.common.config import Presets, settings
 from mmtutor.recipes.common.result import Result
 from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
@@ -35,7 +35,7 @@ GREY = 127
 
 
 @settings
-class Config:
+class Config(Presets):
     """One experiment.
 
     Attributes:
@@ -61,18 +61,8 @@ class Config:
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     seed: int = 0
 
-    @classmethod
-    def preset(cls, name: str) -> Self:
-        """The configuration called `name`; "tiny" is meant for tiny stand-ins.
 
-        Raises ValueError naming the presets there are.
-        """
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
-        return PRESETS[name]
-
-
-PRESETS = {
+PRESETS = {  # "tiny" is meant for tiny stand-ins
     "tiny": Config(questions=20, batch_size=8),
     "cpu": Config(questions=100, batch_size=8),
     "t4": Config(model=BLIP, questions=2_000, batch_size=64),

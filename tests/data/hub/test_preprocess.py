@@ -6,7 +6,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from mmtutor.data.hub import flickr30k
 from mmtutor.data.hub import preprocess as hub
 from mmtutor.data.hub.flickr30k import load_flickr30k
 from mmtutor.data.hub.preprocess import (
@@ -18,8 +17,7 @@ from mmtutor.data.hub.preprocess import (
 
 @pytest.fixture
 def no_network(monkeypatch):
-    for module in (hub, flickr30k):
-        monkeypatch.setattr(module, "hub_reachable", lambda *_: False)
+    monkeypatch.setattr(hub, "hub_reachable", lambda *_: False)
 
 
 class NotFound(BaseHTTPRequestHandler):

@@ -5,7 +5,7 @@ import torch
 
 from mmtutor.data import Dataset
 from mmtutor.data.fetch.pictures import PictureError
-from mmtutor.data.hub import vqav2
+from mmtutor.data.hub import preprocess, vqav2
 from mmtutor.data.hub.flickr30k import read_picture
 from mmtutor.data.hub.preprocess import HubUnreachableError
 from mmtutor.data.hub.vqav2 import load_vqav2, open_stream, ten_of_one_mind
@@ -108,7 +108,7 @@ def test_a_damaged_picture_stops_only_its_own_question(tmp_path):
 
 
 def test_without_a_network_the_error_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(vqav2, "hub_reachable", lambda: False)
+    monkeypatch.setattr(preprocess, "hub_reachable", lambda: False)
     for limit in (None, 5):
         with pytest.raises(HubUnreachableError, match=r"^nobody/vqa could not be reached; pass a"):
             load_vqav2("nobody/vqa", limit=limit)

@@ -10,7 +10,7 @@ from mmtutor.data import collate
 from mmtutor.data.hub.flickr30k import read_picture
 from mmtutor.data.hub.preprocess import HubUnreachableError
 from mmtutor.models.dual_encoder import DualEncoderOutput
-from mmtutor.models.hub import dual_encoder as hub_dual_encoder
+from mmtutor.models.hub import checkpoint
 from mmtutor.models.hub.dual_encoder import HubDualEncoder, load_clip
 from tests.hub_standins import picture, save_bert, save_clip, save_siglip
 
@@ -207,7 +207,7 @@ def test_code_that_comes_with_a_model_does_not_run(tmp_path):
 
 
 def test_without_a_network_the_error_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub_dual_encoder, "hub_reachable", lambda: False)
+    monkeypatch.setattr(checkpoint, "hub_reachable", lambda: False)
     with pytest.raises(HubUnreachableError) as caught:
         load_clip("nobody/no-such-clip")
     expected = (

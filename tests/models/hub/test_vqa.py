@@ -7,6 +7,7 @@ import torch
 
 from mmtutor.data.hub.flickr30k import read_picture
 from mmtutor.data.hub.preprocess import HubUnreachableError
+from mmtutor.models.hub import checkpoint
 from mmtutor.models.hub import vqa as hub_vqa
 from mmtutor.models.hub.vqa import AnswerClassifier, _AnswerDecoder, _PromptedModel, load_vqa, short
 from tests import vqa_standins
@@ -232,7 +233,7 @@ def test_code_that_comes_with_a_model_does_not_run(tmp_path):
 
 
 def test_without_a_network_the_error_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(hub_vqa, "hub_reachable", lambda: False)
+    monkeypatch.setattr(checkpoint, "hub_reachable", lambda: False)
     with pytest.raises(HubUnreachableError) as caught:
         load_vqa("nobody/no-such-vilt")
     expected = "nobody/no-such-vilt could not be reached; pass a local folder, or try again with a"
@@ -248,7 +249,7 @@ def test_of_a_checkpoint_the_branch_with_safetensors_is_read(monkeypatch):
         asked.append((name, options["revision"], options["trust_remote_code"]))
         raise OSError("nothing there")
 
-    monkeypatch.setattr(hub_vqa, "hub_reachable", lambda: True)
+    monkeypatch.setattr(checkpoint, "hub_reachable", lambda: True)
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", nothing_there)
     for name in ("dandelin/vilt-b32-finetuned-vqa", "Salesforce/blip-vqa-base"):
         with pytest.raises(OSError, match="nothing there"):

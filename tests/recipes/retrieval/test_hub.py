@@ -9,7 +9,7 @@ import torch
 from mmtutor.data import Dataset, loader
 from mmtutor.data.hub.flickr30k import load_flickr30k, one_row_per_caption
 from mmtutor.data.hub.preprocess import HubUnreachableError
-from mmtutor.models.hub import dual_encoder as hub_dual_encoder
+from mmtutor.models.hub import checkpoint
 from mmtutor.models.hub.dual_encoder import load_clip
 from mmtutor.recipes.common.result import plain
 from mmtutor.recipes.retrieval import hub as retrieval_hub
@@ -129,7 +129,7 @@ def test_presets():
 
 
 def test_without_a_network_the_recipe_stops_with_one_sentence(monkeypatch, tiny):
-    monkeypatch.setattr(hub_dual_encoder, "hub_reachable", lambda: False)
+    monkeypatch.setattr(checkpoint, "hub_reachable", lambda: False)
     with pytest.raises(
         HubUnreachableError, match=r"^nobody/clip could not be reached; pass a local"
     ):

@@ -11,7 +11,7 @@ from mmtutor import cli
 from mmtutor.data import Dataset
 from mmtutor.data.hub.preprocess import HubUnreachableError
 from mmtutor.data.hub.vqav2 import load_vqav2
-from mmtutor.models.hub import vqa as hub_vqa
+from mmtutor.models.hub import checkpoint
 from mmtutor.models.hub.vqa import load_vqa
 from mmtutor.recipes.common.result import plain
 from mmtutor.recipes.vqa import hub as vqa_hub
@@ -157,7 +157,7 @@ def test_presets():
 
 
 def test_without_a_network_the_recipe_stops_with_one_sentence(monkeypatch, tiny):
-    monkeypatch.setattr(hub_vqa, "hub_reachable", lambda: False)
+    monkeypatch.setattr(checkpoint, "hub_reachable", lambda: False)
     with pytest.raises(
         HubUnreachableError, match=r"^nobody/vilt could not be reached; pass a local"
     ):
