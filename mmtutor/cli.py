@@ -132,7 +132,7 @@ def doctor() -> None:
     from mmtutor.data.fetch import SETS
 
     sets = {f"data, {name}": partial(_set, name) for name in SETS}
-    parts = {"machine": _machine, "GPU": _gpu, "versions": _versions, "extras": _extras}
+    parts = {"machine": _machine, "versions": _versions, "extras": _extras}
     for name, part in (parts | {"data": _shapes} | sets | {"cache": _cache}).items():
         try:
             typer.echo(part())
@@ -179,31 +179,22 @@ def _lines(metrics: dict, indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}:"
             yield from _lines(value, indent + "  ")
         else:
-            yield (
-                f"{indent}{name}: {value:.4g}"
-                if isinstance(value, float)
-                else f"{indent}{name}: {value}"
-            )
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            yield f"{indent}{name}: {shown}"
 
 
 def _machine() -> str:
     from mmtutor.machine import hardware
+    from mmtutor.notebook.setup import default_preset, precision
 
     found = hardware()
     system = f"{platform.system()} on {platform.machine()}"
     size = f"{found['cores']} cores, {found['memory_gib']} GiB memory"
-    return f"Machine: {found['cpu']}, {size}, {system}."
-
-
-def _gpu() -> str:
-    from mmtutor.machine import hardware
-    from mmtutor.notebook.setup import default_preset, precision
-
-    found = hardware()
+    machine = f"Machine: {found['cpu']}, {size}, {system}."
     how = f"training uses {precision()} and the preset {default_preset()!r}"
     if "gpu" not in found:
-        return f"GPU: none that torch can use; {how}."
-    return f"GPU: {found['gpu']} with {found['gpu_memory_gib']} GiB; {how}."
+        return f"{machine}\nGPU: none that torch can use; {how}."
+    return f"{machine}\nGPU: {found['gpu']} with {found['gpu_memory_gib']} GiB; {how}."
 
 
 def _versions() -> str:

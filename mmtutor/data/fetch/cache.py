@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+from platformdirs import user_cache_dir
+
 from mmtutor.files import NOT_WRITABLE, explained
 
 
 def cache_dir() -> Path:
     """The folder for all cached data: `$MMTUTOR_CACHE`, or the user's cache. It may not exist."""
-    chosen = os.environ.get("MMTUTOR_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("mmtutor", appauthor=False))
+    default = user_cache_dir("mmtutor", appauthor=False)
+    return Path(os.environ.get("MMTUTOR_CACHE") or default).expanduser()
 
 
 @contextmanager
@@ -27,8 +26,6 @@ def exclusive(folder: Path | str) -> Iterator[None]:
     Raises:
         CacheError: if the folder cannot be written.
     """
-    from filelock import FileLock
-
     with explained(Path(folder), NOT_WRITABLE):
         Path(folder).mkdir(parents=True, exist_ok=True)
         held = FileLock(Path(folder) / ".lock").acquire()

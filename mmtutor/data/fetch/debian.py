@@ -24,10 +24,8 @@ from typing import BinaryIO
 from mmtutor.data.fetch import client
 from mmtutor.data.fetch.archive import FetchError, damage_named, extract, tar_members
 
-_APT = [
-    *("apt-get", "-q", "-o", "Acquire::Retries=3"),
-    *("-o", "APT::Sandbox::User="),  # else root becomes a user who may not write to our folder
-]
+# Without a sandbox's user, for that user may not write to our folder where root runs apt.
+_APT = ["apt-get", "-q", "-oAcquire::Retries=3", "-oAPT::Sandbox::User="]
 
 
 def download(package: str, folder: Path) -> Path:
@@ -53,12 +51,7 @@ def download(package: str, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix="apt-", dir=folder) as private:
             for part in ("lists/partial", "cache/archives/partial"):
                 (Path(private) / part).mkdir(parents=True)
-            lists = [
-                "-o",
-                f"Dir::State::Lists={private}/lists",
-                "-o",
-                f"Dir::Cache={private}/cache",
-            ]
+            lists = f"-oDir::State::Lists={private}/lists", f"-oDir::Cache={private}/cache"
             apt(*lists, "update")
             apt(*lists, "download", package)
     return next(folder.glob(f"{package}_*.deb"))
@@ -81,20 +74,16 @@ def unpack(
             members = tar_members(stream, path.name)
             extract(members, path.name, Path(temporary), "", ("control", "md5sums"))
         texts = {file.name: file.read_text("utf-8") for file in Path(temporary).iterdir()}
-        for needed in ("control", "md5sums"):
-            if needed not in texts:
-                raise FetchError(f"{path.name}: the package has no {needed} file")
+        if missing := {"control", "md5sums"} - set(texts):
+            raise FetchError(f"{path.name}: the package has no {min(missing)} file")
         fields = dict(re.findall(r"(?m)^(\w+): *(.*)$", texts["control"]))
         if fields.get("Package") != package:
             raise FetchError(f"{path.name} is package {fields.get('Package')!r}: not {package!r}")
         with _tar(path, "data") as stream:
             extract(tar_members(stream, path.name), path.name, folder, inside, endings)
     sums = re.findall(rf"(?m)^(\w+)\s+(?:\./)?{re.escape(inside)}/(.+)$", texts["md5sums"])
-    _check(
-        path.name,
-        folder,
-        {name: md5.lower() for md5, name in sums if name.endswith(tuple(endings))},
-    )
+    due = {name: md5.lower() for md5, name in sums if name.endswith(tuple(endings))}
+    _check(path.name, folder, due)
     return fields.get("Version", "unknown")
 
 
@@ -126,10 +115,7 @@ def _parts(path: Path) -> dict[str, bytes]:
         name, size = header[:16].decode("ascii", "replace").rstrip(" /"), int(header[48:58])
         parts[name] = data[at + 60 : at + 60 + size]
         if len(parts[name]) < size:
-            raise FetchError(
-                f"{path.name} is truncated: {name} should have {size} bytes, and has "
-                f"{len(parts[name])}"
-            )
+            raise FetchError(f"{path.name} is truncated: {name} lacks some of its {size} bytes")
         at += 60 + size + size % 2
     if next(iter(parts), None) != "debian-binary":
         raise FetchError(f"{path.name}: not a Debian package (no debian-binary at its beginning)")

@@ -59,13 +59,10 @@ def load_flickr30k(
     need_hub_extra()
     whole = open_folder(source) if is_folder(source) else open_table(source, revision=revision)
     rows, table = _rows_of_split(whole, SPLITS[split], source)
-    if limit is not None:
-        rows, table = rows[:limit], table.select(range(min(limit, len(table))))
+    rows, table = rows[:limit], table.select(range(len(rows[:limit])))
     columns = {
         "row": torch.arange(len(table)),
-        "captions": [
-            _captions(value, row) for row, value in zip(rows, table["caption"], strict=True)
-        ],
+        "captions": list(map(_captions, table["caption"], rows)),
         "group": torch.tensor(rows),
         "name": _names(table, rows),
     }

@@ -23,23 +23,11 @@ from mmtutor.data.splits import fold_of, normalised
 
 WRITERS = {"en": english, "zh": chinese}
 LANGUAGES = {
-    "zh_CN": "Chinese",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "ru": "Russian",
-    "uk": "Ukrainian",
-    "en": "English",
-    "de": "German",
-    "nl": "Dutch",
-    "sv": "Swedish",
-    "da": "Danish",
-    "fr": "French",
-    "es": "Spanish",
-    "pt": "Portuguese",
-    "it": "Italian",
-    "cs": "Czech",
-    "sk": "Slovak",
-}
+    "zh_CN": "Chinese", "ja": "Japanese", "ko": "Korean", "ru": "Russian", "uk": "Ukrainian",
+    "en": "English", "de": "German", "nl": "Dutch", "sv": "Swedish", "da": "Danish",
+    "fr": "French", "es": "Spanish", "pt": "Portuguese", "it": "Italian",
+    "cs": "Czech", "sk": "Slovak",
+}  # fmt: skip
 
 
 def leading_colour(split: str, n: int, language: str = "en", seed: int = 0) -> Dataset:
@@ -92,15 +80,14 @@ def language_of(
         FileNotFoundError: if the stamps are not in the cache.
         ValueError: for an unknown split, or a language that no caption is in.
     """
-    turns = {"test": [fold], "val": [(fold + 1) % 5]}
-    turns["train"] = [k for k in range(5) if k not in (*turns["test"], *turns["val"])]
-    if split not in turns:
+    if split not in ("train", "val", "test"):
         raise ValueError(f"unknown split {split!r}: expected one of train, val, test")
     data = stamps.load("all")
     groups = data.column("group").tolist()
     folds = fold_of(groups, data.column("name"), seed=seed)
+    held_out = {fold: "test", (fold + 1) % 5: "val"}
     rows = [
-        (text, label, group, turn)
+        (text, label, group, held_out.get(turn, "train"))
         for captions, group, turn in zip(data.column("captions"), groups, folds, strict=True)
         for label, language in enumerate(languages)
         if (text := captions.get(language, "").strip()) and normalised(text)
@@ -108,18 +95,14 @@ def language_of(
     missing = set(range(len(languages))) - {label for _, label, _, _ in rows}
     if missing:
         raise ValueError(f"no caption is in {', '.join(languages[i] for i in sorted(missing))}")
-    elsewhere = {(normalised(t), label) for t, label, _, turn in rows if turn not in turns["train"]}
+    elsewhere = {(normalised(text), label) for text, label, _, part in rows if part != "train"}
     kept = [
         (text, label, group)
-        for text, label, group, turn in rows
-        if turn in turns[split] and (split != "train" or (normalised(text), label) not in elsewhere)
+        for text, label, group, part in rows
+        if part == split and (split != "train" or (normalised(text), label) not in elsewhere)
     ]
-    texts, labels, numbers = zip(*kept, strict=True)
-    columns = {
-        "text": list(texts),
-        "label": torch.tensor(labels),
-        "group": torch.tensor(numbers),
-    }
+    texts, labels, numbers = map(list, zip(*kept, strict=True))
+    columns = {"text": texts, "label": torch.tensor(labels), "group": torch.tensor(numbers)}
     return Dataset(columns, name=f"language_of/{split}")
 
 

@@ -53,17 +53,14 @@ def pair(
     )
     line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     place = torch.stack(torch.meshgrid(line, line, indexing="xy"))  # [2, H, W]: (x, y)
-    moved = torch.einsum("ij,jhw->ihw", matrix, place) + torch.tensor(shift).view(2, 1, 1)
-    source = torch.einsum(
-        "ij,jhw->ihw", matrix.inverse(), place - torch.tensor(shift).double().view(2, 1, 1)
-    )
+    way = torch.tensor(shift, dtype=torch.float64).view(2, 1, 1)
+    moved = torch.einsum("ij,jhw->ihw", matrix, place) + way
+    source = torch.einsum("ij,jhw->ihw", matrix.inverse(), place - way)
     first, second = (_texture(at, wavelengths, seed).float() for at in (place, source))
     return Pair(first, second, (moved - place).float())
 
 
-def _texture(
-    place: Tensor, wavelengths: tuple[float, float] = (8.0, 24.0), seed: int = 0
-) -> Tensor:
+def _texture(place: Tensor, wavelengths: tuple[float, float], seed: int) -> Tensor:
     """The value in [0, 1] at any places (2, ...) float64: a sum of random plane waves."""
     generator = torch.Generator().manual_seed(seed)
     length, direction, phase = torch.rand(3, WAVES, generator=generator, dtype=torch.float64)

@@ -94,14 +94,8 @@ def _fine_tune(
     """Train all weights of `model` in place on the training split, validated after every epoch."""
     images = load_flickr30k(config.data, "train", limit=config.train_images)
     pairs = one_row_per_caption(images).with_transform(prepare)
-    batches = loader(
-        pairs,
-        config.batch_size,
-        shuffle=True,
-        seed=config.seed,
-        drop_last=True,
-        workers=config.workers,
-    )
+    order = {"shuffle": True, "seed": config.seed, "drop_last": True}
+    batches = loader(pairs, config.batch_size, **order, workers=config.workers)
     held_out = load_flickr30k(config.data, "val", limit=config.images)
     validate = partial(_validate, prepare=prepare, images=held_out, config=config)
     options = {"validate": validate, "checkpoint": config.checkpoint}

@@ -23,8 +23,8 @@ def test_zoom_moves_things_away_from_the_middle():
 
 def test_textures_are_in_range_and_seeded():
     place = torch.rand(2, 5, 5, dtype=torch.float64) * 100
-    assert 0 <= _texture(place).min() < _texture(place).max() <= 1
-    assert not torch.equal(_texture(place), _texture(place, seed=1))
+    assert 0 <= _texture(place, (8, 24), 0).min() < _texture(place, (8, 24), 0).max() <= 1
+    assert not torch.equal(_texture(place, (8, 24), 0), _texture(place, (8, 24), 1))
 
 
 def test_a_photograph_moves_by_whole_fine_pixels():
