@@ -24,11 +24,15 @@ def fails(call: Callable[[], Any]) -> None:
     try:
         result = call()
     except Exception as error:
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        first_line = LOCATION.sub("", first_line)  # where the reader's Python lies teaches nothing
-        print(f"{type(error).__name__}: {first_line}".rstrip(": "))
+        print(in_one_line(error))
         return
     raise AssertionError(f"this was meant to fail, but returned {result!r}")
+
+
+def in_one_line(error: Exception) -> str:
+    """`ExceptionType: first line`, less where the reader's Python lies, which teaches nothing."""
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {LOCATION.sub('', first_line)}".rstrip(": ")
 
 
 def check(answer: Any, expected: Any, hint: str = "", tolerance: float = 1e-4) -> None:
@@ -50,23 +54,14 @@ def check(answer: Any, expected: Any, hint: str = "", tolerance: float = 1e-4) -
 
 def _same(answer: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, Tensor):
-        return (
-            isinstance(answer, Tensor)
-            and answer.shape == expected.shape
-            and answer.double().allclose(expected.double(), rtol=tolerance, atol=tolerance)
-        )
+        alike = isinstance(answer, Tensor) and answer.shape == expected.shape
+        return alike and answer.double().allclose(expected.double(), tolerance, tolerance)
     if isinstance(expected, Mapping):
-        return (
-            isinstance(answer, Mapping)
-            and answer.keys() == expected.keys()
-            and all(_same(answer[name], expected[name], tolerance) for name in expected)
-        )
+        alike = isinstance(answer, Mapping) and answer.keys() == expected.keys()
+        return alike and all(_same(answer[k], expected[k], tolerance) for k in expected)
     if isinstance(expected, Sequence) and not isinstance(expected, str):
-        return (
-            isinstance(answer, Sequence)
-            and len(answer) == len(expected)
-            and all(_same(a, e, tolerance) for a, e in zip(answer, expected, strict=True))
-        )
+        alike = isinstance(answer, Sequence) and len(answer) == len(expected)
+        return alike and all(_same(*pair, tolerance) for pair in zip(answer, expected, strict=True))
     if isinstance(expected, float):
         return math.isclose(_number(answer), expected, rel_tol=tolerance, abs_tol=tolerance)
     return bool(answer == expected)

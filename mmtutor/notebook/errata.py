@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mmtutor.notebook.checks import fails
+from mmtutor.notebook.checks import in_one_line
 from mmtutor.notebook.tables import table
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Ledger:
 
     def listing(self) -> Markdown:
         """Every entry in a line, in the order of the articles."""
-        entries = sorted(self.entries.values(), key=lambda e: [*map(_order, e.place.split(":"))])
+        entries = sorted(self.entries.values(), key=_order)
         rows = [[e.place, e.kind, e.evidence.replace("|", "\\|")] for e in entries]
         return table(rows, ["place", "kind", "evidence"])
 
@@ -166,14 +166,9 @@ def _meant_to_raise(error: type[Exception], place: str) -> Iterator[None]:
         if type(raised) is not error:
             message = f"{place} was meant to raise {error.__name__}, not {type(raised).__name__}"
             raise AssertionError(f"{message}: {raised}") from raised
-        caught = raised
+        print(in_one_line(raised))
     else:
         raise AssertionError(f"{place} was meant to raise {error.__name__}, but it ran")
-
-    def again() -> None:
-        raise caught
-
-    fails(again)
 
 
 def run(code: str, **given: Any) -> dict[str, Any]:
@@ -195,18 +190,8 @@ def arrows(diagram: str) -> list[tuple[str, str]]:
     found = ARROW.findall(diagram)
     if not found:
         raise ValueError("no line of this diagram reads like `A[text] --> B[text]`")
-    names = {node: text for a, at, b, bt in found for node, text in ((a, at), (b, bt)) if text}
+    names = {a: text for a, text, *_ in found if text} | {b: text for *_, b, text in found if text}
     return [(names.get(a, a), names.get(b, b)) for a, _, b, _ in found]
-
-
-def reached(start: str, edges: Sequence[tuple[str, str]]) -> set[str]:
-    """All nodes that one comes to from `start` along the arrows."""
-    known: set[str] = set()
-    frontier = {start}
-    while frontier:
-        frontier = {b for a, b in edges if a in frontier} - known
-        known |= frontier
-    return known
 
 
 def _close(says: Any, so: Any, tolerance: float) -> bool:
@@ -221,5 +206,5 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def _order(part: str) -> int:
-    return int(part.rstrip("abcdefghijklmnopqrstuvwxyz"))
+def _order(entry: Entry) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", entry.place)]

@@ -35,38 +35,29 @@ def random_examples(n: int, seed: int = 0) -> Examples:
     return Examples([_candidate(draw, some) for some in references], references)
 
 
-def _sentence(draw: random.Random, shortest: int = 1) -> list[str]:
-    return draw.choices(WORDS, k=draw.randint(shortest, LONGEST))
+def _sentence(draw: random.Random) -> list[str]:
+    return draw.choices(WORDS, k=draw.randint(1, LONGEST))
 
 
 def _references(draw: random.Random) -> list[str]:
     first = _sentence(draw)
-    texts = [" ".join(first)]
+    texts = [first]
     for _ in range(draw.randrange(5)):
-        fresh, again = draw.random() < 0.3, draw.random() < 0.1
-        words = _sentence(draw) if fresh else first if again else _changed(draw, first)
-        texts.append(" ".join(words))
-    return texts
+        ways = (_changed(draw, first), _sentence(draw), first)
+        texts += draw.choices(ways, (0.63, 0.3, 0.07))
+    return [" ".join(words) for words in texts]
 
 
 def _candidate(draw: random.Random, references: list[str]) -> str:
-    kind = draw.random()
-    if kind < 0.05:
-        return ""
-    if kind < 0.12:
-        return draw.choice(WORDS)
-    if kind < 0.2:
-        return draw.choice(references)
-    if kind < 0.3:
-        return " ".join(_sentence(draw))
-    return " ".join(_changed(draw, draw.choice(references).split()))
+    one = draw.choice(references).split()
+    ways = (_changed(draw, one), _sentence(draw), one, draw.choices(WORDS), [])
+    return " ".join(draw.choices(ways, (0.7, 0.1, 0.08, 0.07, 0.05))[0])
 
 
 def _changed(draw: random.Random, words: list[str]) -> list[str]:
-    """At least one word, each kept, left out, said twice or replaced."""
+    """At least one word, each kept, replaced, said twice or left out."""
     changed = []
     for word in words:
-        kind = draw.random()
-        changed += [word] if kind < 0.7 else [] if kind < 0.8 else [word] * 2 if kind < 0.87 else []
-        changed += [draw.choice(WORDS)] if kind >= 0.87 else []
-    return changed or [draw.choice(WORDS)]
+        ways = ([word], draw.choices(WORDS), [word, word], [])
+        changed += draw.choices(ways, (0.7, 0.13, 0.07, 0.1))[0]
+    return changed or draw.choices(WORDS)

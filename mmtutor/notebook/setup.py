@@ -11,33 +11,10 @@ import os
 import random
 from importlib.resources import files
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 CJK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans SC",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "SimHei",
-    "Arial Unicode MS",
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "PingFang SC", "Microsoft YaHei", "SimHei", "Arial Unicode MS"),
 )
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": "medium",
-    "figure.dpi": 110,
-    "figure.figsize": (6.4, 3.6),
-    "figure.facecolor": "white",
-    "font.size": 10.0,
-    "grid.alpha": 0.3,
-    "image.cmap": "viridis",
-    "legend.frameon": False,
-    "lines.linewidth": 2.0,
-}
 
 
 def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
@@ -58,9 +35,8 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     _set_plot_style()
-    print(
-        f"{_device_in_words()}, precision {precision()}, preset {default_preset()!r}, seed {seed}"
-    )
+    device, preset = _device_in_words(), default_preset()
+    print(f"{device}, precision {precision()}, preset {preset!r}, seed {seed}")
     print(_expected_time(chapter))
 
 
@@ -97,9 +73,8 @@ def _expected_time(chapter: str) -> str:
     timing = json.loads(files(__package__).joinpath("timings.json").read_text()).get(chapter)
     if timing is None:
         return "Run time: not measured yet."
-    return (
-        f"Run time when the book was built: {_duration(timing['seconds'])} ({timing['machine']})."
-    )
+    took = _duration(timing["seconds"])
+    return f"Run time when the book was built: {took} ({timing['machine']})."
 
 
 def _duration(seconds: float) -> str:
@@ -110,16 +85,9 @@ def _duration(seconds: float) -> str:
 def _set_plot_style() -> None:
     """Readable, colour-blind safe, and with a Chinese font behind the usual one if there is one."""
     import matplotlib as mpl
-    from cycler import cycler
+    from matplotlib import font_manager, style
 
-    mpl.rcParams.update(STYLE)
-    mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
-    mpl.rcParams["font.family"] = ["DejaVu Sans", *_cjk_fonts()[:1]]
-
-
-def _cjk_fonts() -> list[str]:
-    """The installed fonts that can draw Chinese."""
-    from matplotlib import font_manager
-
+    style.use("mmtutor.notebook.book")
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    return [name for name in CJK_FONTS if name in installed]
+    chinese = [name for name in CJK_FONTS if name in installed]
+    mpl.rcParams["font.family"] = ["DejaVu Sans", *chinese[:1]]

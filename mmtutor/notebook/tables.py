@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,11 +48,7 @@ def percent(score: Interval | Mapping[str, float], sign: bool = True) -> str:
 
     Without the `sign` for columns whose header has it.
     """
-    bounds = (
-        (score[name] for name in ("estimate", "low", "high"))
-        if isinstance(score, Mapping)
-        else score
-    )
+    bounds = itemgetter("estimate", "low", "high")(score) if isinstance(score, Mapping) else score
     estimate, low, high = (f"{100 * x:.1f}" for x in bounds)
     return f"{estimate}{' %' if sign else ''} ({low} to {high})"
 

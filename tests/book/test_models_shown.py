@@ -80,6 +80,7 @@ PARTS = {
     "6-evaluation/robustness-and-fairness": (*("BagOfWords", "Concat"),),
 }
 
+BUDGET = entrants.ContestConfig(parameters=20_000, dim=8, out_dim=8)
 WORDS, GIVEN = WordTokenizer.fit(["a"]), (("image",), ("tokens",), ("image", "tokens"))
 
 # How the recipes of a chapter make their models: what they make must be in the lists above.
@@ -102,7 +103,7 @@ BUILDS = {
     "3-mathematics/fusion": lambda: [
         three_modalities.build(three_modalities.Config.preset("tiny"), WordTokenizer.fit(["a"])),
         *(
-            entrants.build(name, entrants.Inputs(("a", "b"), 4, 2, 2), entrants.Sizes(20_000, 8, 8))
+            entrants.build(name, entrants.Inputs(("a", "b"), 4, 2, 2), BUDGET)
             for name in entrants.ENTRANTS
         ),
     ],

@@ -81,9 +81,11 @@ def test_the_stated_limit_of_the_learning_rate(run):
 
 def test_a_page_needs_nothing_else():
     pages = [
-        explorers.softmax_temperature([1.0, 2.0], ["</script>", "b"]),
+        explorers.softmax_temperature([1.0, 2.0]),
         explorers.info_nce_temperature(torch.eye(3)),
-        explorers.fusion_weight(torch.rand(4, 2), torch.rand(4, 2), torch.tensor([0, 1, 0, 1])),
+        explorers.fusion_weight(
+            *torch.rand(2, 4, 2), torch.tensor([0, 1, 0, 1]), ("</script>", "b")
+        ),
         explorers.descent(),
     ]
     marks = set()
@@ -95,13 +97,9 @@ def test_a_page_needs_nothing_else():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="1 labels for 2 logits"):
-        explorers.softmax_temperature([1.0, 2.0], ["one"])
     with pytest.raises(ValueError, match="logits must be finite"):
         explorers.softmax_temperature([1.0, float("inf")])
     with pytest.raises(ValueError, match="2 x 3"):
         explorers.info_nce_temperature(torch.zeros(2, 3))
     with pytest.raises(ValueError, match=r"\(2, 3\), \(2, 4\)"):
         explorers.fusion_weight(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2).long())
-    with pytest.raises(ValueError, match="steepness"):
-        explorers.descent(0.5)

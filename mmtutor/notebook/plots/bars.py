@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook.plots.panels import panels
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 def bars(
     scores: Mapping[str, Mapping[str, float | Interval]],
     ylabel: str = "accuracy",
-    chance: float | None = None,
     ylim: tuple[float, float | None] = (0, 1.02),
 ) -> Figure:
     """A group of bars for each part, in it one bar for each model, with intervals where given.
@@ -24,7 +25,6 @@ def bars(
     Args:
         scores: scores[model][part]; all models have the same parts. A legend names the models,
             where there is more than one.
-        chance: where to draw a dashed line.
 
     Raises:
         ValueError: there is no model, or the models have different parts.
@@ -37,13 +37,10 @@ def bars(
     figure, (axis,) = panels(1, size=size)
     for number, (model, found) in enumerate(scores.items()):
         places = [i + (number - (len(scores) - 1) / 2) * width for i in range(len(parts))]
-        heights, low, high = zip(*map(_interval, found.values()), strict=True)
-        below = [max(0.0, h - x) for h, x in zip(heights, low, strict=True)]
-        above = [max(0.0, x - h) for h, x in zip(heights, high, strict=True)]
-        ends = [below, above] if any(below + above) else None
-        axis.bar(places, heights, 0.9 * width, yerr=ends, label=model, capsize=2)
-    if chance is not None:
-        axis.axhline(chance, color="0.4", ls="--", lw=1.2)
+        height, low, high = np.array([np.broadcast_to(score, 3) for score in found.values()]).T
+        ends = np.maximum([height - low, high - height], 0)
+        ends = ends if ends.any() else None
+        axis.bar(places, height, 0.9 * width, yerr=ends, label=model, capsize=2)
     axis.set_xticks(range(len(parts)), parts)
     axis.set(ylabel=ylabel, ylim=ylim)
     if len(scores) > 1:
@@ -97,7 +94,3 @@ def _row(axis: Axes, row: int, found: Sequence[float] | Interval, coloured: bool
     elif len(found):
         axis.plot(found, [row] * len(found), "o", color="C0", alpha=0.6)
         axis.plot(sum(found) / len(found), row, "|", color="black", ms=14, mew=2)
-
-
-def _interval(score: float | Interval) -> tuple[float, float, float]:
-    return score if isinstance(score, Interval) else (float(score),) * 3

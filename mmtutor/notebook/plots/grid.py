@@ -55,9 +55,8 @@ def image_rows(
     """
     columns = max(map(len, rows.values()))
     shape = (columns * size + (1.2 if any(rows) else 0), len(rows) * size + 0.3 * bool(titles))
-    figure, axes = panels(len(rows) * columns, columns, figsize=shape)
-    for axis in axes:
-        axis.set(xticks=[], yticks=[], frame_on=False)
+    bare = {"xticks": [], "yticks": [], "frame_on": False}
+    figure, axes = panels(len(rows) * columns, columns, figsize=shape, subplot_kw=bare)
     for row, (name, pictures) in enumerate(rows.items()):
         line = axes[row * columns : (row + 1) * columns]
         for axis, picture in zip(line, pictures, strict=False):
@@ -97,9 +96,8 @@ def map_grid(
         for axis, (name, found) in zip(line[1:], maps.items(), strict=True):
             _map(axis, found[row].detach().cpu().numpy())
             if masks is not None and masks[row].any():
-                axis.contour(
-                    masks[row].cpu().float().numpy(), [0.5], colors="black", linewidths=0.8
-                )
+                outlined = masks[row].cpu().float().numpy()
+                axis.contour(outlined, [0.5], colors="black", linewidths=0.8)
             if not row:
                 axis.set_title(name.replace(" ", "\n", 1), fontsize=9)
     for axis in axes:

@@ -50,10 +50,9 @@ def heatmap(
         axis.grid(False)
         if text:
             axis.set(xticks=[], yticks=[])
+            _write(axis, drawn, matrix, text)
         _name_cells(axis, rows, columns, named=place % (per_row or len(named)) == 0)
         axis.set_title(title)
-        if text:
-            _write(axis, drawn, matrix, text)
         if label:
             figure.colorbar(drawn, label=label)
     return figure
@@ -93,23 +92,25 @@ def arithmetic(*parts: str | tuple[str, Tensor]) -> Figure:
         parts: signs such as "+", and (name, values) pairs, values (D,) or (H, W); a vector stands
             upright.
     """
-    signs = [part if isinstance(part, str) else "" for part in parts]
-    grids = [None if isinstance(part, str) else _upright(part[1]) for part in parts]
-    cells = [grid for grid in grids if grid is not None]
+    grids = {
+        place: part[1].detach().float().reshape(len(part[1]), -1)
+        for place, part in enumerate(parts)
+        if not isinstance(part, str)
+    }
     widths = [
-        0.35 + 0.2 * len(sign) if grid is None else grid.shape[1] + 0.3
-        for sign, grid in zip(signs, grids, strict=True)
+        grids[place].shape[1] + 0.3 if place in grids else 0.35 + 0.2 * len(part)
+        for place, part in enumerate(parts)
     ]
-    size = (0.62 * sum(widths), 0.5 * max(map(len, cells)) + 0.5)
+    size = (0.62 * sum(widths), 0.5 * max(map(len, grids.values())) + 0.5)
     figure, axes = panels(len(parts), figsize=size, width_ratios=widths, layout=None)
-    peak = 1.6 * max(grid.abs().max().item() for grid in cells)
-    for axis, part, grid in zip(axes, parts, grids, strict=True):
+    peak = 1.6 * max(grid.abs().max().item() for grid in grids.values())
+    for place, (axis, part) in enumerate(zip(axes, parts, strict=True)):
         axis.axis("off")
-        if grid is None:
+        if place not in grids:
             axis.text(0.5, 0.5, part, ha="center", va="center", fontsize=13)
             continue
-        drawn = axis.imshow(grid.numpy(), cmap="RdBu_r", vmin=-peak, vmax=peak)
-        _write(axis, drawn, grid, "{:.3g}")
+        drawn = axis.imshow(grids[place].numpy(), cmap="RdBu_r", vmin=-peak, vmax=peak)
+        _write(axis, drawn, grids[place], "{:.3g}")
         axis.set_title(part[0], fontsize=10)
     return figure
 
@@ -143,8 +144,3 @@ def _write(axis: Axes, drawn: AxesImage, matrix: Tensor, text: Any) -> None:
 
 def _of(value: float | Mapping[str, float], title: str) -> float:
     return value[title] if isinstance(value, Mapping) else value
-
-
-def _upright(values: Tensor) -> Tensor:
-    values = values.detach().float()
-    return values.unsqueeze(1) if values.ndim == 1 else values

@@ -55,11 +55,9 @@ def landscape(
     return figure
 
 
-def _evaluated(
-    loss: Callable[[Tensor], Tensor], x_range: Range, y_range: Range
-) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluated(loss: Callable[[Tensor], Tensor], *ranges: Range) -> tuple[Tensor, ...]:
     """Coordinates and loss on a square grid, three tensors (POINTS, POINTS) of float64."""
-    sides = (torch.linspace(*side, POINTS, dtype=torch.float64) for side in (x_range, y_range))
+    sides = (torch.linspace(*side, POINTS, dtype=torch.float64) for side in ranges)
     x, y = torch.meshgrid(*sides, indexing="xy")
     return x, y, torch.func.vmap(torch.func.vmap(loss))(torch.stack([x, y], dim=-1)).detach()
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook.plots.panels import panels
-from mmtutor.notebook.setup import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from mmtutor.training import History
+
+COLOURS = 8  # in the cycle of book.mplstyle; more lines than that are dashed
 
 
 def curves(
@@ -44,7 +46,7 @@ def curves(
     x = torch.as_tensor(x)
     for number, (name, values) in enumerate(lines.items()):
         style = {"color": f"C{number}", "marker": marker, "label": name}
-        if number >= len(COLOURS):
+        if number >= COLOURS:
             style["ls"] = "--"
         if name in dashed:
             style |= {"color": "0.4", "ls": "--", "lw": 1.2, "marker": ""}
@@ -126,10 +128,10 @@ def _legend(axis: Axes, lines: int) -> None:
     axis.legend(fontsize="small", **beside)
 
 
-def _running_mean(values: Sequence[float], weight: float) -> list[float]:
+def _running_mean(values: Sequence[float], weight: float) -> np.ndarray:
     """Exponential mean, corrected for its start."""
-    mean, result = 0.0, []
-    for step, value in enumerate(values, 1):
-        mean = weight * mean + (1 - weight) * value
-        result.append(mean / (1 - weight**step))
-    return result
+    from scipy.signal import lfilter
+
+    return lfilter([1 - weight], [1, -weight], values) / (
+        1 - weight ** np.arange(1, len(values) + 1)
+    )

@@ -31,23 +31,18 @@ def gallery(images: Sequence[Tensor], titles: Sequence[str] = (), size: int = 11
         titles: one for each picture, or none.
         size: width of one picture in pixels.
     """
-    require_titles(images, titles)
     return _pictures([[image] for image in images], titles, size)
 
 
-def animation(
-    clips: Sequence[Tensor], titles: Sequence[str] = (), size: int = 112, milliseconds: int = 180
-) -> HTML:
+def animation(clips: Sequence[Tensor], titles: Sequence[str] = (), size: int = 112) -> HTML:
     """Clips that play for ever in the page, each over its caption in any script.
 
     Args:
-        clips: each (F, 3, H, W), uint8 or float in [0, 1].
+        clips: each (F, 3, H, W), F at least 2, uint8 or float in [0, 1].
         titles: one for each clip, or none.
         size: width of one clip in pixels; the clip is enlarged without smoothing.
-        milliseconds: how long a frame stays.
     """
-    require_titles(clips, titles)
-    return _pictures(clips, titles, size, duration=milliseconds)
+    return _pictures(clips, titles, size)
 
 
 def players(waveforms: Mapping[str, Tensor], rate: int = 16_000) -> HTML:
@@ -81,15 +76,12 @@ def pieces_in_boxes(texts: Mapping[str, Sequence[str]]) -> HTML:
     return HTML(f'<div style="line-height:1.8">{"".join(lines)}</div>')
 
 
-def _pictures(
-    clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: int, duration: int = 0
-) -> HTML:
-    """PNG without a `duration`, else GIF that repeats."""
+def _pictures(clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: int) -> HTML:
+    require_titles(clips, titles)
     captions = [html.escape(title) for title in titles] or [""] * len(clips)
     drawn = [
-        f'<img src="data:image/{"gif" if duration else "png"};base64,{_image(clip, duration)}" '
-        f'alt="{caption or "picture"}" style="width:100%;border-radius:4px'
-        f'{";image-rendering:pixelated" if duration else ""}">'
+        f'<img src="{_image(clip)}" alt="{caption or "picture"}" '
+        f'style="width:100%;border-radius:4px{";image-rendering:pixelated" if len(clip) > 1 else ""}">'
         for clip, caption in zip(clips, captions, strict=True)
     ]
     return _captioned(drawn, captions, size)
@@ -107,16 +99,15 @@ def _captioned(bodies: Iterable[str], captions: Iterable[str], width: int) -> HT
     return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>')
 
 
-def _image(frames: Sequence[Tensor], duration: int) -> str:
+def _image(frames: Sequence[Tensor]) -> str:
+    """The address of a PNG, or of a GIF that repeats if there are several frames."""
     from PIL import Image
 
     first, *rest = (Image.fromarray(pixels(frame)) for frame in frames)
-    buffer = io.BytesIO()
-    if duration:
-        first.save(buffer, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
-    else:
-        first.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    kind, buffer = "GIF" if rest else "PNG", io.BytesIO()
+    options = {"save_all": True, "append_images": rest, "duration": 180, "loop": 0} if rest else {}
+    first.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _flac(waveform: Tensor, rate: int) -> str:

@@ -7,7 +7,7 @@ own: every column is (N, R, ...). Does not know what the data are; `fusion_bakeo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
 from mmtutor.recipes import common
-from mmtutor.recipes.common import TrainConfig
+from mmtutor.recipes.common import Result, TrainConfig, settings
 from mmtutor.training import History
 
 
@@ -32,7 +32,7 @@ class _Entrant:
     """A fusion with its options and the head behind it.
 
     Attributes:
-        out_dim: size of what the fusion gives; None takes that of `Sizes`.
+        out_dim: size of what the fusion gives; None takes that of the `Config`.
         hidden: size of the head's middle layer; None makes it linear. Late fusion needs no head.
         patience: it is trained for so many times more epochs. Attention among tokens learns slowly.
         kind: what a proof says of its scores. "sum": they are sums over modalities, which cannot be
@@ -78,49 +78,59 @@ class Inputs(NamedTuple):
     classes: int
 
 
-class Sizes(NamedTuple):
-    """How large each model is.
+@settings
+class ContestConfig(TrainConfig):
+    """What the bake-offs are told in common.
 
     Attributes:
-        parameters: how many numbers it may learn; what fusion and head leave over goes to the
+        entrants: names in `ENTRANTS`.
+        seeds: runs of each, with training data and first weights of their own.
+        train, test: examples of each run.
+        parameters: how many numbers a model may learn; what fusion and head leave over goes to the
             encoders.
         dim, out_dim: size of an encoder's tokens, and of what the fusion gives, unless the entrant
             says otherwise.
     """
 
-    parameters: int
-    dim: int
-    out_dim: int
+    entrants: tuple[str, ...] = ()
+    seeds: int = 5
+    train: int = 2048
+    test: int = 1024
+    parameters: int = 5000
+    dim: int = 12
+    out_dim: int = 12
+    epochs: int = 2
+    weight_decay: float = 0.0
 
 
 def build(
-    name: str, inputs: Inputs, sizes: Sizes, seed: int = 0, hidden: int | None = None
+    name: str, inputs: Inputs, config: ContestConfig, seed: int = 0, hidden: int | None = None
 ) -> FusionClassifier:
     """One untrained model; `hidden` is the width of its encoders, None fills the budget."""
     entrant = ENTRANTS[name]
-    hidden = _encoder_width(name, inputs, sizes) if hidden is None else hidden
+    hidden = _encoder_width(name, inputs, config) if hidden is None else hidden
     torch.manual_seed(seed)
     encoders = {
-        modality: TokenMLP(modality, inputs.size, sizes.dim, hidden, inputs.length)
+        modality: TokenMLP(modality, inputs.size, config.dim, hidden, inputs.length)
         for modality in inputs.modalities
     }
     late = entrant.fusion == "late"
-    out_dim = inputs.classes if late else entrant.out_dim or sizes.out_dim
-    dims = dict.fromkeys(encoders, sizes.dim)
+    out_dim = inputs.classes if late else entrant.out_dim or config.out_dim
+    dims = dict.fromkeys(encoders, config.dim)
     fusion = FUSIONS[entrant.fusion](dims, out_dim, **entrant.options)
     head = nn.Identity() if late else ProjectionHead(out_dim, inputs.classes, entrant.hidden)
     return FusionClassifier(encoders, fusion, head)
 
 
-def _encoder_width(name: str, inputs: Inputs, sizes: Sizes) -> int:
-    """The widest encoders with which the model keeps to `sizes.parameters`.
+def _encoder_width(name: str, inputs: Inputs, config: ContestConfig) -> int:
+    """The widest encoders with which the model keeps to `config.parameters`.
 
     Raises ValueError if fusion and head alone exceed the budget.
     """
-    one, two = (parameters(build(name, inputs, sizes, hidden=hidden)) for hidden in (1, 2))
-    if one > sizes.parameters:
+    one, two = (parameters(build(name, inputs, config, hidden=hidden)) for hidden in (1, 2))
+    if one > config.parameters:
         raise ValueError(f"{name} needs {one} parameters at least, the budget is too small")
-    return 1 + (sizes.parameters - one) // (two - one)
+    return 1 + (config.parameters - one) // (two - one)
 
 
 class SummedCrossEntropy(nn.Module):
@@ -156,15 +166,10 @@ def train_together(
 ) -> tuple[Ensemble, History]:
     """Train R models at once on `data`, in its order."""
     ensemble = Ensemble(models)
-    optimizer = torch.optim.AdamW(
-        ensemble.parameters(),
-        lr=config.lr,
-        betas=(0.9, 0.95),
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    batches = loader(data, config.batch_size)
+    options = {"lr": config.lr, "weight_decay": config.weight_decay, "betas": (0.9, 0.95)}
+    optimizer = torch.optim.AdamW(ensemble.parameters(), **options, fused=True)
     options = {"optimizer": optimizer, "clip_norm": None}
+    batches = loader(data, config.batch_size)
     return ensemble, common.train(config, ensemble, objective, batches, progress, **options)
 
 
@@ -184,6 +189,31 @@ def score(ensemble: Ensemble, data: Dataset, objective: SummedCrossEntropy) -> _
         right.append((answers == batch["label"]).cpu())
         loss.append(objective.losses(output.logits, batch["label"]).cpu())
     return _Scores(torch.cat(right).double().mean(dim=0), torch.cat(loss).double().mean(dim=0))
+
+
+def compete(
+    config: ContestConfig,
+    train: Callable[[str], tuple[Ensemble, History]],
+    test: Dataset,
+    objective: SummedCrossEntropy,
+) -> tuple[Result, dict[str, _Scores]]:
+    """Train every entrant of `config` by its name, and test it; the metrics are lists over models.
+
+    Their history has the mean loss of each step that all took, and all their work.
+    """
+    scores, histories, ensembles = {}, [], nn.ModuleDict()
+    for name in config.entrants:
+        ensembles[name], history = train(name)
+        scores[name] = score(ensembles[name], test, objective)
+        histories.append(history)
+    loss = [sum(step) / len(step) for step in zip(*(h.loss for h in histories), strict=False)]
+    seconds, examples = (sum(getattr(h, k) for h in histories) for k in ("seconds", "examples"))
+    work = History(loss, history.learning_rate, history.epochs, seconds, examples)
+    metrics = {
+        "accuracy": {name: found.accuracy.tolist() for name, found in scores.items()},
+        "parameters": {name: parameters(e) // len(e) for name, e in ensembles.items()},
+    }
+    return Result(metrics, work, ensembles, config), scores
 
 
 def with_missing(
@@ -214,11 +244,3 @@ def with_noise(data: Dataset, modality: str, deviation: float, seed: int = 0) ->
 def over_seeds(values: Sequence[float] | Tensor) -> Interval:
     """Mean over seeds, with its 95 % bootstrap interval."""
     return bootstrap_interval(torch.as_tensor(values, dtype=torch.float64))
-
-
-def joined(histories: Sequence[History]) -> History:
-    """One history of several: the mean loss of each step that all took, and all their work."""
-    loss = [sum(step) / len(step) for step in zip(*(h.loss for h in histories), strict=False)]
-    seconds, examples = (sum(getattr(h, k) for h in histories) for k in ("seconds", "examples"))
-    last = histories[-1]
-    return History(loss, last.learning_rate, last.epochs, seconds, examples)

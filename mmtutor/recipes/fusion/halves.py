@@ -6,31 +6,22 @@ picture at half its size. Who enters is `fusion_entrants`.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmtutor.data import Dataset
 from mmtutor.data.real import fashion_mnist
-from mmtutor.evaluation.efficiency import parameters
 from mmtutor.models import Ensemble
-from mmtutor.recipes.common import Result, TrainConfig, settings
-from mmtutor.recipes.fusion.entrants import (
-    Inputs,
-    Sizes,
-    SummedCrossEntropy,
-    build,
-    joined,
-    score,
-    train_together,
-    with_missing,
-)
+from mmtutor.recipes.common import Result, settings
+from mmtutor.recipes.fusion import entrants as contest
+from mmtutor.recipes.fusion.entrants import ContestConfig, SummedCrossEntropy
 from mmtutor.training import History
 
 CLASSES = len(fashion_mnist.CLASSES)
-INPUTS = Inputs(("lower", "upper"), size=14, length=7, classes=CLASSES)
+INPUTS = contest.Inputs(("lower", "upper"), size=14, length=7, classes=CLASSES)
 ENTERED = (
     *("late", "concat", "mean", "max", "gated"),
     *("low-rank tensor", "attention", "cross-attention", "bottleneck"),
@@ -39,29 +30,19 @@ MEAN, DEVIATION = 0.286, 0.353  # of the training pictures' pixels
 
 
 @settings
-class Config(TrainConfig):
+class Config(ContestConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
-        entrants: names in `ENTRANTS`.
-        seeds: runs of each, with training pictures and first weights of their own.
-        train: pictures that each run trains on; `test`: pictures that all are tested on.
         missing: share of the training examples that lack one half, drawn evenly (modality dropout).
-        parameters, dim, out_dim: as in `Sizes`.
     """
 
     entrants: tuple[str, ...] = ENTERED
-    seeds: int = 5
     train: int = 3000
     test: int = 1000
     missing: float = 0.0
-    parameters: int = 5000
-    dim: int = 12
-    out_dim: int = 12
-    epochs: int = 2
     batch_size: int = 50
     lr: float = 0.015
-    weight_decay: float = 0.0
 
 
 PRESETS = {
@@ -77,16 +58,8 @@ def run(config: Config, progress: bool = True) -> Result:
 
     `metrics["accuracy"][entrant]` lists the test accuracy of each seed.
     """
-    histories, ensembles = [], nn.ModuleDict()
-    metrics: dict[str, Any] = {"accuracy": {}, "parameters": {}}
-    data = examples("test", config)
-    for name in config.entrants:
-        ensemble, history = train(name, config, progress)
-        metrics["accuracy"][name] = score(ensemble, data, objective(config)).accuracy.tolist()
-        metrics["parameters"][name] = parameters(ensemble) // len(ensemble)
-        ensembles[name] = ensemble
-        histories.append(history)
-    return Result(metrics, joined(histories), ensembles, config)
+    fit = partial(train, config=config, progress=progress)
+    return contest.compete(config, fit, examples("test", config), objective(config))[0]
 
 
 def train(
@@ -95,12 +68,11 @@ def train(
     """One entrant from all seeds at once; `without` takes one half from all its pictures."""
     data = examples("train", config)
     if without is not None:
-        data = with_missing(data, 1.0, without)
+        data = contest.with_missing(data, 1.0, without)
     elif config.missing:
-        data = with_missing(data, config.missing, seed=config.seed)
-    sizes = Sizes(config.parameters, config.dim, config.out_dim)
-    models = [build(name, INPUTS, sizes, config.seed + i) for i in range(config.seeds)]
-    return train_together(config, models, objective(config), data, progress)
+        data = contest.with_missing(data, config.missing, seed=config.seed)
+    models = [contest.build(name, INPUTS, config, config.seed + i) for i in range(config.seeds)]
+    return contest.train_together(config, models, objective(config), data, progress)
 
 
 def objective(config: Config) -> SummedCrossEntropy:

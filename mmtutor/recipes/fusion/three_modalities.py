@@ -7,8 +7,6 @@ article 001's formula made to run: Attention(CNN(image), RNN(text), Transformer(
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -45,7 +43,6 @@ class Config(TrainConfig):
     epochs: int = 4
     batch_size: int = 100
     lr: float = 4e-3
-    seed: int = 0
 
 
 PRESETS = {
@@ -61,13 +58,10 @@ def run(config: Config, progress: bool = True) -> Result:
     torch.manual_seed(config.seed)
     tokenizer = vocabulary(config)
     model = build(config, tokenizer)
-    history = common.train(
-        config, model, cross_entropy, examples("train", config, tokenizer), progress
-    )
-    test = examples("test", config, tokenizer)
-    metrics: dict[str, Any] = {"accuracy": accuracy(model, test)._asdict(), "without": {}}
-    for name in MODALITIES:
-        metrics["without"][name] = accuracy(model, permuted(test, name))._asdict()
+    train, test = (examples(split, config, tokenizer) for split in ("train", "test"))
+    history = common.train(config, model, cross_entropy, train, progress)
+    without = {name: accuracy(model, permuted(test, name))._asdict() for name in MODALITIES}
+    metrics = {"accuracy": accuracy(model, test)._asdict(), "without": without}
     return Result(metrics, history, model, config)
 
 

@@ -7,6 +7,7 @@ Several tasks for one modality are `joint_learning`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.shapes.scene import COLOURS
 from mmtutor.encoders import BagOfWords, SmallCNN
+from mmtutor.evaluation.inference import on_device_of
 from mmtutor.evaluation.predict import predict
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
 from mmtutor.models.branches import Branches
 from mmtutor.recipes import common
-from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
-from mmtutor.training import History
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings
+from mmtutor.recipes.joint.tasks import JointConfig, Trained
 
 MODALITIES = ("image", "tokens")
 WAYS = {
@@ -37,31 +39,21 @@ WAYS = {
 
 
 @settings
-class Config(TrainConfig):
+class Config(JointConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
-        train, test: how many scenes.
-        patch: of the CNN; the pictures have sides of 4 * patch.
         right: share of scenes whose word names the colour; the others' word is drawn at random.
         word_scale: standard deviation of the word vectors at the start; large ones learn fast.
+        alpha: of `GradientModulation`.
         ways: which of WAYS to train.
-        seeds: how many seeds, from `seed` on.
     """
 
-    train: int = 1_000
-    test: int = 400
-    dim: int = 32
     channels: int = 8
-    patch: int = 8
     right: float = 0.9
     word_scale: float = 2.0
     alpha: float = 1.0
     ways: tuple[str, ...] = tuple(WAYS)
-    epochs: int = 8
-    batch_size: int = 128
-    lr: float = 1e-2
-    seeds: int = 3
 
 
 PRESETS = {
@@ -72,14 +64,6 @@ PRESETS = {
     "t4": Config(train=20_000, test=5_000, dim=128, channels=64, patch=16, seeds=5),
     "h100": Config(train=100_000, test=10_000, dim=256, channels=96, patch=16, seeds=10),
 }
-
-
-class Trained(NamedTuple):
-    """One model after training, how it went, and its test accuracy with some inputs missing."""
-
-    model: Branches
-    history: History
-    accuracy: dict[str, float]
 
 
 def run(config: Config, progress: bool = True) -> Result:
@@ -100,8 +84,7 @@ def run(config: Config, progress: bool = True) -> Result:
             for name in trained.model.encoders:
                 course = [epoch[name] for epoch in trained.history.epochs]
                 pull[way].setdefault(name, []).append(course)
-    metrics = {"accuracy": accuracy, "pull": pull}
-    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+    return Result({"accuracy": accuracy, "pull": pull}, trained.history, trained.model, config)
 
 
 def _train(
@@ -112,14 +95,9 @@ def _train(
     model = build(config, way)
     probe = next(iter(loader(data["train"], 128)))
     training = data["train"] if way != "useless words" else _shuffled_words(data["train"])
-    history = common.train(
-        replace(config, seed=seed),
-        model,
-        objective(config, way),
-        training,
-        progress,
-        validate=lambda model: _gradient_norms(model, probe),
-    )
+    config, validate = replace(config, seed=seed), partial(_gradient_norms, batch=probe)
+    goal = objective(config, way)
+    history = common.train(config, model, goal, training, progress, validate=validate)
     return Trained(model, history, _accuracies(model, data["test"]))
 
 
@@ -156,8 +134,7 @@ class _WrongBranchLosses(BranchLosses):
 
 def _gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, float]:
     """How hard the joint loss pulls at each modality's code, by modality, on `batch`."""
-    device = model.bias.device
-    batch = {key: value.to(device) for key, value in batch.items()}
+    batch = on_device_of(model, batch)
     with torch.enable_grad():
         output = model(batch)
         return code_gradients(cross_entropy(output, batch), output.codes)
@@ -165,17 +142,14 @@ def _gradient_norms(model: Branches, batch: dict[str, Tensor]) -> dict[str, floa
 
 def _accuracies(model: Branches, data: Dataset) -> dict[str, float]:
     """Share of right answers with all modalities ("both"), and with each one alone."""
-    found = {"both": _accuracy(model, data)} if len(model.encoders) > 1 else {}
-    for m, name in enumerate(model.encoders):
-        present = torch.zeros(len(data), len(model.encoders), dtype=torch.bool)
-        present[:, m] = True
-        found[name] = _accuracy(model, data.with_column("present", present))
+    alone = torch.eye(len(model.encoders), dtype=torch.bool)
+    given = {"both": alone.any(dim=0)} if len(alone) > 1 else {}
+    given |= zip(model.encoders, alone, strict=True)
+    found = {}
+    for name, mask in given.items():
+        tested = data.with_column("present", mask.repeat(len(data), 1))
+        found[name] = predict(model, loader(tested, 500)).correct.double().mean().item()
     return found
-
-
-def _accuracy(model: nn.Module, data: Dataset) -> float:
-    """Share of right answers in [0, 1]."""
-    return predict(model, loader(data, 500)).correct.double().mean().item()
 
 
 def examples(config: Config, split: str) -> Dataset:

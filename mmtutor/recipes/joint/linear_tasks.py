@@ -55,23 +55,19 @@ def best_code(weights: Tensor, degrees: float) -> Tensor:
     return torch.linalg.eigh(matrix).eigenvectors[..., -1]
 
 
-def untrained(seed: int = 1) -> MultiTask:
+def untrained() -> MultiTask:
     """A linear code of one number and two linear heads."""
-    torch.manual_seed(seed)
+    torch.manual_seed(1)
     heads = {task: nn.Linear(1, 1, bias=False) for task in TASKS}
     return MultiTask(FeatureEncoder(2), heads, nn.Linear(2, 1, bias=False))
 
 
 def train(
-    data: Dataset,
-    objective: nn.Module | None = None,
-    model: MultiTask | None = None,
-    steps: int = 120,
-    lr: float = 0.1,
+    data: Dataset, objective: nn.Module | None = None, model: MultiTask | None = None
 ) -> MultiTask:
-    """`steps` steps on all of `data` at once."""
+    """120 steps on all of `data` at once."""
     model = model or untrained()
-    config = common.TrainConfig(epochs=steps, lr=lr, weight_decay=0.0)
+    config = common.TrainConfig(epochs=120, lr=0.1, weight_decay=0.0)
     batches = loader(data, len(data))
     common.train(config, model, objective or WeightedSum(), batches, clip_norm=None)
     return model
@@ -84,23 +80,20 @@ def score(model: MultiTask, data: Dataset) -> list[float]:
     return [1 - share.item() for share in lost]
 
 
-def transfer(
-    degrees: Sequence[float], n: int = 20, inputs: int = 5, noise: float = 1.0, trials: int = 2_000
-) -> Tensor:
+def transfer(degrees: Sequence[float], trials: int = 2_000) -> Tensor:
     """Error of one shared code less that of separate fits, for task A: (angles, trials).
 
-    Below zero sharing helps. Each trial draws the noise of `n` examples with covariance I, so a
-    separate least-squares fit is the truth plus noise / sqrt(n) on each of `inputs` coefficients,
-    and the best fit with a shared code of one number is the nearest matrix of rank 1.
+    Below zero sharing helps. Each trial draws 20 examples of 5 inputs with covariance I and noise
+    of deviation 1, so a separate least-squares fit is the truth plus 1 / sqrt(20) of noise on each
+    coefficient, and the best fit with a shared code of one number is the nearest matrix of rank 1.
     """
     generator = torch.Generator().manual_seed(0)
     errors = []
     for angle in degrees:
-        truth = torch.zeros(2, inputs)
-        truth[:, :2] = _directions(angle)
-        jitter = torch.randn(trials, 2, inputs, generator=generator) * noise / n**0.5
-        u, s, v = torch.linalg.svd(truth + jitter, full_matrices=False)
-        joint = u[:, :, :1] * s[:, None, :1] @ v[:, :1]  # [trials, 2, inputs], rank 1
-        error = [(fitted - truth)[:, 0].square().sum(dim=1) for fitted in (joint, truth + jitter)]
+        truth = nn.functional.pad(_directions(angle), (0, 3))  # [2, 5]
+        separate = truth + torch.randn(trials, 2, 5, generator=generator) / 20**0.5
+        u, s, v = torch.linalg.svd(separate, full_matrices=False)
+        joint = u[:, :, :1] * s[:, None, :1] @ v[:, :1]  # [trials, 2, 5], rank 1
+        error = [(fitted - truth)[:, 0].square().sum(dim=1) for fitted in (joint, separate)]
         errors.append(error[0] - error[1])
     return torch.stack(errors)

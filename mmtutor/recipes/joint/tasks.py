@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, load, loader
 from mmtutor.encoders import SmallCNN
-from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.inference import on_device_of, outputs
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.losses.multitask import (
     CombinedGradients,
@@ -48,33 +49,42 @@ WAYS = {
 
 
 @settings
-class Config(TrainConfig):
-    """What one run does; `preset` gives the ones the book uses.
+class JointConfig(TrainConfig):
+    """What both recipes of joint learning are told.
 
     Attributes:
-        data: "shapes" or "fashion-mnist".
         train, test: how many pictures.
-        patch: of the CNN; the sides of the pictures are multiples of 4 * patch.
-        width: numbers in the code that the tasks read; `wide` is that of the way of this name.
-        weight: of the first task's loss in the way "weights".
-        ways: which of WAYS to train, besides each task alone at `width`.
+        dim, channels, patch: of the CNN; the sides of the pictures are multiples of 4 * patch.
         seeds: how many seeds, from `seed` on.
     """
 
-    data: Literal["shapes", "fashion-mnist"] = "shapes"
     train: int = 1_000
     test: int = 400
     dim: int = 32
     channels: int = 16
     patch: int = 8
-    width: int = 2
-    wide: int = 32
-    weight: float = 4.0
-    ways: tuple[str, ...] = ("joint", "weights", "pcgrad", "branches", "wide")
     epochs: int = 8
     batch_size: int = 128
     lr: float = 1e-2
     seeds: int = 3
+
+
+@settings
+class Config(JointConfig):
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        data: "shapes" or "fashion-mnist".
+        width: numbers in the code that the tasks read; `wide` is that of the way of this name.
+        weight: of the first task's loss in the way "weights".
+        ways: which of WAYS to train, besides each task alone at `width`.
+    """
+
+    data: Literal["shapes", "fashion-mnist"] = "shapes"
+    width: int = 2
+    wide: int = 32
+    weight: float = 4.0
+    ways: tuple[str, ...] = ("joint", "weights", "pcgrad", "branches", "wide")
 
 
 LARGE = Config(train=20_000, dim=128, channels=64, patch=4, wide=128, ways=tuple(WAYS))
@@ -89,16 +99,11 @@ PRESETS = {
 
 
 class Trained(NamedTuple):
-    """One model after training, how it went, and its answers on the test set by task."""
+    """One model after training, how it went, and shares of right answers in [0, 1] by name."""
 
-    model: MultiTask
+    model: nn.Module
     history: History
-    test: dict[str, Predictions]
-
-    @property
-    def accuracy(self) -> dict[str, float]:
-        """Share of right answers in [0, 1], by task."""
-        return {task: x.correct.double().mean().item() for task, x in self.test.items()}
+    accuracy: dict[str, float]
 
 
 def run(config: Config, progress: bool = True) -> Result:
@@ -107,51 +112,39 @@ def run(config: Config, progress: bool = True) -> Result:
     Metrics: `accuracy`, way -> task -> a number for each seed, with "alone" among the ways; and
     `cosine`, way -> for each seed the cosine of the two tasks' gradients after each epoch.
     """
-    train_data, test_data = examples(config, "train"), examples(config, "test")
-    accuracy = {way: {task: [] for task in _tasks_of(config)} for way in ("alone", *config.ways)}
+    data = {split: examples(config, split) for split in ("train", "test")}
+    accuracy = {w: {task: [] for task in TASKS[config.data]} for w in ("alone", *config.ways)}
     cosine: dict[str, list[list[float]]] = {way: [] for way in config.ways}
     for seed in range(config.seed, config.seed + config.seeds):
-        for task in _tasks_of(config):
-            alone = _train(config, "joint", train_data, test_data, seed, [task], progress)
+        for task in TASKS[config.data]:
+            alone = _train(config, "joint", data, seed, [task], progress)
             accuracy["alone"][task].append(alone.accuracy[task])
         for way in config.ways:
-            trained = _train(config, way, train_data, test_data, seed, progress=progress)
+            trained = _train(config, way, data, seed, list(TASKS[config.data]), progress)
             for task, value in trained.accuracy.items():
                 accuracy[way][task].append(value)
             cosine[way].append([epoch["cosine"] for epoch in trained.history.epochs])
-    metrics = {"accuracy": accuracy, "cosine": cosine}
-    return Result(metrics=metrics, history=trained.history, model=trained.model, config=config)
+    return Result({"accuracy": accuracy, "cosine": cosine}, trained.history, trained.model, config)
 
 
 def _train(
     config: Config,
     way: str,
-    train_data: Dataset,
-    test_data: Dataset,
+    data: dict[str, Dataset],
     seed: int,
-    tasks: Sequence[str] = (),
-    progress: bool = False,
+    tasks: Sequence[str],
+    progress: bool,
 ) -> Trained:
-    """One model, by one of WAYS, on all tasks of `config` or on those named."""
+    """One model, by one of WAYS, on some tasks of `config`; `data` holds the splits."""
     torch.manual_seed(seed)
-    tasks = tasks or list(_tasks_of(config))
     model = build(config, way, tasks)
-    probe = next(iter(loader(train_data, 128)))
-    validate = (lambda model: _conflict(model, probe)) if len(tasks) == 2 else None
-    history = common.train(
-        replace(config, seed=seed),
-        model,
-        objective(config, way, model),
-        train_data,
-        progress,
-        validate=validate,
-    )
-    return Trained(model, history, predict_tasks(model, test_data))
-
-
-def _tasks_of(config: Config) -> dict[str, int]:
-    """The tasks of `config.data` and their numbers of classes."""
-    return TASKS[config.data]
+    probe = next(iter(loader(data["train"], 128)))
+    validate = partial(_conflict, batch=probe) if len(tasks) == 2 else None
+    config, goal = replace(config, seed=seed), objective(config, way, model)
+    history = common.train(config, model, goal, data["train"], progress, validate=validate)
+    found = predict_tasks(model, data["test"])
+    right = {task: said.correct.double().mean().item() for task, said in found.items()}
+    return Trained(model, history, right)
 
 
 def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
@@ -159,7 +152,7 @@ def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
     if way not in WAYS:
         raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
     encoder = SmallCNN(config.dim, config.channels, config.patch)
-    classes = {task: _tasks_of(config)[task] for task in tasks}
+    classes = {task: TASKS[config.data][task] for task in tasks}
     if way == "branches":  # the same head, but each with a code of its own
         return MultiTask(
             encoder,
@@ -189,8 +182,7 @@ def objective(config: Config, way: str, model: MultiTask) -> nn.Module:
 
 def _conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
     """`cosine` of the first two tasks' gradients on what they share, on `batch`."""
-    device = model.shared[0].device
-    batch = {key: value.to(device) for key, value in batch.items()}
+    batch = on_device_of(model, batch)
     with torch.enable_grad():
         gradients = task_gradients(task_losses(model(batch), batch), model.shared)
     return {"cosine": gradient_cosines(gradients)[0, 1].item()}
@@ -217,7 +209,7 @@ def examples(config: Config, split: str) -> Dataset:
         return _turned(clothes.subset(range(first, first + n)))
     seed = 0 if split == "train" else TEST_SEED_OFFSET
     data = load("shapes", split, n=n, size=4 * config.patch, seed=seed, max_objects=1)
-    columns = {task: data.column(task)[:, 0] for task in _tasks_of(config)}
+    columns = {task: data.column(task)[:, 0] for task in TASKS[config.data]}
     return Dataset({"image": data.column("image"), **columns}, name=data.name)
 
 

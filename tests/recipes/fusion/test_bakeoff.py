@@ -34,19 +34,17 @@ def test_the_tiny_preset_tells_sums_from_products():
 
 def test_all_entrants_have_the_same_size():
     config = Config()
-    inputs, sizes = fusion_bakeoff._inputs_of(config), fusion_bakeoff._sizes_of(config)
-    counts = [parameters(fusion_entrants.build(name, inputs, sizes)) for name in ENTRANTS]
+    inputs = fusion_bakeoff._inputs_of(config)
+    counts = [parameters(fusion_entrants.build(name, inputs, config)) for name in ENTRANTS]
     assert max(counts) <= config.parameters < 1.03 * min(counts)
     with pytest.raises(ValueError, match="the budget is too small"):
-        fusion_entrants.build("bilinear", inputs, sizes._replace(parameters=100))
+        fusion_entrants.build("bilinear", inputs, replace(config, parameters=100))
 
 
 @pytest.mark.parametrize("name", [n for n, e in ENTRANTS.items() if e.kind == "sum"])
 def test_entrants_called_sums_are_sums(name):
     config = Config()
-    model = fusion_entrants.build(
-        name, fusion_bakeoff._inputs_of(config), fusion_bakeoff._sizes_of(config)
-    ).double()
+    model = fusion_entrants.build(name, fusion_bakeoff._inputs_of(config), config).double()
     a, a2, b, b2 = torch.randn(4, 6, 3, information.SIZE).double()
     f = lambda a, b: model({"a": a, "b": b}).logits  # noqa: E731
     assert (f(a, b) - f(a2, b) - f(a, b2) + f(a2, b2)).abs().max() < 1e-12

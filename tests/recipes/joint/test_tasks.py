@@ -53,7 +53,7 @@ def test_unknown_names_are_answered():
     with pytest.raises(ValueError, match="expected one of joint, weights"):
         joint_learning.build(JOINT, "nothing", ["colour"])
     with pytest.raises(ValueError, match="expected 'shapes' or 'fashion-mnist'"):
-        joint_learning._tasks_of(replace(JOINT, data="other"))
+        replace(JOINT, data="other")
 
 
 def test_pictures_are_turned_as_their_label_says():
