@@ -80,8 +80,8 @@ def _pictures(clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: in
     require_titles(clips, titles)
     captions = [html.escape(title) for title in titles] or [""] * len(clips)
     drawn = [
-        f'<img src="{_image(clip)}" alt="{caption or "picture"}" '
-        f'style="width:100%;border-radius:4px{";image-rendering:pixelated" if len(clip) > 1 else ""}">'
+        f'<img src="{_image(clip)}" alt="{caption or "picture"}" style="width:100%;'
+        f'border-radius:4px{";image-rendering:pixelated" if len(clip) > 1 else ""}">'
         for clip, caption in zip(clips, captions, strict=True)
     ]
     return _captioned(drawn, captions, size)
