@@ -1,6 +1,6 @@
-"""Running a model over a loader without training it.
+"""Running a model over a data set or a loader without training it.
 
-Knows devices and modes. Does not know what the model is or what is made of its outputs.
+Knows batches, devices and modes. Does not know what the model is or what is made of its outputs.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmtutor.data.batch import Batch
+from mmtutor.data.batch import Batch, loader
+from mmtutor.data.dataset import Dataset
 from mmtutor.models.modes import evaluating
 
+BATCH_SIZE = 256
 
-def outputs(model: nn.Module, loader: Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
-    """Each batch of `loader` and the model's output for it, both on the model's device.
+
+def outputs(model: nn.Module, data: Dataset | Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
+    """Each batch of `data` and the model's output for it, both on the model's device.
+
+    A data set is read in its order, `BATCH_SIZE` examples at a time; batches may come ready-made.
 
     No gradients are recorded. The model runs in evaluation mode and is left in the mode it came
     in. Raises ValueError if the loader gives no batch.
     """
     empty = True
     with evaluating(model):
-        for batch in loader:
+        for batch in loader(data, BATCH_SIZE) if isinstance(data, Dataset) else data:
             empty = False
             batch = on_device_of(model, batch)
             with torch.no_grad():

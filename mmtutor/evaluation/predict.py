@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor.data.batch import Batch
+from mmtutor.data.dataset import Dataset
 from mmtutor.evaluation.classification.scores import confusion
 from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
@@ -50,14 +52,14 @@ class Predictions(NamedTuple):
         return confusion(self.predicted, self.label, self.logits.shape[1])
 
 
-def predict(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> Predictions:
-    """Run a model whose output has `logits` over a loader whose batches have `label`.
+def predict(model: nn.Module, data: Dataset | Iterable[Batch]) -> Predictions:
+    """Run a model whose output has `logits` over a data set, or batches, with a column `label`.
 
     The model runs in evaluation mode on its own device, and is left in the mode it came in.
-    Raises ValueError if the loader gives no batch, KeyError if a batch has no `label`.
+    Raises ValueError if there is no batch, KeyError if a batch has no `label`.
     """
     logits, labels = [], []
-    for batch, output in outputs(model, loader):
+    for batch, output in outputs(model, data):
         logits.append(output.logits.float().cpu())
         labels.append(batch["label"].cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))

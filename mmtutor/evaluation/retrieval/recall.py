@@ -14,6 +14,7 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor, nn
 
+from mmtutor.data.dataset import Dataset
 from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
 
@@ -93,30 +94,32 @@ def retrieval_report(
 
 
 def evaluate_retrieval(
-    model: nn.Module, loader: Iterable[dict[str, Tensor]], ks: Sequence[int] = KS
+    model: nn.Module, data: Dataset | Iterable[dict[str, Tensor]], ks: Sequence[int] = KS
 ) -> dict[str, float]:
-    """The report of `retrieval_report` for a `DualEncoder` on every example of `loader`.
+    """The report of `retrieval_report` for a `DualEncoder` on every example of `data`.
 
     Row i of a batch is an image and its caption. Where the batch has `group` (B,) int64, all images
     and captions of one group are relevant to each other; otherwise only the pair is. The model runs
     in evaluation mode on the device where it lies, and is left in the mode it came in.
     """
-    image, text, group = embed(model, loader)
+    image, text, group = embed(model, data)
     both = retrieval_ranks(image, text, group, group)
     _, index, size = group.unique(return_inverse=True, return_counts=True)
     chance = _chance(size[index], len(group), ks)
     return _report(both, (chance, chance), ks)
 
 
-def embed(model: nn.Module, loader: Iterable[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Image (N, D) and text (N, D) embeddings of all of `loader`, and groups (N,) int64.
+def embed(
+    model: nn.Module, data: Dataset | Iterable[dict[str, Tensor]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Image (N, D) and text (N, D) embeddings of a data set, or batches; and groups (N,) int64.
 
     The model runs in evaluation mode on the device where it lies, and is left in the mode it came
-    in. Without `group` in the batches every row is a group of its own. Raises ValueError if the
-    loader gives no batch.
+    in. Without `group` in the batches every row is a group of its own. Raises ValueError if
+    there is no batch.
     """
     images, texts, groups = [], [], []
-    for batch, output in outputs(model, loader):
+    for batch, output in outputs(model, data):
         images.append(output.image.float())
         texts.append(output.text.float())
         groups += [batch["group"]] if "group" in batch else []

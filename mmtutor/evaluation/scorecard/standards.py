@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, collate, loader
+from mmtutor.data import Dataset, collate
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
 from mmtutor.evaluation.classification.scores import averages, confusion
@@ -75,7 +75,7 @@ class EvaluationSuite:
 
 def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
     """All seven standards for one model: an interval on every cell, and never a sum."""
-    clean = predict(model, loader(suite.data, BATCH))
+    clean = predict(model, suite.data)
     return Scorecard(
         name,
         {
@@ -127,8 +127,8 @@ def _consistency(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -
     Agreement alone is cheap: a model that always says "yes" agrees with itself. Of a swap pair it
     gets one at most.
     """
-    again = predict(model, loader(suite.paraphrased, BATCH))
-    pairs = predict(model, loader(suite.pairs, BATCH)).correct.view(-1, 2).all(dim=1)
+    again = predict(model, suite.paraphrased)
+    pairs = predict(model, suite.pairs).correct.view(-1, 2).all(dim=1)
     same = clean.predicted == again.predicted
     return {
         "paraphrases agree": suite.measure(weighted_mean(same)),
@@ -179,7 +179,7 @@ def _robustness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) ->
     one that does not look at pictures keeps all of it, which is no merit: see "fairness".
     """
     corrupted = {
-        name: suite.measure(kept(clean.correct, predict(model, loader(data, BATCH)).correct))
+        name: suite.measure(kept(clean.correct, predict(model, data).correct))
         for name, data in suite.corrupted.items()
     }
     n = min(suite.examined, len(suite.data))

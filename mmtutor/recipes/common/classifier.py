@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.predict import Predictions, predict
 from mmtutor.losses import cross_entropy
@@ -59,4 +59,4 @@ def train_classifier(
     torch.manual_seed(config.seed)
     model = Classifier(encoder, classes, dropout)
     history = train(config, model, cross_entropy, data, progress)
-    return Trained(model, history, predict(model, loader(test, 256)))
+    return Trained(model, history, predict(model, test))

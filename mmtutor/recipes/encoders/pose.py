@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.synthetic.stick_figures import JOINTS, MIRRORED, load
 from mmtutor.evaluation import bootstrap_interval
 from mmtutor.evaluation.inference import outputs
@@ -87,7 +87,7 @@ def figures(config: Config, split: str) -> Dataset:
 def locate(model: nn.Module, data: Dataset, decoder: str = "argmax") -> Tensor:
     """Joints (N, J, 2) in pixels that `model` finds in `data`, on the CPU."""
     decode = DECODERS[decoder]
-    found = [decode(output).cpu() for _, output in outputs(model, loader(data, 256))]
+    found = [decode(output).cpu() for _, output in outputs(model, data)]
     return torch.cat(found)
 
 

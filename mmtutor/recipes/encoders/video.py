@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, load
 from mmtutor.data.shapes.motion import OPPOSITE
 from mmtutor.encoders import VideoCNN, VideoTransformer
 from mmtutor.evaluation import bootstrap_interval, predict
@@ -139,9 +139,7 @@ def _shuffled(data: Dataset, seed: int = 0) -> Dataset:
 
 def _controls(model: Classifier, data: Dataset, straight: Predictions) -> dict[str, dict]:
     """The three measures of `run` that look at order; `straight` is what the model said first."""
-    reverse, mixed = (
-        predict(model, loader(changed, 256)) for changed in (_backwards(data), _shuffled(data))
-    )
+    reverse, mixed = (predict(model, changed) for changed in (_backwards(data), _shuffled(data)))
     intervals = {
         "shuffled": mixed.accuracy(),
         "reversed": reverse.accuracy(),

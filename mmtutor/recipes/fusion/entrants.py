@@ -184,7 +184,7 @@ def score(ensemble: Ensemble, data: Dataset, objective: SummedCrossEntropy) -> _
     """Test R models on `data`."""
     device = next(ensemble.parameters()).device
     objective, right, loss = objective.to(device), [], []
-    for batch, output in outputs(ensemble, loader(data, 512)):
+    for batch, output in outputs(ensemble, data):
         answers = objective.possible(output.logits).argmax(dim=-1)
         right.append((answers == batch["label"]).cpu())
         loss.append(objective.losses(output.logits, batch["label"]).cpu())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.shapes.captions import english
 from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.shapes.render import render
@@ -102,7 +102,7 @@ def examples(split: str, config: Config, tokenizer: WordTokenizer) -> Dataset:
 
 def accuracy(model: nn.Module, data: Dataset) -> Interval:
     """Share of right answers, with its interval."""
-    return predict(model, loader(data, 200)).accuracy()
+    return predict(model, data).accuracy()
 
 
 def _scenes(split: str, config: Config, modality: str) -> Scene:

@@ -148,7 +148,7 @@ def _accuracies(model: Branches, data: Dataset) -> dict[str, float]:
     found = {}
     for name, mask in given.items():
         tested = data.with_column("present", mask.repeat(len(data), 1))
-        found[name] = predict(model, loader(tested, 500)).correct.double().mean().item()
+        found[name] = predict(model, tested).correct.double().mean().item()
     return found
 
 

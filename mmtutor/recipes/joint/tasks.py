@@ -190,7 +190,7 @@ def _conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
 
 def predict_tasks(model: MultiTask, data: Dataset) -> dict[str, Predictions]:
     """What the model says of every example, by task."""
-    found = [(batch, output.tasks) for batch, output in outputs(model, loader(data, 500))]
+    found = [(batch, output.tasks) for batch, output in outputs(model, data)]
     return {
         task: Predictions(
             torch.cat([tasks[task].float().cpu() for _, tasks in found]),

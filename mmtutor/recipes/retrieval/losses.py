@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, load
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders import SmallCNN
 from mmtutor.encoders.text import BagOfWords
@@ -109,7 +109,7 @@ def run(config: Config, progress: bool = True) -> Result:
 
 def evaluate(model: DualEncoder, test: Dataset) -> dict[str, float]:
     """The metrics of `run`."""
-    scores, (image, _, _) = score(model, test), embed(model, loader(test, 64))
+    scores, (image, _, _) = score(model, test), embed(model, test)
     recall = hit_rates(torch.cat(list(scores.ranks().values())), KS)
     metrics = {f"recall_at_{k}": v for k, v in recall.items()}
     metrics |= {f"chance_at_{k}": v for k, v in chance_recall(scores.relevant, KS).items()}

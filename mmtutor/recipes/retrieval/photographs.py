@@ -228,7 +228,7 @@ def search(model: DualEncoder, config: Config, query: str, data: Dataset, k: int
     Raises ValueError for an empty query.
     """
     asked = prepared(data, config).with_column("caption", [query] * len(data))
-    image, text, _ = embed(model, loader(asked, 64))
+    image, text, _ = embed(model, asked)
     return top_k(text[:1], image, min(k, len(data)))[1][0].tolist()
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.evaluation.retrieval.recall import (
     chance_recall,
     embed,
@@ -48,7 +48,7 @@ class Scores(NamedTuple):
 
 def score(model: DualEncoder, test: Dataset) -> Scores:
     """Compare every picture of `test` with every caption of it."""
-    image, text, group = embed(model, loader(test, 64))
+    image, text, group = embed(model, test)
     return Scores((image @ text.T).cpu(), group.cpu())
 
 

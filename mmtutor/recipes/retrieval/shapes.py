@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, load
 from mmtutor.data.shapes.captions import chinese, english
 from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.tokenizer import WordTokenizer
@@ -124,7 +124,7 @@ def foil_accuracy(model: DualEncoder, config: Config) -> Interval:
     tokenizer = tokenizer_of(config)
     truth = prepared(data, config, tokenizer)
     false = truth.with_column("tokens", tokens(data.column("foil"), tokenizer))
-    image, text, _ = embed(model, loader(truth, 64))
-    _, foil, _ = embed(model, loader(false, 64))
+    image, text, _ = embed(model, truth)
+    _, foil, _ = embed(model, false)
     preferred = (image * text).sum(1) > (image * foil).sum(1)
     return bootstrap_interval(preferred.double().cpu(), groups=data.column("scene"))

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.encoders import BagOfWords, SmallCNN
 from mmtutor.evaluation.predict import predict
@@ -239,4 +239,4 @@ def mislabelled(label: Tensor, share: float, classes: int, seed: int = 0) -> Ten
 
 def accuracy(model: nn.Module, data: Dataset) -> Tensor:
     """(N,) bool: which examples the model gets right."""
-    return predict(model, loader(data, 256)).correct
+    return predict(model, data).correct

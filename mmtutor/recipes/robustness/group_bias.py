@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.data.transforms import Tokenize
 from mmtutor.evaluation.predict import predict
@@ -66,7 +66,7 @@ def run(config: Config, progress: bool = True) -> Result:
     loss = weighted_cross_entropy if config.remedy == "reweight" else cross_entropy
     history = train(config, model, loss, data, progress)
     test = titles(config.split, config)
-    said = predict(model, loader(test, 256))
+    said = predict(model, test)
     gaps = group_gaps(said.predicted, said.label, test.column("group"), GROUPS)
     metrics = {
         "accuracy": said.accuracy()._asdict(),

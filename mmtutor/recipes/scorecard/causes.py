@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, loader
+from mmtutor.data import Dataset
 from mmtutor.data.shapes.questions.dataset import ANSWERS, questions
 from mmtutor.data.shapes.questions.forms import FORMS, Questions, evaluate, matching
 from mmtutor.data.shapes.questions.words import english
@@ -72,7 +72,7 @@ def effect(model: nn.Module, encode: Encode, pictures: Repainted) -> Effect:
     """E[P(new colour | do(an object has it)) - P(new colour)], with 95 % bootstrap intervals."""
 
     def chance(data: Dataset) -> Tensor:
-        found = predict(model, loader(encoded(data, encode), 128))
+        found = predict(model, encoded(data, encode))
         return found.logits.softmax(dim=1).gather(1, pictures.new.unsqueeze(1)).squeeze(1)
 
     before, asked, bystander = (chance(data).double() for data in pictures[:3])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, collate, load, loader
+from mmtutor.data import Dataset, collate, load
 from mmtutor.data.shapes.questions.dataset import TYPES
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.encoders.recurrent import LastToken, RecurrentEncoder
@@ -80,7 +80,7 @@ class Trained(NamedTuple):
     def predictions(self, data: Dataset | None = None) -> Predictions:
         """Answers to the questions of `data`, by default those it was to be tested on."""
         data = self.prepared if data is None else prepared(data, self.tokenizer)
-        return predict(self.model, loader(data, 256))
+        return predict(self.model, data)
 
     def ask(self, image: Tensor, question: str, k: int = 3) -> list[tuple[str, float]]:
         """The k likeliest answers to any question about a picture, each with its probability.
@@ -152,4 +152,4 @@ def question_prior(
     torch.manual_seed(config.seed)
     model = Classifier(question_encoder(tokenizer, config.dim), classes)
     train(replace(config, epochs=2), model, cross_entropy, data)
-    return predict(model, loader(data, 512)).logits.log_softmax(dim=1)
+    return predict(model, data).logits.log_softmax(dim=1)
