@@ -7,6 +7,7 @@ and no link is ever made. Does not know what the files mean.
 from __future__ import annotations
 
 import lzma
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -29,13 +30,13 @@ class FetchError(ValueError):
 
 
 class Member(NamedTuple):
-    """A member of an archive; `extract(name, folder)` writes it below `folder`."""
+    """A member of an archive; `open()` gives its bytes, where `regular` says that it is a file."""
 
     name: str
     size: int
     folder: bool
     regular: bool
-    extract: Callable[[str, Path], object]
+    open: Callable[[], BinaryIO]
 
 
 def unpack(path: Path, folder: Path, inside: str = "", endings: Sequence[str] = ("",)) -> None:
@@ -75,35 +76,28 @@ def extract(
             raise FetchError(f"{archive}: {name!r} is there twice")
         seen.add(name)
         if name.endswith(tuple(endings)):
-            member.extract(name.removeprefix(prefix), folder)
+            path = folder / name.removeprefix(prefix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with member.open() as content, path.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def tar_members(stream: BinaryIO, name: str) -> Iterator[Member]:
     """The members of the tar archive called `name`, read once, from front to back."""
-
-    def extracted(info: tarfile.TarInfo, name: str, folder: Path) -> None:
-        info.name = name
-        archive.extract(info, folder)
-
     with tarfile.open(fileobj=_Limited(stream, name), mode="r|") as archive:
-        # The filter came with Python 3.11.4; before, the checks of `extract` must do.
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda info, path: info)
         for info in archive:
             regular = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse()
-            yield Member(info.name, info.size, info.isdir(), regular, partial(extracted, info))
+            content = partial(archive.extractfile, info)
+            yield Member(info.name, info.size, info.isdir(), regular, content)
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
-    def extracted(info: zipfile.ZipInfo, name: str, folder: Path) -> None:
-        info.filename = name
-        archive.extract(info, folder)
-
     for info in archive.infolist():
         mode = info.external_attr >> 16
         regular = stat.S_ISREG(mode) or not stat.S_IFMT(mode)
         # `orig_filename`, for `filename` ends at a null byte and has other separators.
         name = info.orig_filename
-        yield Member(name, info.file_size, info.is_dir(), regular, partial(extracted, info))
+        yield Member(name, info.file_size, info.is_dir(), regular, partial(archive.open, info))
 
 
 def safe_name(name: str, archive: str = "archive") -> str:

@@ -117,12 +117,11 @@ def _range(split: str, holdout: int, pictures: int) -> tuple[int, int]:
 def _dataset(rows: list[list], pictures: Tensor, name: str) -> Dataset:
     questions, answers, image_ids = map(list, zip(*rows, strict=True))
     shared = list(pictures)
-    index = {answer: label for label, answer in enumerate(ANSWERS)}
     columns: dict[str, Tensor | list] = {
         "image": [shared[image_id] for image_id in image_ids],
         "question": questions,
         "answer": answers,
-        "label": torch.tensor([index[answer] for answer in answers]),
+        "label": torch.tensor([ANSWERS.index(answer) for answer in answers]),
         "type": [_TYPE_OF[answer] for answer in answers],
         "image_id": torch.tensor(image_ids),
     }

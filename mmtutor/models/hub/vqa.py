@@ -200,22 +200,18 @@ def short(text: str) -> str:
 
 def _kind(config: Any, source: str | Path) -> tuple[type, type[HubVqa]]:
     """The model's class and its wrapper, before any weights are fetched; or a TypeError."""
-    from transformers import (
-        AutoModelForImageTextToText,
-        BlipForQuestionAnswering,
-        ViltForQuestionAnswering,
-    )
+    import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     architecture = (config.architectures or [None])[0]
     if architecture == "ViltForQuestionAnswering":
-        return ViltForQuestionAnswering, AnswerClassifier
+        return transformers.ViltForQuestionAnswering, AnswerClassifier
     if architecture == "BlipForQuestionAnswering":
-        return BlipForQuestionAnswering, _AnswerDecoder
+        return transformers.BlipForQuestionAnswering, _AnswerDecoder
     if config.model_type not in ("vilt", "blip") and (
         type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     ):
-        return AutoModelForImageTextToText, _PromptedModel
+        return transformers.AutoModelForImageTextToText, _PromptedModel
     raise TypeError(
         f"{source} is a {config.model_type} model ({architecture}) that does not answer questions "
         "about pictures: expected ViltForQuestionAnswering, BlipForQuestionAnswering, or a "
