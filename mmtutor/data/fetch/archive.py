@@ -1,4 +1,4 @@
-"""Open a package as data: wheels, which are zip files, and tar archives.
+"""Open a package as data: wheels and other zip files, and tar archives.
 
 Knows the containers, and which members are hostile. Nothing in a package is ever imported or run,
 and no link is ever made. Does not know what the files mean.
@@ -6,6 +6,7 @@ and no link is ever made. Does not know what the files mean.
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 import stat
@@ -40,9 +41,15 @@ class Member(NamedTuple):
 
 
 def unpack(path: Path, folder: Path, inside: str = "", endings: Sequence[str] = ("",)) -> None:
-    """Write the files of a wheel to `folder`; see `extract`."""
-    with damage_named(path.name), zipfile.ZipFile(path) as archive:
-        extract(_zip_members(archive), path.name, folder, inside, endings)
+    """Write the files of a package, a zip file or a `.tar.gz`, to `folder`; see `extract`."""
+    with damage_named(path.name):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                extract(_zip_members(archive), path.name, folder, inside, endings)
+        else:
+            with gzip.open(path) as stream:
+                members = tar_members(stream, path.name)
+                extract(members, path.name, folder, inside, endings)
 
 
 def extract(

@@ -28,7 +28,7 @@ def run(manager: str, command: list[str], folder: Path, what: str, instead: str)
     )  # fmt: skip
     if done.returncode:
         lines = done.stderr.splitlines()
-        errors = [line for line in lines if line.startswith(("E:", "ERROR"))]
+        errors = [line for line in lines if line.startswith(("E:", "ERROR", "npm err", "npm ERR"))]
         message = " ".join(" ".join(errors or lines).split())[:300] or "it said nothing"
         raise FetchError(f"{manager} could not get {what} ({message}). {instead}")
     return done.stdout

@@ -15,13 +15,13 @@ class Package:
     """One package of a package manager, and what is wanted of it.
 
     Attributes:
-        manager: "pypi" or "debian".
+        manager: "pypi", "npm" or "debian".
         name, version: as its manager calls it. Of Debian's another version may come.
         sha256: of the file, which must be this one. Of Debian's: of the wanted files together (see
             `sets.fingerprint`), to say whether they are the known ones.
         inside: the folder in the package below which the wanted files lie.
         endings: how the names of the wanted files end.
-        file: PyPI's name of the wheel, which says for which machine it is.
+        file: PyPI's name of the file, which says whether it is a wheel and for which machine.
         into: the folder of the set that the files go to; "" is the set's own.
     """
 

