@@ -26,10 +26,9 @@ BOUNDS = {
     "modules in a folder": 14,
     "lines of a module": 300,
     "lines of a function": 50,
-    "lines of code": 13_000,
-    "public names": 700,
+    "lines of code": 14_000,
+    "public names": 760,
 }
-BOUNDS |= {"lines of code": 14_500, "public names": 810}  # while the package is on its way
 CHAPTERS = 17
 A_CHAPTER_MORE = {"lines of code": 700, "public names": 30}
 # At least so many of a hundred public functions, classes and methods with a docstring.

@@ -37,20 +37,24 @@ def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
     return 1 + ((similarity >= best) & ~relevant).sum(1)
 
 
-def recall_at_k(similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+def recall_at_k(
+    similarity: Tensor, relevant: Tensor, ks: Sequence[int] = KS, weights: Tensor | None = None
+) -> dict[int, float]:
     """Share of queries, in [0, 1], with at least one relevant item among the first k, for each k.
 
     This is the "recall@K" of the image-text retrieval literature (Hodosh, Young and Hockenmaier,
     2013), a hit rate: a query with five captions counts once any of them is found. Arguments, ties
-    and errors as in `ranks`.
+    and errors as in `ranks`; `weights` (Q,) says how much each query counts.
     """
-    return hit_rates(ranks(similarity, relevant), ks)
+    return hit_rates(ranks(similarity, relevant), ks, weights)
 
 
-def hit_rates(rank: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
+def hit_rates(
+    rank: Tensor, ks: Sequence[int] = KS, weights: Tensor | None = None
+) -> dict[int, float]:
     """Share of `rank` (Q,) int64 that is at most k, for each k: recall at k from known ranks."""
     _check_ranks(rank)
-    return {k: (rank <= k).double().mean().item() for k in _checked_ks(ks)}
+    return {k: _mean(rank <= k, weights) for k in _checked_ks(ks)}
 
 
 def median_rank(rank: Tensor) -> float:
@@ -59,24 +63,26 @@ def median_rank(rank: Tensor) -> float:
     return float(np.median(rank.cpu()))
 
 
-def mean_reciprocal_rank(rank: Tensor) -> float:
+def mean_reciprocal_rank(rank: Tensor, weights: Tensor | None = None) -> float:
     """Mean of 1 / rank over queries, in (0, 1], from `rank` (Q,) int64 (Voorhees, TREC-8, 1999)."""
     _check_ranks(rank)
-    return (1 / rank.double()).mean().item()
+    return _mean(1 / rank.double(), weights)
 
 
-def mean_average_precision(similarity: Tensor, relevant: Tensor) -> float:
+def mean_average_precision(
+    similarity: Tensor, relevant: Tensor, weights: Tensor | None = None
+) -> float:
     """Mean, over queries, of the mean precision at the ranks of the relevant items, in (0, 1].
 
-    Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares.
-    Source: Buckley and Voorhees (2000).
+    Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares;
+    `weights` (Q,) says how much each query counts. Source: Buckley and Voorhees (2000).
     """
     _check_scores(similarity, relevant)
     irrelevant_first = relevant.byte().argsort(dim=1, stable=True)
     order = similarity.gather(1, irrelevant_first).argsort(dim=1, descending=True, stable=True)
     hit = relevant.gather(1, irrelevant_first.gather(1, order)).double()  # [Q, G], best score first
     precision = hit.cumsum(1) / torch.arange(1, hit.shape[1] + 1, device=hit.device)
-    return ((precision * hit).sum(1) / hit.sum(1)).mean().item()
+    return _mean((precision * hit).sum(1) / hit.sum(1), weights)
 
 
 def retrieval_report(
@@ -162,6 +168,18 @@ def _chance(relevant_count: Tensor, gallery_size: int, ks: Sequence[int]) -> dic
         k: hypergeom.pmf(0, gallery_size, counts, min(k, gallery_size)) for k in _checked_ks(ks)
     }
     return {k: 1 - float(np.average(of_k, weights=queries)) for k, of_k in missed.items()}
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> float:
+    """Mean of `values` (Q,), each counted as often as `weights` (Q,) says."""
+    values = values.double()
+    if weights is None:
+        return values.mean().item()
+    if weights.shape != values.shape or not weights.min() >= 0 or weights.sum() == 0:
+        raise ValueError(
+            f"weights must be ({len(values)},), at least 0 and not all 0, got {_say(weights)}"
+        )
+    return (values @ weights.double() / weights.sum()).item()
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:

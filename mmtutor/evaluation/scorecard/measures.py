@@ -71,14 +71,20 @@ class Scorecard:
 
 
 def measure(
-    statistic: Statistic, n: int, better: Better = "high", resamples: int = 1_000
+    statistic: Statistic,
+    n: int,
+    better: Better = "high",
+    groups: Tensor | None = None,
+    resamples: int = 1_000,
 ) -> Measure:
     """A measure of n examples, from a function of their weights (R, n).
+
+    With `groups` (n,) int64, such as the picture of each question, whole groups are drawn.
 
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.
     """
-    draws = bootstrap_draws(statistic, n, resamples)
+    draws = bootstrap_draws(statistic, n, resamples, groups=groups)
     estimate, low, high = percentile_interval(draws)
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
     return Measure(interval, better, "share", draws[1:])

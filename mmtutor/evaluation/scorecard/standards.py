@@ -44,14 +44,16 @@ class EvaluationSuite:
     """What every model is asked. All data sets have the modalities and `label`.
 
     Attributes:
-        data: N test examples, each about a picture of its own; its column `target` (N, H, W) bool
-            shows where the answer is to be seen.
+        data: N test examples; its column `target` (N, H, W) bool shows where the answer is to be
+            seen.
         modalities: the keys of a batch that a model is supposed to use.
         domains: columns of `data` (lists of strings) whose values a model should be good at alike.
         sensitive: columns of `data` (lists of strings) whose values must not matter.
         paraphrased: row i asks what row i of `data` asks, in other words.
         pairs: rows 2k and 2k + 1 ask the same of two pictures and have different answers.
         corrupted: corrupted copies of `data`, by name.
+        pictures: the column (N,) int64 that says which picture a row is about; rows of one picture
+            rise and fall together, so intervals draw them together. None: a picture for each row.
         radius: of the attack on the pictures, in units of their [0, 1].
         examined: how many rows the costly measurements (attack, explanations) look at.
     """
@@ -63,14 +65,21 @@ class EvaluationSuite:
     paraphrased: Dataset
     pairs: Dataset
     corrupted: dict[str, Dataset]
+    pictures: str | None = None
     radius: float = 2 / 255
     examined: int = 200
+
+    @property
+    def groups(self) -> Tensor | None:
+        """(N,) int64: which picture each row is about."""
+        return None if self.pictures is None else self.data.column(self.pictures)
 
     def measure(
         self, statistic: Statistic, better: Better = "high", rows: Tensor | slice = slice(None)
     ) -> Measure:
         """`scorecard.measure` over `rows` of `data`, by default all."""
-        return measure(statistic, len(torch.arange(len(self.data))[rows]), better)
+        n = len(torch.arange(len(self.data))[rows])
+        return measure(statistic, n, better, None if self.groups is None else self.groups[rows])
 
 
 def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
@@ -203,7 +212,9 @@ def _fairness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> M
             return rates.amax(dim=1) - rates.amin(dim=1)
 
         measures[f"gap: {column}"] = suite.measure(gap, "low")
-    scores = [example_scores(model, suite.data, name) for name in suite.modalities]
+    scores = [
+        example_scores(model, suite.data, name, groups=suite.groups) for name in suite.modalities
+    ]
     drops = torch.stack([before - after for before, after in scores], dim=1)  # [N, M]
 
     def least(weights: Tensor) -> Tensor:

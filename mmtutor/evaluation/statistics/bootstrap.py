@@ -65,16 +65,21 @@ def bootstrap_draws(
     return torch.cat([statistic(sample), *map(statistic, blocks)])
 
 
-def percentile_interval(draws: Tensor) -> Interval:
-    """The 95 % interval of `bootstrap_draws` (1 + R,); resamples that give NaN are left out."""
-    tails = torch.tensor([0.025, 0.975], dtype=torch.float64)
+def percentile_interval(draws: Tensor, level: float = 0.95) -> Interval:
+    """The interval of `bootstrap_draws` (1 + R,); resamples that give NaN are left out."""
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     return Interval(draws[0].item(), *draws[1:].nanquantile(tails).tolist())
 
 
 def bootstrap_statistic(
-    statistic: Statistic, examples: int, resamples: int = 10_000, groups: Tensor | None = None
+    statistic: Statistic,
+    examples: int,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Tensor | None = None,
 ) -> Interval:
-    """Percentile bootstrap interval of `statistic`, 95 %.
+    """Percentile bootstrap interval of `statistic`.
 
     Args:
         statistic: takes weights (R, N) float64, how often each example counts in each of R
@@ -87,25 +92,27 @@ def bootstrap_statistic(
     """
     if examples < 1:
         raise ValueError(f"there must be at least one example, got {examples}")
-    draws = bootstrap_draws(statistic, examples, resamples, groups=groups)
+    draws = bootstrap_draws(statistic, examples, resamples, seed, groups)
     if draws[0].isnan() or draws[1:].isnan().all():
         raise ValueError("the statistic does not exist for these examples")
-    return percentile_interval(draws)
+    return percentile_interval(draws, level)
 
 
 def bootstrap_interval(
     values: Tensor,
     statistic: Literal["mean", "median"] = "mean",
     resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
     groups: Tensor | None = None,
 ) -> Interval:
     """`bootstrap_statistic` of the mean or the median of `values` (N,).
 
-    Raises ValueError for empty, non-finite or wrongly shaped input, and for no resamples.
+    Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
     """
-    values = _checked(values, groups, statistic, resamples)
+    values = _checked(values, groups, statistic, resamples, level)
     chosen = weighted_mean(values) if statistic == "mean" else _weighted_median(values)
-    return bootstrap_statistic(chosen, len(values), resamples, groups)
+    return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
 
 
 def by_group(
@@ -151,7 +158,9 @@ def _weighted_median(values: Tensor) -> Statistic:
     return median
 
 
-def _checked(values: Tensor, groups: Tensor | None, statistic: str, resamples: int) -> Tensor:
+def _checked(
+    values: Tensor, groups: Tensor | None, statistic: str, resamples: int, level: float
+) -> Tensor:
     """`values` as float64 on the CPU, or a ValueError that says what is wrong."""
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"values must be a non-empty (N,) tensor, got {tuple(values.shape)}")
@@ -159,8 +168,10 @@ def _checked(values: Tensor, groups: Tensor | None, statistic: str, resamples: i
         raise ValueError(f"groups must be {tuple(values.shape)}, got {tuple(groups.shape)}")
     if statistic not in ("mean", "median"):
         raise ValueError(f"statistic must be 'mean' or 'median', got {statistic!r}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples}")
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"need resamples >= 1 and 0 < level < 1, got resamples={resamples}, level={level}"
+        )
     values = values.detach().cpu().double()
     if not values.isfinite().all():
         first = int((~values.isfinite()).nonzero()[0])

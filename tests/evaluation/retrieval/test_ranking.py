@@ -7,6 +7,7 @@ import pytrec_eval
 import torch
 
 from mmtutor.evaluation.retrieval.recall import (
+    hit_rates,
     mean_average_precision,
     mean_reciprocal_rank,
     ranks,
@@ -50,6 +51,27 @@ def test_equal_to_trec_eval_on_a_thousand_cases():
     assert found["all"] < 1e-12
 
 
+def test_a_mean_over_queries_counts_each_as_often_as_its_weight_says():
+    compared = 0
+    for seed in range(200):
+        case = random_case(seed)
+        score, relevant = case.similarity, case.relevant
+        weights = torch.randint(4, (len(score),), generator=torch.Generator().manual_seed(seed))
+        if not weights.any():
+            continue
+        again = torch.repeat_interleave(weights)
+        compared += len(set(weights.tolist())) > 1
+        rank, repeated = ranks(score, relevant), ranks(score[again], relevant[again])
+        pairs = [
+            (mean_average_precision(score, relevant, weights),
+             mean_average_precision(score[again], relevant[again])),
+            (mean_reciprocal_rank(rank, weights), mean_reciprocal_rank(repeated)),
+            (recall_at_k(score, relevant, (2,), weights)[2], hit_rates(repeated, (2,))[2]),
+        ]  # fmt: skip
+        assert [one for one, _ in pairs] == pytest.approx([other for _, other in pairs])
+    assert compared > 100
+
+
 def test_one_item_is_always_found():
     one = torch.ones(1, 1)
     assert mean_average_precision(one, one > 0) == mean_reciprocal_rank(ranks(one, one > 0)) == 1
@@ -63,6 +85,10 @@ def test_one_item_is_always_found():
         (lambda x, r: mean_average_precision(x * torch.nan, r), "first at row 0"),
         (lambda x, r: mean_average_precision(x, r & ~r), "2 of 2 queries"),
         (lambda x, r: recall_at_k(x, r, (0,)), "ks must"),
+        (lambda x, r: recall_at_k(x, r, weights=torch.ones(3)), r"weights must be \(2,\)"),
+        (lambda x, r: recall_at_k(x, r, weights=torch.zeros(2)), "not all 0"),
+        (lambda x, r: mean_average_precision(x, r, torch.tensor([2.0, -1.0])), "at least 0"),
+        (lambda x, r: mean_average_precision(x, r, torch.full((2,), torch.nan)), "at least 0"),
     ],
 )
 def test_what_cannot_be_ranked_is_an_error(call, says):

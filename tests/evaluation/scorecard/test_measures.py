@@ -89,6 +89,16 @@ def test_ranks_with_ties():
     assert last(cards[:2], "accuracy", "it") is None
 
 
+def test_a_measure_draws_whole_groups():
+    values = torch.arange(300.0).sin().repeat_interleave(4)
+    groups = torch.arange(300).flip(0).repeat_interleave(4) * 7
+    found = measure(weighted_mean(values), 1200, groups=groups, resamples=4_000)
+    expected = bootstrap_interval(values, groups=groups)
+    assert found.interval == pytest.approx(expected, abs=4e-3)
+    alone = measure(weighted_mean(values), 1200, resamples=4_000).interval
+    assert found.interval.high - found.interval.low > 1.7 * (alone.high - alone.low)
+
+
 def test_a_measure_that_does_not_exist_ranks_nothing():
     never = measure(lambda weights: weights.sum(dim=1) * float("nan"), 10)
     cards = [card("a", never), card("b", answers(5, 10))]

@@ -158,3 +158,16 @@ def test_a_model_keeps_its_mode_and_its_gradients():
     scorecard(model, make_suite())
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_questions_about_one_picture_rise_and_fall_together():
+    suite = make_suite()
+    data = suite.data.with_column("picture", torch.arange(60) // 3)
+    together = replace(suite, data=data, pictures="picture")
+    model = Sees(listen=False)  # right where the other colour is not asked for
+    one, many = (scorecard(model, e, "deaf")["accuracy", "accuracy"] for e in (suite, together))
+    assert one.interval.estimate == many.interval.estimate
+    widths = [m.interval.high - m.interval.low for m in (one, many)]
+    assert widths[1] > 1.4 * widths[0]
+    share = many.draws * 20  # of twenty pictures, each wholly right or wrong
+    torch.testing.assert_close(share, share.round())

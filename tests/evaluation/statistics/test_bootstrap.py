@@ -59,9 +59,12 @@ def test_copies_add_no_certainty_when_drawn_as_groups():
     assert naive.high - naive.low < 0.6 * (clustered.high - clustered.low)
 
 
-def test_the_same_again_and_one_value():
+def test_seed_level_and_one_value():
     values = torch.arange(50.0)
     assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval(values) != bootstrap_interval(values, seed=1)
+    wide, narrow = bootstrap_interval(values, level=0.99), bootstrap_interval(values, level=0.5)
+    assert wide.low < narrow.low < narrow.high < wide.high
     assert tuple(bootstrap_interval(torch.tensor([0.5]))) == (0.5, 0.5, 0.5)
     assert bootstrap_interval(torch.tensor([True, False])).estimate == 0.5
 
@@ -80,7 +83,8 @@ def test_median():
         (torch.tensor([0.0, torch.nan]), {}, "value 1 is nan"),
         (torch.zeros(3), {"groups": torch.zeros(2)}, "groups must be"),
         (torch.zeros(3), {"statistic": "mode"}, "'mode'"),
-        (torch.zeros(3), {"resamples": 0}, "resamples must be at least 1, got 0"),
+        (torch.zeros(3), {"level": 95}, "level=95"),
+        (torch.zeros(3), {"resamples": 0}, "resamples=0"),
     ],
 )
 def test_bad_input_is_named(values, options, message):
