@@ -47,7 +47,7 @@ class Index(BaseHTTPRequestHandler):
         files, asked = self.server.files, self.server.asked
         asked.append(self.path)
         kind, body = "application/octet-stream", files.get(name, b"")
-        if self.path == "/simple/tiny-thing/":
+        if self.path == "/wheels/tiny-thing/":
             if "json" in self.headers["Accept"] and "html" not in self.headers["Accept"]:
                 kind = "application/vnd.pypi.simple.v1+json"
                 entries = [{"filename": file, "url": f"../../files/{file}"} for file in files]
@@ -73,7 +73,7 @@ def index(monkeypatch, tmp_path):
         server.files = {PURE: wheel(), FOREIGN: wheel(), SOURCE: source(tmp_path / "ran")}
         threading.Thread(target=partial(server.serve_forever, 0.01), daemon=True).start()
         monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/wheels")
         monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         for name in ("FIND_LINKS", "EXTRA_INDEX_URL", "NO_INDEX"):
             monkeypatch.delenv(f"PIP_{name}", raising=False)
