@@ -99,7 +99,7 @@ def shaped(**arguments: tuple[Any, str]) -> dict[str, int]:
 
 
 def finite(**arguments: Any) -> None:
-    """ValueError unless every number of each tensor, array or number is finite (None passes).
+    """ValueError unless each tensor, array or number is finite and real (None passes).
 
     The sum is tested first: one infinite or missing number makes it so.
     """
@@ -107,7 +107,9 @@ def finite(**arguments: Any) -> None:
         if value is None:
             continue
         x = _tensor(name, value, "a number or a tensor").detach()
-        if not (x.is_floating_point() or x.is_complex()):
+        if x.is_complex():
+            _refuse(name, "real", value, TypeError)
+        if not x.is_floating_point():
             continue
         if not x.sum().isfinite() and not (good := x.isfinite()).all():
             first = tuple((~good).nonzero()[0].tolist())

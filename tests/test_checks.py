@@ -85,6 +85,8 @@ def test_finite_numbers():
         checks.finite(a=torch.tensor([[1.0, NAN]]))
     with says(ValueError, "a must be finite, got inf at [1]"):
         checks.finite(a=torch.tensor([1.0, torch.inf, -torch.inf]))
+    with says(TypeError, "a must be real, got complex64 of shape (1,)"):
+        checks.finite(a=torch.ones(1) * 1j)
     with says(ValueError, "a must be finite, got nan"):
         checks.finite(a=NAN)
     with pytest.raises(TypeError, match="a must be a number or a tensor"):
