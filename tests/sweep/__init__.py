@@ -27,9 +27,10 @@ by `mmtutor` itself; the same value in another form (an array, a list, 0 and 1 f
 precision, ...) must give the same result or be refused so. Whatever else comes back is silent, or
 unclear. Kinds are described in `kinds.py`; `kind.but(label=spoil)` adds a way to spoil,
 `kind.without(label)` takes one away that is right for this function, with a comment that says why.
-What is checked where stands in CONTRIBUTING.md, "Bad input" (losses, fusion and encoders let NaN
-through to NaN: `floats(..., nan="propagates")`). `holds` compares with an authority, a plain loop or
-an invariant; `lambda value, a: True` is none. EXEMPT = {"mmtutor.data.x.y": "why"} in the same file names what needs no entry.
+What is checked where stands in CONTRIBUTING.md, "Bad input": losses, fusion and encoders let NaN
+through to NaN (`floats(..., nan="propagates")`). `holds` compares with an authority, a plain loop
+or an invariant; `lambda value, a: True` is none. `EXEMPT = {"mmtutor.data.x.y": "why"}` in the same
+file names what needs no entry.
 
 `python -m tests.sweep [--seed 7] [--each 20] [PREFIX ...]` prints the counts and each failure; a
 prefix is one of dotted names, such as `losses` or `evaluation.vqa`.
