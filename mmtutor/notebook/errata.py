@@ -33,7 +33,7 @@ ARROW = re.compile(r"(\w+)(?:\[([^\]]+)\])?\s*-->\s*(\w+)(?:\[([^\]]+)\])?")
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Entry:
     """One mistake: where it stands ("article:line"), its kind, and what speaks against it."""
 
     place: str
@@ -57,7 +57,7 @@ class Ledger:
     """Entries by place, so that running a cell again replaces its entries and adds none."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, _Entry] = {}
 
     @contextmanager
     def fails(self, place: str, error: type[Exception], kind: str = CANNOT_RUN) -> Iterator[None]:
@@ -66,7 +66,7 @@ class Ledger:
         Raises:
             AssertionError: they ran, or raised something else.
         """
-        entry = Entry(place, kind, error.__name__)
+        entry = _Entry(place, kind, error.__name__)
         with _meant_to_raise(error, place):
             yield
         self._add(entry)
@@ -83,7 +83,7 @@ class Ledger:
         Raises:
             AssertionError: the article is right.
         """
-        entry = Entry(place, kind, f"{_text(says)}, not so: {_text(so)}")
+        entry = _Entry(place, kind, f"{_text(says)}, not so: {_text(so)}")
         if _close(says, so, tolerance):
             raise AssertionError(f"{place}: the article is right, {_text(says)}")
         print(f"the article: {_text(says)}    computed: {_text(so)}")
@@ -95,7 +95,7 @@ class Ledger:
         Raises:
             AssertionError: `evidence` is not true.
         """
-        entry = Entry(place, kind, what)
+        entry = _Entry(place, kind, what)
         if not bool(evidence):
             raise AssertionError(f"{place}: the experiment does not show that {what}")
         print(what)
@@ -104,7 +104,7 @@ class Ledger:
     def cited(self, sources: Mapping[str, str]) -> None:
         """Note claims that were looked up: place -> a key of the bibliography. Executes nothing."""
         for place, key in sources.items():
-            self._add(Entry(place, "claim", key, executed=False))
+            self._add(_Entry(place, "claim", key, executed=False))
         print(f"{len(sources)} more, not executed but looked up")
 
     def in_tensorflow(
@@ -149,7 +149,7 @@ class Ledger:
         rows = [[e.place, e.kind, e.evidence.replace("|", "\\|")] for e in entries]
         return table(rows, ["place", "kind", "evidence"])
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: _Entry) -> None:
         self.entries[entry.place] = entry
 
 
@@ -206,5 +206,5 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def _order(entry: Entry) -> list[int]:
+def _order(entry: _Entry) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", entry.place)]

@@ -17,14 +17,14 @@ WORDS = HARD.split()
 LONGEST = 12
 
 
-class Examples(NamedTuple):
+class _Examples(NamedTuple):
     """Candidates, and for each a list of references."""
 
     candidates: list[str]
     references: list[list[str]]
 
 
-def random_examples(n: int, seed: int = 0) -> Examples:
+def random_examples(n: int, seed: int = 0) -> _Examples:
     """n candidates with 1 to 5 references each; words are set apart by single spaces.
 
     Most candidates are a reference with some words changed, left out or said twice. Some are empty,
@@ -32,7 +32,7 @@ def random_examples(n: int, seed: int = 0) -> Examples:
     """
     draw = random.Random(seed)
     references = [_references(draw) for _ in range(n)]
-    return Examples([_candidate(draw, some) for some in references], references)
+    return _Examples([_candidate(draw, some) for some in references], references)
 
 
 def _sentence(draw: random.Random) -> list[str]:

@@ -17,7 +17,7 @@ REPOSITORY = "https://github.com/mmtutor/mmtutor"
 BRANCH = "main"
 
 
-class Source(NamedTuple):
+class _Source(NamedTuple):
     """Source text with a link to where it stands; notebooks draw it as highlighted Markdown."""
 
     code: str
@@ -30,7 +30,7 @@ class Source(NamedTuple):
         return self.code
 
 
-def show(obj: Callable | type, docstring: bool = True) -> Source:
+def show(obj: Callable | type, docstring: bool = True) -> _Source:
     """The source of a function, class or method.
 
     Args:
@@ -49,7 +49,7 @@ def show(obj: Callable | type, docstring: bool = True) -> Source:
         raise TypeError(message) from error
     code = textwrap.dedent("".join(lines)).rstrip()
     link = _link(Path(file or ""), first, first + len(lines) - 1)
-    return Source(code if docstring else _without_docstring(code), link)
+    return _Source(code if docstring else _without_docstring(code), link)
 
 
 def _without_docstring(code: str) -> str:

@@ -86,13 +86,14 @@ WORDS, GIVEN = WordTokenizer.fit(["a"]), (("image",), ("tokens",), ("image", "to
 # How the recipes of a chapter make their models: what they make must be in the lists above.
 BUILDS = {
     "2-encoders/images": lambda: [
-        images.build(replace(images.Config.preset("tiny"), encoder=name)) for name in ("cnn", "vit")
+        images._build(replace(images.Config.preset("tiny"), encoder=name))
+        for name in ("cnn", "vit")
     ],
     "2-encoders/text": lambda: [
-        text.build(replace(text.Config.preset("tiny"), encoder=name), 10) for name in text.ENCODERS
+        text._build(replace(text.Config.preset("tiny"), encoder=name), 10) for name in text.ENCODERS
     ],
     "2-encoders/audio": lambda: [
-        audio.build(replace(audio.Config.preset("tiny"), encoder=name))
+        audio._build(replace(audio.Config.preset("tiny"), encoder=name))
         for name in ("cnn", "transformer")
     ],
     "2-encoders/video": lambda: [
@@ -120,7 +121,7 @@ BUILDS = {
         *(classic.build(replace(classic.Config(), modalities=given), WORDS) for given in GIVEN),
         GridDetector(8),
         *(
-            grounded.build(grounded.Config(model=way), GridDetector(64), WORDS)
+            grounded._build(grounded.Config(model=way), GridDetector(64), WORDS)
             for way in ("grounded", "product", "cross_attention", "film")
         ),
     ],

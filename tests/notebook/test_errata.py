@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmtutor.notebook import errata
-from mmtutor.notebook.errata import Entry, Ledger, arrows, run
+from mmtutor.notebook.errata import Ledger, _Entry, arrows, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "book" / "appendix" / "errata.md"
@@ -23,7 +23,7 @@ def test_a_failure_is_printed_and_entered(ledger, capsys):
     with ledger.fails("000:313", TypeError):
         len(1)
     assert capsys.readouterr().out == "TypeError: object of type 'int' has no len()\n"
-    assert ledger.entries["000:313"] == Entry("000:313", "code that cannot run", "TypeError")
+    assert ledger.entries["000:313"] == _Entry("000:313", "code that cannot run", "TypeError")
     assert ledger.entries["000:313"].article == "000"
 
 

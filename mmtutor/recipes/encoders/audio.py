@@ -8,6 +8,7 @@ The book's chapter on audio encoders asks what an answer is worth.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import torch
 from torch import nn
@@ -40,12 +41,12 @@ class Config(TrainConfig):
         fold: which fifth of the caption groups is held out.
     """
 
-    task: str = "article"
-    voice: str = "es"
+    task: Literal["article", "language", "position", "colour", "shape", "size"] = "article"
+    voice: Literal["es", "ca"] = "es"
     examples: int = 60
     seconds: float = 0.5
-    part: str = "speech"
-    encoder: str = "transformer"
+    part: Literal["all", "speech", "quietest"] = "speech"
+    encoder: Literal["cnn", "transformer"] = "transformer"
     dim: int = 64
     width: int = 16
     depth: int = 2
@@ -71,45 +72,33 @@ PRESETS = {
 
 def run(config: Config, progress: bool = True) -> Result:
     """Train on the training part of `config`'s task and test once on the held-out fold."""
-    train, test = split(config)
-    trained = fit(config, train, test, progress)
+    data, test = split(config)
+    trained = train(config, data, test, progress)
     majority = max(Counter(test.column("label").tolist()).values()) / len(test)
-    sizes = {"train": len(train), "test": len(test)}
+    sizes = {"train": len(data), "test": len(test)}
     return trained.result(config, majority=majority, examples=sizes)
 
 
-def fit(config: Config, train: Dataset, test: Dataset, progress: bool = False) -> Trained:
-    """An encoder of `config`, trained on `train` (audio, label) and asked about `test`."""
+def train(config: Config, data: Dataset, test: Dataset, progress: bool = False) -> Trained:
+    """An encoder of `config`, trained on `data` (audio, label) and asked about `test`."""
     if config.shuffle_labels:
-        train = shuffle_column(train, "label", config.seed)
-    return train_classifier(
-        config, build(config), train, test, _classes(config), config.dropout, progress
-    )
+        data = shuffle_column(data, "label", config.seed)
+    classes = {"article": len(ARTICLES), "language": len(LANGUAGES), **ATTRIBUTES}[config.task]
+    return train_classifier(config, _build(config), data, test, classes, config.dropout, progress)
 
 
-def build(config: Config) -> nn.Module:
-    """The encoder of `config`, untrained. Raises ValueError for an unknown one."""
+def _build(config: Config) -> nn.Module:
+    """The encoder of `config`, untrained."""
     torch.manual_seed(config.seed)
     common = {"dim": config.dim, "subtract_mean": config.subtract_mean}
     if config.encoder == "cnn":
         return AudioCNN(width=config.width, **common)
-    if config.encoder == "transformer":
-        options = {"depth": config.depth, "heads": config.heads, "dropout": config.dropout}
-        return AudioTransformer(**options, **common)
-    raise ValueError(f"unknown encoder {config.encoder!r}: expected 'cnn' or 'transformer'")
-
-
-def _classes(config: Config) -> int:
-    """How many answers the task has. Raises ValueError for an unknown task."""
-    sizes = {"article": len(ARTICLES), "language": len(LANGUAGES), **ATTRIBUTES}
-    if config.task not in sizes:
-        raise ValueError(f"unknown task {config.task!r}: expected one of {', '.join(sizes)}")
-    return sizes[config.task]
+    options = {"depth": config.depth, "heads": config.heads, "dropout": config.dropout}
+    return AudioTransformer(**options, **common)
 
 
 def split(config: Config) -> tuple[Dataset, Dataset]:
     """Training and test sounds (columns audio and label); no caption group is in both."""
-    _classes(config)
     if config.task in ATTRIBUTES:
         count = max(config.examples // 4, 1)
         return _shapes(config, "train", config.examples), _shapes(config, "test", count)

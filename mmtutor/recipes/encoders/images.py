@@ -5,8 +5,11 @@ Knows one whole experiment and the controls that should hurt it. Pretrained netw
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 from torchvision.transforms import v2
 
@@ -41,10 +44,10 @@ class Config(TrainConfig):
         shuffle_labels: give each training picture the label of another.
     """
 
-    encoder: str = "cnn"
-    train: int = 1_200
+    encoder: Literal["cnn", "vit"] = "cnn"
+    train: Annotated[int, Field(ge=1, le=POOL)] = 1_200
     test: int = 1_000
-    split: str = "test"
+    split: Literal["test", "validation"] = "test"
     dim: int = 48
     width: int = 24
     patch: int | None = None
@@ -75,26 +78,20 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Train one encoder with a linear layer, then test it once."""
     torch.manual_seed(config.seed)
-    encoder, data, test = build(config), _training_set(config), test_set(config)
-    return train_classifier(config, encoder, data, test, len(CLASSES), progress=progress).result(
-        config
-    )
+    encoder, data, test = _build(config), _training_set(config), test_set(config)
+    trained = train_classifier(config, encoder, data, test, len(CLASSES), progress=progress)
+    return trained.result(config)
 
 
-def build(config: Config) -> nn.Module:
-    """The encoder of `config`, untrained. Raises ValueError for an unknown one."""
+def _build(config: Config) -> nn.Module:
+    """The encoder of `config`, untrained."""
     if config.encoder == "cnn":
         return SmallCNN(config.dim, config.width, config.patch or 4)
-    if config.encoder == "vit":
-        patch = config.patch or 7
-        return VisionTransformer(config.dim, SIDE, patch, config.depth, config.heads)
-    raise ValueError(f"unknown encoder {config.encoder!r}: expected 'cnn' or 'vit'")
+    return VisionTransformer(config.dim, SIDE, config.patch or 7, config.depth, config.heads)
 
 
 def _training_set(config: Config) -> Dataset:
     """The pictures to train on, with whatever `config` does to them."""
-    if not 1 <= config.train <= POOL:
-        raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
     generator = torch.Generator().manual_seed(config.seed)
     rows = torch.randperm(POOL, generator=generator)[: config.train]
     data = _changed(load("fashion-mnist", "train").subset(rows), config)
@@ -105,8 +102,6 @@ def _training_set(config: Config) -> Dataset:
 
 def test_set(config: Config) -> Dataset:
     """The pictures to test on, from the split that `config` names."""
-    if config.split not in ("test", "validation"):
-        raise ValueError(f"unknown split {config.split!r}: expected 'test' or 'validation'")
     if config.split == "test":
         data = load("fashion-mnist", "test", n=config.test)
     else:

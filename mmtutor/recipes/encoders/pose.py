@@ -5,7 +5,7 @@ Knows one whole experiment, with the mean pose as the control that looks at no p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class Config(TrainConfig):
     test: int = 400
     size: int = 48
     width: int = 16
-    decoder: str = "argmax"
+    decoder: Literal["argmax", "soft-argmax"] = "argmax"
     epochs: int = 3
     batch_size: int = 32
     lr: float = 1e-2
@@ -77,11 +77,8 @@ def figures(config: Config, split: str) -> Dataset:
     All but the training figures come from seeds of their own (`TEST_SEED_OFFSET`): no setting of
     the presets was chosen on them.
     """
-    train = split == "train"
-    n, seed = (
-        (config.train, config.seed) if train else (config.test, TEST_SEED_OFFSET + config.seed)
-    )
-    return load(split, n=n, size=config.size, seed=seed)
+    n, seed = (config.train, 0) if split == "train" else (config.test, TEST_SEED_OFFSET)
+    return load(split, n=n, size=config.size, seed=seed + config.seed)
 
 
 def locate(model: nn.Module, data: Dataset, decoder: str = "argmax") -> Tensor:

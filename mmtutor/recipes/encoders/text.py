@@ -6,6 +6,8 @@ Vectors made by others are `retrieval`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -19,7 +21,6 @@ from mmtutor.recipes.common.classifier import Trained, train_classifier
 
 ENCODERS = ("bag", "rnn", "lstm", "gru", "transformer")
 TOKENS = ("word", "char", "bpe")
-TASKS = ("order", "language")
 Tokenizer = WordTokenizer | SubwordTokenizer
 
 
@@ -41,19 +42,19 @@ class Config(TrainConfig):
         split: what is predicted: "test", or "val" while settings are being chosen.
     """
 
-    task: str = "order"
-    language: str = "en"
+    task: Literal["order", "language"] = "order"
+    language: Literal["en", "zh"] = "en"
     train: int = 2_500
     test: int = 300
-    encoder: str = "transformer"
+    encoder: Literal[ENCODERS] = "transformer"
     bidirectional: bool = False
-    positions: str = "learned"
-    tokens: str = "word"
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    tokens: Literal[TOKENS] = "word"
     vocabulary: int = 2_000
     max_length: int = 96
     shuffle_labels: bool = False
     fold: int = 0
-    split: str = "test"
+    split: Literal["test", "val"] = "test"
     dim: int = 64
     depth: int = 1
     heads: int = 4
@@ -85,25 +86,17 @@ def train(config: Config, progress: bool = False) -> Trained:
         data = shuffle_column(data, "label", config.seed)
     tokenizer = tokenizer_of(config, data.column("text"))
     torch.manual_seed(config.seed)
-    return train_classifier(
-        config,
-        build(config, tokenizer.size),
-        _prepared(data, tokenizer, config.max_length),
-        _prepared(held_out, tokenizer, config.max_length),
-        len(classes(config)),
-        config.dropout,
-        progress,
-    )
+    encoder, count = _build(config, tokenizer.size), len(classes(config))
+    data, held_out = (_prepared(part, tokenizer, config.max_length) for part in (data, held_out))
+    return train_classifier(config, encoder, data, held_out, count, config.dropout, progress)
 
 
 def texts(config: Config, split: str) -> Dataset:
-    """The texts and labels of a split. Raises ValueError for an unknown task."""
+    """The texts and labels of a split."""
     if config.task == "language":
         return language_of(split, fold=config.fold)
-    if config.task == "order":
-        n = config.train if split == "train" else config.test
-        return leading_colour(split, n, config.language, config.seed)
-    raise ValueError(f"unknown task {config.task!r}: expected one of {', '.join(TASKS)}")
+    n = config.train if split == "train" else config.test
+    return leading_colour(split, n, config.language, config.seed)
 
 
 def classes(config: Config) -> tuple[str, ...]:
@@ -112,31 +105,19 @@ def classes(config: Config) -> tuple[str, ...]:
 
 
 def tokenizer_of(config: Config, train_texts: list[str]) -> Tokenizer:
-    """The vocabulary of the training texts. Raises ValueError for an unknown way to cut."""
+    """The vocabulary of the training texts."""
     if config.tokens == "bpe":
         return SubwordTokenizer.fit(train_texts, config.vocabulary)
-    if config.tokens not in TOKENS:
-        raise ValueError(f"unknown tokens {config.tokens!r}: expected one of {', '.join(TOKENS)}")
     return WordTokenizer.fit(train_texts, unit={"word": "word", "char": "character"}[config.tokens])
 
 
-def build(config: Config, size: int) -> nn.Module:
-    """An untrained encoder for `size` token ids. Raises ValueError for an unknown encoder."""
+def _build(config: Config, size: int) -> nn.Module:
+    """An untrained encoder for `size` token ids."""
     if config.encoder == "bag":
         return BagOfWords(size, config.dim)
     if config.encoder == "transformer":
-        return SmallTransformer(
-            size,
-            config.dim,
-            config.depth,
-            config.heads,
-            config.max_length,
-            config.dropout,
-            config.positions,
-        )
-    if config.encoder not in ENCODERS:
-        known = ", ".join(ENCODERS)
-        raise ValueError(f"unknown encoder {config.encoder!r}: expected one of {known}")
+        shape = config.dim, config.depth, config.heads, config.max_length
+        return SmallTransformer(size, *shape, config.dropout, config.positions)
     return RecurrentEncoder(size, config.dim, config.encoder, config.bidirectional)
 
 

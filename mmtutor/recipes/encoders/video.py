@@ -6,6 +6,8 @@ another order, and clips played backwards. Knows no other data.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ class Config(TrainConfig):
         dim, width: of the encoder.
     """
 
-    encoder: str = "3d"
+    encoder: Literal["2d", "3d", "2+1d", "transformer"] = "3d"
     train: int = 2_000
     test: int = 300
     frames: int = 8
@@ -50,28 +52,9 @@ class Config(TrainConfig):
 PRESETS = {
     "tiny": Config(train=256, test=64, frames=4, see=4, dim=16, width=4, epochs=2),
     "cpu": Config(),
-    "t4": Config(
-        train=20_000,
-        test=2_000,
-        frames=8,
-        see=8,
-        motions=6,
-        dim=128,
-        width=32,
-        epochs=5,
-        batch_size=128,
-    ),
+    "t4": Config(train=20_000, test=2_000, motions=6, dim=128, width=32, epochs=5, batch_size=128),
     "h100": Config(
-        train=100_000,
-        test=5_000,
-        frames=8,
-        see=8,
-        motions=6,
-        size=64,
-        dim=256,
-        width=64,
-        epochs=5,
-        batch_size=256,
+        train=100_000, test=5_000, motions=6, size=64, dim=256, width=64, epochs=5, batch_size=256
     ),
 }
 
@@ -105,19 +88,9 @@ def clips(config: Config, split: str) -> Dataset:
     All but the training clips come from seeds of their own (`TEST_SEED_OFFSET`): no setting of the
     presets was chosen on them.
     """
-    train = split == "train"
-    n, seed = (
-        (config.train, config.seed) if train else (config.test, TEST_SEED_OFFSET + config.seed)
-    )
-    data = load(
-        "moving-shapes",
-        split,
-        n=n,
-        frames=config.frames,
-        size=config.size,
-        seed=seed,
-        motions=config.motions,
-    )
+    options = {"frames": config.frames, "size": config.size, "motions": config.motions}
+    n, seed = (config.train, 0) if split == "train" else (config.test, TEST_SEED_OFFSET)
+    data = load("moving-shapes", split, n=n, seed=seed + config.seed, **options)
     video, label = data.column("video")[:, : config.see], data.column("label")
     return Dataset({"video": video, "label": label}, name=data.name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from math import log
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -31,8 +32,8 @@ class Config(ContestConfig):
         noise: as in `information.load`.
     """
 
-    tasks: tuple[str, ...] = tuple(information.QUESTIONS)[:6]
-    entrants: tuple[str, ...] = tuple(ENTRANTS)[:15]
+    tasks: tuple[Literal[tuple(information.QUESTIONS)], ...] = tuple(information.QUESTIONS)[:6]
+    entrants: tuple[Literal[tuple(ENTRANTS)], ...] = tuple(ENTRANTS)[:15]
     noise: float = 0.2
     parameters: int = 5600
     dim: int = 8
@@ -58,7 +59,7 @@ def run(config: Config, progress: bool = True) -> Result:
     cross-entropy.
     """
     train = partial(_train, config=config, progress=progress)
-    result, scores = contest.compete(config, train, examples("test", config), objective(config))
+    result, scores = contest.compete(config, train, _examples("test", config), _objective(config))
     entropy = torch.tensor([_answer_entropy(task) for task, _ in _runs(config)])
     by_task = {
         "accuracy": {name: _by_task(s.accuracy, config) for name, s in scores.items()},
@@ -69,10 +70,10 @@ def run(config: Config, progress: bool = True) -> Result:
 
 def _train(name: str, config: Config, progress: bool = False) -> tuple[Ensemble, History]:
     """One entrant on all tasks from all seeds at once."""
-    inputs, data = _inputs_of(config), examples("train", config)
+    inputs, data = _inputs_of(config), _examples("train", config)
     models = [contest.build(name, inputs, config, seed) for _, seed in _runs(config)]
     longer = replace(config, epochs=config.epochs * ENTRANTS[name].patience)
-    return contest.train_together(longer, models, objective(config), data, progress)
+    return contest.train_together(longer, models, _objective(config), data, progress)
 
 
 def _inputs_of(config: Config) -> contest.Inputs:
@@ -87,11 +88,11 @@ def _runs(config: Config) -> list[tuple[str, int]]:
     return [(task, config.seed + i) for task in config.tasks for i in range(config.seeds)]
 
 
-def objective(config: Config) -> SummedCrossEntropy:
+def _objective(config: Config) -> SummedCrossEntropy:
     return SummedCrossEntropy([information.classes(task) for task, _ in _runs(config)])
 
 
-def examples(split: str, config: Config) -> Dataset:
+def _examples(split: str, config: Config) -> Dataset:
     """The data of all runs side by side: a, b (N, R, 3, 8) and label (N, R)."""
     n = config.test if split == "test" else config.train
     sets = [information.load(split, n, *run, config.noise) for run in _runs(config)]

@@ -19,7 +19,6 @@ from mmtutor.data import Dataset, loader
 from mmtutor.encoders.vectors import TokenMLP
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.inference import outputs
-from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
 from mmtutor.recipes import common
@@ -92,7 +91,7 @@ class ContestConfig(TrainConfig):
             says otherwise.
     """
 
-    entrants: tuple[str, ...] = ()
+    entrants: tuple[Literal[tuple(ENTRANTS)], ...] = ()
     seeds: int = 5
     train: int = 2048
     test: int = 1024
@@ -239,8 +238,3 @@ def with_noise(data: Dataset, modality: str, deviation: float, seed: int = 0) ->
     clean = data.column(modality)
     noise = torch.randn(clean.shape, generator=generator)
     return data.with_column(modality, clean + deviation * noise)
-
-
-def over_seeds(values: Sequence[float] | Tensor) -> Interval:
-    """Mean over seeds, with its 95 % bootstrap interval."""
-    return bootstrap_interval(torch.as_tensor(values, dtype=torch.float64))

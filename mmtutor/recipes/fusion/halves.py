@@ -7,6 +7,7 @@ picture at half its size. Who enters is `fusion_entrants`.
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,7 @@ class Config(ContestConfig):
         missing: share of the training examples that lack one half, drawn evenly (modality dropout).
     """
 
-    entrants: tuple[str, ...] = ENTERED
+    entrants: tuple[Literal[tuple(contest.ENTRANTS)], ...] = ENTERED
     train: int = 3000
     test: int = 1000
     missing: float = 0.0

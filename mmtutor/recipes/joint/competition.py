@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class Config(JointConfig):
     right: float = 0.9
     word_scale: float = 2.0
     alpha: float = 1.0
-    ways: tuple[str, ...] = tuple(WAYS)
+    ways: tuple[Literal[tuple(WAYS)], ...] = tuple(WAYS)
 
 
 PRESETS = {
@@ -96,15 +96,13 @@ def _train(
     probe = next(iter(loader(data["train"], 128)))
     training = data["train"] if way != "useless words" else _shuffled_words(data["train"])
     config, validate = replace(config, seed=seed), partial(_gradient_norms, batch=probe)
-    goal = objective(config, way)
+    goal = _objective(config, way)
     history = common.train(config, model, goal, training, progress, validate=validate)
     return Trained(model, history, _accuracies(model, data["test"]))
 
 
 def build(config: Config, way: str) -> Branches:
-    """An untrained model; raises ValueError for an unknown way."""
-    if way not in WAYS:
-        raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
+    """An untrained model, by one of WAYS."""
     image = SmallCNN(config.dim, config.channels, config.patch)
     words = BagOfWords(2 + len(COLOURS), config.dim)
     nn.init.normal_(words.embedding.weight, std=config.word_scale)
@@ -114,13 +112,11 @@ def build(config: Config, way: str) -> Branches:
     return Branches(encoders, len(COLOURS), drop=0.5 if way == "dropout" else 0.0)
 
 
-def objective(config: Config, way: str):
+def _objective(config: Config, way: str):
     """What `way` minimises."""
-    if way == "own losses":
-        return BranchLosses()
-    if way == "own shuffled":
-        return _WrongBranchLosses()
-    return GradientModulation(config.alpha) if way == "modulation" else cross_entropy
+    own = {"own losses": BranchLosses(), "own shuffled": _WrongBranchLosses()}
+    own["modulation"] = GradientModulation(config.alpha)
+    return own.get(way, cross_entropy)
 
 
 class _WrongBranchLosses(BranchLosses):

@@ -84,7 +84,7 @@ class Config(JointConfig):
     width: int = 2
     wide: int = 32
     weight: float = 4.0
-    ways: tuple[str, ...] = ("joint", "weights", "pcgrad", "branches", "wide")
+    ways: tuple[Literal[tuple(WAYS)], ...] = ("joint", "weights", "pcgrad", "branches", "wide")
 
 
 LARGE = Config(train=20_000, dim=128, channels=64, patch=4, wide=128, ways=tuple(WAYS))
@@ -140,7 +140,7 @@ def _train(
     model = build(config, way, tasks)
     probe = next(iter(loader(data["train"], 128)))
     validate = partial(_conflict, batch=probe) if len(tasks) == 2 else None
-    config, goal = replace(config, seed=seed), objective(config, way, model)
+    config, goal = replace(config, seed=seed), _objective(config, way, model)
     history = common.train(config, model, goal, data["train"], progress, validate=validate)
     found = predict_tasks(model, data["test"])
     right = {task: said.correct.double().mean().item() for task, said in found.items()}
@@ -148,25 +148,19 @@ def _train(
 
 
 def build(config: Config, way: str, tasks: Sequence[str]) -> MultiTask:
-    """An untrained model for `tasks`; raises ValueError for an unknown way."""
-    if way not in WAYS:
-        raise ValueError(f"unknown way {way!r}: expected one of {', '.join(WAYS)}")
+    """An untrained model for `tasks`, by one of WAYS."""
     encoder = SmallCNN(config.dim, config.channels, config.patch)
     classes = {task: TASKS[config.data][task] for task in tasks}
     if way == "branches":  # the same head, but each with a code of its own
-        return MultiTask(
-            encoder,
-            {
-                task: nn.Sequential(nn.Linear(config.dim, config.width), nn.Linear(config.width, c))
-                for task, c in classes.items()
-            },
-        )
+        code = partial(nn.Linear, config.dim, config.width)
+        own = {t: nn.Sequential(code(), nn.Linear(config.width, c)) for t, c in classes.items()}
+        return MultiTask(encoder, own)
     width = config.wide if way == "wide" else config.width
     heads = {task: nn.Linear(width, c) for task, c in classes.items()}
     return MultiTask(encoder, heads, nn.Linear(config.dim, width))
 
 
-def objective(config: Config, way: str, model: MultiTask) -> nn.Module:
+def _objective(config: Config, way: str, model: MultiTask) -> nn.Module:
     """What `way` minimises; a task alone has nothing to be weighed against."""
     first, *others = model.heads
     if not others:
@@ -190,12 +184,9 @@ def _conflict(model: MultiTask, batch: dict[str, Tensor]) -> dict[str, float]:
 
 def predict_tasks(model: MultiTask, data: Dataset) -> dict[str, Predictions]:
     """What the model says of every example, by task."""
-    found = [(batch, output.tasks) for batch, output in outputs(model, data)]
+    logits = [output.tasks for _, output in outputs(model, data)]
     return {
-        task: Predictions(
-            torch.cat([tasks[task].float().cpu() for _, tasks in found]),
-            torch.cat([batch[task].cpu() for batch, _ in found]),
-        )
+        task: Predictions(torch.cat([x[task].float().cpu() for x in logits]), data.column(task))
         for task in model.heads
     }
 

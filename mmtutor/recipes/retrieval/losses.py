@@ -7,6 +7,7 @@ Knows one experiment on pictures of a single shape. Two of its losses are there 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,37 +24,6 @@ from mmtutor.recipes.retrieval.scoring import KS, score
 
 Batch = dict[str, Tensor]
 Pairs = tuple[Tensor, Tensor]
-
-
-@settings
-class Config(TrainConfig):
-    """What one run does; `preset` gives the ones the book uses.
-
-    Attributes:
-        loss: a name in `OBJECTIVES`.
-        train, test: how many pictures to train on, and how many in the test gallery.
-        size: side of the pictures, in pixels.
-        dim: size of tokens and of the shared space.
-        width: channels after the CNN's first convolution.
-    """
-
-    loss: str = "info_nce"
-    train: int = 512
-    test: int = 200
-    size: int = 32
-    dim: int = 32
-    width: int = 8
-    epochs: int = 8
-    batch_size: int = 64
-    lr: float = 5e-3
-
-
-PRESETS = {
-    "tiny": Config(train=256, test=64, epochs=6, batch_size=32),
-    "cpu": Config(),
-    "t4": Config(train=50_000, test=1_000, size=64, dim=128, width=32, epochs=5, batch_size=256),
-    "h100": Config(train=200_000, test=1_000, size=64, dim=256, width=64, epochs=5, batch_size=512),
-}
 
 
 def _wrong_sign(output: Pairs, batch: Batch) -> Tensor:
@@ -93,14 +63,43 @@ OBJECTIVES: dict[str, Callable[[], nn.Module | Callable]] = {
 }
 
 
+@settings
+class Config(TrainConfig):
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        loss: a name in `OBJECTIVES`.
+        train, test: how many pictures to train on, and how many in the test gallery.
+        size: side of the pictures, in pixels.
+        dim: size of tokens and of the shared space.
+        width: channels after the CNN's first convolution.
+    """
+
+    loss: Literal[tuple(OBJECTIVES)] = "info_nce"
+    train: int = 512
+    test: int = 200
+    size: int = 32
+    dim: int = 32
+    width: int = 8
+    epochs: int = 8
+    batch_size: int = 64
+    lr: float = 5e-3
+
+
+PRESETS = {
+    "tiny": Config(train=256, test=64, epochs=6, batch_size=32),
+    "cpu": Config(),
+    "t4": Config(train=50_000, test=1_000, size=64, dim=128, width=32, epochs=5, batch_size=256),
+    "h100": Config(train=200_000, test=1_000, size=64, dim=256, width=64, epochs=5, batch_size=512),
+}
+
+
 def run(config: Config, progress: bool = True) -> Result:
     """Train with the loss of `config`, then search for captions and pictures of new scenes.
 
     Metrics: `recall_at_k` of both directions together and `chance_at_k`; `spread`, the variance of
     the picture embeddings, between 0 (all are one point) and 1.
     """
-    if config.loss not in OBJECTIVES:
-        raise ValueError(f"unknown loss {config.loss!r}: expected one of {', '.join(OBJECTIVES)}")
     torch.manual_seed(config.seed)
     model, data = build(config), prepared(config, "train")
     history = train(config, model, OBJECTIVES[config.loss](), data, progress)

@@ -24,7 +24,7 @@ from mmtutor.models import DualEncoder
 KS = (1, 5, 10)
 
 
-class Scores(NamedTuple):
+class _Scores(NamedTuple):
     """One gallery's test: similarity (N, N) of picture i and caption j, and caption numbers (N,).
 
     All on the CPU. Caption j is a right answer to picture i where their numbers are equal.
@@ -46,13 +46,13 @@ class Scores(NamedTuple):
         }
 
 
-def score(model: DualEncoder, test: Dataset) -> Scores:
+def score(model: DualEncoder, test: Dataset) -> _Scores:
     """Compare every picture of `test` with every caption of it."""
     image, text, group = embed(model, test)
-    return Scores((image @ text.T).cpu(), group.cpu())
+    return _Scores((image @ text.T).cpu(), group.cpu())
 
 
-def summary(scores: list[Scores]) -> dict[str, Any]:
+def summary(scores: list[_Scores]) -> dict[str, Any]:
     """Both directions and their mean over galleries: recall with 95 % intervals, ranks, and chance.
 
     Intervals come from a bootstrap over captions, because pictures that share one are not

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.encoders import BagOfWords, SmallCNN
-from mmtutor.evaluation.predict import predict
 from mmtutor.evaluation.robustness.attacks import pgd
 from mmtutor.evaluation.robustness.curves import attack_curve, severity_curve
 from mmtutor.fusion import FUSIONS
@@ -29,7 +28,7 @@ from mmtutor.losses.noisy_labels import (
     weighted_cross_entropy,
 )
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
-from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings
 from mmtutor.recipes.common import training as common
 from mmtutor.recipes.robustness import product_titles as shop
 from mmtutor.training import History
@@ -39,7 +38,7 @@ Objective = Literal["cross-entropy", "weighted", "generalised", "small loss", "c
 
 
 @settings
-class Config(TrainConfig):
+class Config(shop.ShopConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
@@ -49,23 +48,14 @@ class Config(TrainConfig):
         wrong: share of the training labels that are replaced by another class.
         radius: of the attack in adversarial training, and the largest in the test.
         steps: of PGD in adversarial training.
-        split: the test data: "test", or "validation" while anything is still being chosen.
     """
 
     task: Literal["clothes", "shop"] = "clothes"
     defence: Defence = "none"
     objective: Objective = "cross-entropy"
-    train: int = 1_000
-    test: int = 500
     wrong: float = 0.0
     radius: float = 8 / 255
     steps: int = 2
-    split: str = "test"
-    dim: int = 32
-    width: int = 16
-    epochs: int = 5
-    batch_size: int = 32
-    lr: float = 3e-3
 
 
 PRESETS = {
@@ -82,7 +72,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class Trained(NamedTuple):
+class _Trained(NamedTuple):
     """A finished model in evaluation mode, and how its training went."""
 
     model: nn.Module
@@ -104,14 +94,14 @@ def run(config: Config, progress: bool = True) -> Result:
     return Result(metrics, history, model, config)
 
 
-def train(config: Config, data: Dataset | None = None, progress: bool = False) -> Trained:
+def train(config: Config, data: Dataset | None = None, progress: bool = False) -> _Trained:
     """Train the model of `config` on `data`, or on its own training set."""
     data = training_set(config) if data is None else data
     steps = -(-len(data) // config.batch_size) * config.epochs
     torch.manual_seed(config.seed)
     model = build(config)
     seen = Perturbed(model, perturbation(config))
-    return Trained(model, common.train(config, seen, objective(config, steps), data, progress))
+    return _Trained(model, common.train(config, seen, _objective(config, steps), data, progress))
 
 
 Change = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
@@ -159,12 +149,11 @@ def perturbation(config: Config) -> Change | None:
         present = lost != torch.arange(2)
         return {**batch, "present": present.to(batch["label"].device)}
 
-    return {"noise": noise, "adversarial": adversarial, "modality dropout": dropout}.get(
-        config.defence
-    )
+    changes = {"noise": noise, "adversarial": adversarial, "modality dropout": dropout}
+    return changes.get(config.defence)
 
 
-def objective(config: Config, steps: int) -> nn.Module | Callable:
+def _objective(config: Config, steps: int) -> nn.Module | Callable:
     """The loss of `config`; those that drop examples keep as many as have right labels."""
     selecting = {"keep": 1 - config.wrong, "warmup": max(1, steps // 3)}
     return {
@@ -189,7 +178,7 @@ def build(config: Config) -> nn.Module:
     return FusionClassifier(encoders, fusion, ProjectionHead(config.dim, len(CLASSES), config.dim))
 
 
-class PairOutput(NamedTuple):
+class _PairOutput(NamedTuple):
     """`logits` (B, C): the mean of the two networks' log-probabilities; `pair` (2, B, C): each."""
 
     logits: Tensor
@@ -203,9 +192,9 @@ class Pair(nn.Module):
         super().__init__()
         self.models = nn.ModuleList([one, two])
 
-    def forward(self, batch: dict[str, Tensor]) -> PairOutput:
+    def forward(self, batch: dict[str, Tensor]) -> _PairOutput:
         pair = torch.stack([model(batch).logits for model in self.models])
-        return PairOutput(pair.log_softmax(dim=-1).mean(dim=0), pair)
+        return _PairOutput(pair.log_softmax(dim=-1).mean(dim=0), pair)
 
 
 def training_set(config: Config) -> Dataset:
@@ -217,7 +206,7 @@ def training_set(config: Config) -> Dataset:
     label = data.column("label")
     if config.task == "shop":
         data = shop.with_titles(data, config.seed, new_words=config.defence == "synonyms")
-    wrong = mislabelled(label, config.wrong, len(CLASSES), config.seed)
+    wrong = _mislabelled(label, config.wrong, len(CLASSES), config.seed)
     return data.with_column("clean", label).with_column("label", wrong)
 
 
@@ -227,7 +216,7 @@ def held_out(config: Config) -> Dataset:
     return shop.with_titles(data, TEST_SEED_OFFSET) if config.task == "shop" else data
 
 
-def mislabelled(label: Tensor, share: float, classes: int, seed: int = 0) -> Tensor:
+def _mislabelled(label: Tensor, share: float, classes: int, seed: int = 0) -> Tensor:
     """Labels (N,) of which `share` are replaced by one of the other classes, evenly."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(label), generator=generator)[: round(share * len(label))]
@@ -235,8 +224,3 @@ def mislabelled(label: Tensor, share: float, classes: int, seed: int = 0) -> Ten
     shift = torch.randint(1, classes, rows.shape, generator=generator)
     wrong[rows] = (label[rows] + shift) % classes
     return wrong
-
-
-def accuracy(model: nn.Module, data: Dataset) -> Tensor:
-    """(N,) bool: which examples the model gets right."""
-    return predict(model, data).correct

@@ -18,7 +18,7 @@ from mmtutor.evaluation.predict import predict
 from mmtutor.evaluation.robustness.fairness import group_gaps
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.noisy_labels import inverse_frequency, weighted_cross_entropy
-from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings, train
+from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings, train
 from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.robustness import product_titles as shop
 
@@ -28,26 +28,19 @@ JUMPER = {"British": CLASSES.index("pullover"), "American": CLASSES.index("dress
 
 
 @settings
-class Config(TrainConfig):
+class Config(shop.ShopConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
         share: of the training titles that are American; in the test it is one half.
         remedy: "none"; "reweight", by `inverse_frequency` of the group; "resample", as many rows,
             drawn so that both groups are equally frequent.
-        split: what is predicted: "test", or "validation" while anything is still being chosen.
     """
 
     share: float = 0.05
     remedy: Remedy = "none"
-    train: int = 1_500
+    train: shop.Count = 1_500
     test: int = 2_000
-    split: str = "test"
-    dim: int = 32
-    width: int = 16
-    epochs: int = 5
-    batch_size: int = 32
-    lr: float = 3e-3
 
 
 PRESETS = {
@@ -89,12 +82,8 @@ def titles(split: str, config: Config) -> Dataset:
     group = (drawn < share).long()
     label, named = data.column("label"), shop.with_titles(data, seed, wrong=0.0)
     called = torch.tensor([JUMPER[name] for name in GROUPS])[group] == label
-    words = [
-        title.replace(shop.NAMES[k], "jumper") if jumper else title
-        for title, k, jumper in zip(
-            named.column("title"), label.tolist(), called.tolist(), strict=True
-        )
-    ]
+    rows = zip(named.column("title"), label.tolist(), called.tolist(), strict=True)
+    words = [t.replace(shop.NAMES[k], "jumper") if jumper else t for t, k, jumper in rows]
     columns = {"image": data.column("image"), "label": label, "group": group, "title": words}
     tokenize = Tokenize(shop.tokenizer(), "title")
     return Dataset(columns, tokenize, f"group-bias/{split}")

@@ -6,13 +6,15 @@ are real (`fashion_mnist`); the titles are drawn here, so that it is known what 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from mmtutor.data import Dataset, load
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.data.transforms import Compose, SynonymReplacement, Tokenize
+from mmtutor.recipes.common import TrainConfig, settings
 
 # What a seller calls each class, in the order of `fashion_mnist.CLASSES`, and what others call it.
 SYNONYMS = {
@@ -33,22 +35,39 @@ ENDINGS = ("for sale", "as seen", "last one", "free shipping", "")
 POOL = 50_000  # the published training pictures from here on are for validation
 WRONG = 0.15  # of the titles name another class: sellers are careless
 
+Count = Annotated[int, Field(ge=1, le=POOL)]  # of photographs to train on
 
-def photographs(split: str, config: Any) -> Dataset:
+
+@settings
+class ShopConfig(TrainConfig):
+    """What both recipes with photographs of clothes are told.
+
+    Attributes:
+        train, test: how many photographs.
+        split: what is predicted: "test", or "validation" while anything is still being chosen.
+        dim, width: size of all tokens, and of the CNN.
+    """
+
+    train: Count = 1_000
+    test: int = 500
+    split: Literal["test", "validation"] = "test"
+    dim: int = 32
+    width: int = 16
+    epochs: int = 5
+    lr: float = 3e-3
+
+
+def photographs(split: str, config: ShopConfig) -> Dataset:
     """Pictures of clothes: `config.train` to train on, drawn by its seed, or `config.test` others.
 
     Args:
         split: "train", "test", or "validation" while anything is still being chosen.
-
-    Raises ValueError for more training pictures than there are.
     """
     if split == "test":
         return load("fashion-mnist", "test", n=config.test)
     data = load("fashion-mnist", "train")
     if split == "validation":
         return data.subset(range(POOL, POOL + config.test))
-    if not 1 <= config.train <= POOL:
-        raise ValueError(f"train is {config.train}: expected 1 to {POOL}")
     order = torch.randperm(POOL, generator=torch.Generator().manual_seed(config.seed))
     return data.subset(order[: config.train])
 

@@ -8,8 +8,6 @@ of each model trains in seconds. Knows how models are made and trained; does not
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -29,7 +27,7 @@ from mmtutor.models.grid_detector import AttributeClassifier
 from mmtutor.models.planted_faults import GroupBiased, SaturatedLogits
 from mmtutor.recipes.common import TrainConfig, train
 from mmtutor.recipes.scorecard.config import Config
-from mmtutor.recipes.scorecard.hub import load_answerer, save_vilt, train_answerer
+from mmtutor.recipes.scorecard.hub import hub_answerer
 from mmtutor.training import History
 
 Encode = Callable[[str], Sequence[int]]
@@ -50,7 +48,7 @@ def candidates(
 ) -> tuple[dict[str, Candidate], History]:
     """All models, trained on `data`, and the course of the concatenation's training."""
     tokenizer = WordTokenizer.fit(data.column("question"))
-    seeing = pretrain_encoder(config, data, progress)
+    seeing = _pretrain_encoder(config, data, progress)
     tokens = encoded(data, tokenizer.encode).column("tokens")
     image = seeing.tokens(data.column("image"))
     ready = Dataset({"image": image, "tokens": tokens, "label": data.column("label")})
@@ -60,7 +58,7 @@ def candidates(
         histories[name] = train(config, model, cross_entropy, ready, progress)
         models[name] = Candidate(model.eval(), tokenizer.encode)
     if config.hub:
-        answerer = _hub_model(config, data)
+        answerer = hub_answerer(config, data)
         models["tiny ViLT"] = Candidate(answerer, answerer.encode)
     return models, histories["concatenation"]
 
@@ -70,11 +68,11 @@ def encoded(data: Dataset, encode: Encode) -> Dataset:
     return data.with_column("tokens", [torch.tensor(encode(q)) for q in data.column("question")])
 
 
-def pretrain_encoder(config: Config, data: Dataset, progress: bool = False) -> AttributeClassifier:
+def _pretrain_encoder(config: Config, data: Dataset, progress: bool = False) -> AttributeClassifier:
     """A model whose image encoder has learned what stands in the pictures of `data`."""
     torch.manual_seed(config.seed)
     model = AttributeClassifier(SmallCNN(config.dim, config.width, patch=config.size // 12))
-    pictures = Dataset({"image": data.column("image"), "kinds": kinds(data)})
+    pictures = Dataset({"image": data.column("image"), "kinds": _kinds(data)})
     how = TrainConfig(
         epochs=config.look, batch_size=config.batch_size, lr=config.lr, seed=config.seed
     )
@@ -83,7 +81,7 @@ def pretrain_encoder(config: Config, data: Dataset, progress: bool = False) -> A
     return model
 
 
-def kinds(data: Dataset) -> Tensor:
+def _kinds(data: Dataset) -> Tensor:
     """(N, 48) float: whether an object of each colour and shape is in the picture."""
     colour, shape = data.column("colour"), data.column("shape")
     kind = torch.where(colour < 0, len(COLOURS) * len(SHAPES), colour * len(SHAPES) + shape)
@@ -114,12 +112,3 @@ def _untrained(config: Config, name: str, encoder: nn.Module, vocabulary: int) -
     fusion = FUSIONS[FUSION[name]](dict.fromkeys(encoders, config.dim), config.hidden)
     head = ProjectionHead(config.hidden, len(ANSWERS), config.hidden)
     return FusionClassifier(encoders, fusion, head)
-
-
-def _hub_model(config: Config, data: Dataset) -> nn.Module:
-    """A tiny ViLT that was saved into a folder, trained there a little, and loaded again."""
-    torch.manual_seed(config.seed)
-    with TemporaryDirectory() as name:
-        folder = save_vilt(Path(name), data.column("question"), config.size)
-        train_answerer(folder, data, config.hub_steps, seed=config.seed)
-        return load_answerer(folder)

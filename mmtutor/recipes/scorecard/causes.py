@@ -26,7 +26,7 @@ from mmtutor.recipes.scorecard.candidates import Encode, encoded
 FORM = FORMS.index("query colour")
 
 
-class Repainted(NamedTuple):
+class _Repainted(NamedTuple):
     """The same M questions about a colour, of three versions of the same scenes.
 
     Attributes:
@@ -42,7 +42,7 @@ class Repainted(NamedTuple):
     new: Tensor
 
 
-class Effect(NamedTuple):
+class _Effect(NamedTuple):
     """How much likelier repainting an object makes the new colour as an answer, in [-1, 1].
 
     The truth is 1 for the object asked about and 0 for a bystander. `difference` is theirs, paired:
@@ -54,7 +54,7 @@ class Effect(NamedTuple):
     difference: Interval
 
 
-def repainted(n: int, split: str = "test", size: int = 36, seed: int = 0) -> Repainted:
+def repainted(n: int, split: str = "test", size: int = 36, seed: int = 0) -> _Repainted:
     """Those of n questions that ask for a colour, with the two interventions. 2 or 3 objects."""
     asked, scene = questions(split, n, seed, 3, ("query",))
     rows = np.flatnonzero(asked.form == FORM)
@@ -65,10 +65,10 @@ def repainted(n: int, split: str = "test", size: int = 36, seed: int = 0) -> Rep
     new = _another(scene, here, other, np.random.default_rng(seed))
     versions = [scene, _painted(scene, here, new), _painted(scene, other, new)]
     datasets = [_asked(asked, version, size) for version in versions]
-    return Repainted(*datasets, new=torch.from_numpy(ANSWERS.index(COLOURS[0]) + new))
+    return _Repainted(*datasets, new=torch.from_numpy(ANSWERS.index(COLOURS[0]) + new))
 
 
-def effect(model: nn.Module, encode: Encode, pictures: Repainted) -> Effect:
+def effect(model: nn.Module, encode: Encode, pictures: _Repainted) -> _Effect:
     """E[P(new colour | do(an object has it)) - P(new colour)], with 95 % bootstrap intervals."""
 
     def chance(data: Dataset) -> Tensor:
@@ -77,7 +77,7 @@ def effect(model: nn.Module, encode: Encode, pictures: Repainted) -> Effect:
 
     before, asked, bystander = (chance(data).double() for data in pictures[:3])
     changes = (asked - before, bystander - before, asked - bystander)
-    return Effect(*map(bootstrap_interval, changes))
+    return _Effect(*map(bootstrap_interval, changes))
 
 
 def _another(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -19,30 +20,33 @@ from mmtutor.losses import cross_entropy
 from mmtutor.models.hub.answerer import LONGEST, HubAnswerer
 from mmtutor.models.hub.vqa import load_vqa
 from mmtutor.recipes.common import TrainConfig, train
+from mmtutor.recipes.scorecard.config import Config
 
 PATCH = 12
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def load_answerer(folder: str | Path, answers: Sequence[str] = ANSWERS) -> HubAnswerer:
-    """A model that can be examined, from a folder of safetensors; errors as in `load_vqa`."""
-    with _no_bars():
-        return HubAnswerer(load_vqa(folder), answers)
+def hub_answerer(config: Config, data: Dataset) -> HubAnswerer:
+    """A tiny ViLT that was saved into a folder, trained there a little, and loaded again."""
+    torch.manual_seed(config.seed)
+    with TemporaryDirectory() as name, _no_bars():
+        folder = _save_vilt(Path(name), data.column("question"), config.size)
+        _train(folder, data, config.hub_steps, config.seed)
+        return HubAnswerer(load_vqa(folder), ANSWERS)
 
 
-def train_answerer(folder: Path, data: Dataset, steps: int, seed: int = 0) -> None:
+def _train(folder: Path, data: Dataset, steps: int, seed: int) -> None:
     """Load, train for some batches, and write the weights back into the folder."""
     config = TrainConfig(batch_size=64, lr=2e-3, seed=seed)
-    answerer = load_answerer(folder)
+    answerer = HubAnswerer(load_vqa(folder), ANSWERS)
     tokens = [torch.tensor(answerer.encode(text)) for text in data.column("question")]
     chosen = {"image": data.column("image"), "label": data.column("label"), "tokens": tokens}
     rows = torch.arange(steps * config.batch_size) % len(data)
     train(config, answerer, cross_entropy, Dataset(chosen).subset(rows))
-    with _no_bars():
-        answerer.model.save_pretrained(folder)
+    answerer.model.save_pretrained(folder)
 
 
-def save_vilt(folder: Path, questions: Sequence[str], size: int) -> Path:
+def _save_vilt(folder: Path, questions: Sequence[str], size: int) -> Path:
     """A ViLT with random weights that can read `questions` and choose among `ANSWERS`."""
     need_hub_extra()
     import transformers
@@ -65,8 +69,7 @@ def save_vilt(folder: Path, questions: Sequence[str], size: int) -> Path:
         label2id={answer: i for i, answer in enumerate(ANSWERS)},
     )
     pictures = transformers.ViltImageProcessor(size={"shortest_edge": size}, size_divisor=PATCH)
-    with _no_bars():
-        transformers.ViltForQuestionAnswering(config).save_pretrained(folder)
+    transformers.ViltForQuestionAnswering(config).save_pretrained(folder)
     transformers.ViltProcessor(pictures, tokenizer).save_pretrained(folder)
     return folder
 

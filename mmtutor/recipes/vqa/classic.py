@@ -49,8 +49,8 @@ class Config(QuestionConfig):
     """
 
     dataset: Literal["easy-vqa", "shapes-questions"] = "easy-vqa"
-    fusion: str = "product"
-    modalities: tuple[str, ...] = BOTH
+    fusion: Literal[tuple(FUSIONS)] = "product"
+    modalities: tuple[Literal[BOTH], ...] = BOTH
     holdout: int = 0
     hidden: int = 64
     epochs: int = 10

@@ -9,6 +9,7 @@ fusion of the book. Learning all at once, as `vqa` does, takes far longer.
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -51,7 +52,7 @@ class Config(QuestionConfig):
         pictures, detector_epochs: for learning to see.
     """
 
-    model: str = "grounded"
+    model: Literal["grounded", *FUSIONS] = "grounded"
     ground: float = 3.0
     teacher_forcing: bool = True
     pictures: int = 20_000
@@ -108,12 +109,12 @@ def train(config: Config, detector: GridDetector | None = None, progress: bool =
         prior = question_prior(ready, tokenizer, config, len(ANSWERS))
         ready = ready.with_column("bias", prior)
     torch.manual_seed(config.seed)
-    model = build(config, detector, tokenizer)
-    history = training.train(config, model, objective(config), ready, progress)
+    model = _build(config, detector, tokenizer)
+    history = training.train(config, model, _objective(config), ready, progress)
     return Trained(model, history, shapes_questions(config, config.split), tokenizer, ANSWERS)
 
 
-def build(config: Config, detector: GridDetector, tokenizer: WordTokenizer) -> nn.Module:
+def _build(config: Config, detector: GridDetector, tokenizer: WordTokenizer) -> nn.Module:
     """An untrained model on the detector's frozen encoder."""
     text, image = question_encoder(tokenizer, config.dim), FrozenEncoder(detector.encoder)
     classes, hidden = len(ANSWERS), 2 * config.dim
@@ -125,7 +126,7 @@ def build(config: Config, detector: GridDetector, tokenizer: WordTokenizer) -> n
     return FusionClassifier({"image": image, "tokens": text}, fusion, head)
 
 
-def objective(config: Config) -> Objective:
+def _objective(config: Config) -> Objective:
     """The loss of the answer, by a remedy if need be, and of where to look if that is told."""
     answer_loss = REMEDIES[config.remedy]
     if not config.ground or config.model != "grounded":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +51,12 @@ class QuestionConfig(TrainConfig):
 
     train: int | None = None
     test: int | None = None
-    split: str = "test"
-    types: tuple[str, ...] = TYPES
-    prior: str = "balanced"
-    language: str = "en"
+    split: Literal["test", "val", "unseen", "adversarial"] = "test"
+    types: tuple[Literal[TYPES], ...] = TYPES
+    prior: Literal["balanced", "biased"] = "balanced"
+    language: Literal["en", "zh"] = "en"
     with_masks: bool = False
-    remedy: str = "none"
+    remedy: Literal[tuple(REMEDIES)] = "none"
     dim: int = 64
     width: int = 16
 

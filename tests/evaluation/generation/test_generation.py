@@ -27,7 +27,7 @@ from mmtutor.evaluation.generation import (
     rouge_l,
 )
 from mmtutor.evaluation.generation.text import TOKENIZERS, tokenize
-from mmtutor.notebook.random_captions import Examples, random_examples
+from mmtutor.notebook.random_captions import _Examples, random_examples
 
 CASES = 1_000
 
@@ -42,7 +42,7 @@ def corpora():
     """Small corpora of one to three examples each."""
     examples, draw = random_examples(3 * CASES, seed=1), random.Random(1)
     some = [slice(3 * i, 3 * i + draw.randint(1, 3)) for i in range(CASES)]
-    return [Examples(*(part[s] for part in examples)) for s in some]
+    return [_Examples(*(part[s] for part in examples)) for s in some]
 
 
 def coco(scorer, candidates, references):

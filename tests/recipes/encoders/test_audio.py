@@ -30,17 +30,17 @@ def test_shuffled_labels_are_the_same_labels_in_another_order(monkeypatch):
     seen = {}
     monkeypatch.setattr(recipe, "train_classifier", lambda _, e, train, *__: seen.update(t=train))
     train, test = recipe.split(TINY)
-    recipe.fit(replace(TINY, shuffle_labels=True), train, test)
+    recipe.train(replace(TINY, shuffle_labels=True), train, test)
     label, shuffled = train.column("label"), seen["t"].column("label")
     assert Counter(label.tolist()) == Counter(shuffled.tolist())
     assert (label == shuffled).double().mean() < 0.5
 
 
 def test_what_is_unknown_is_answered_with_what_is_known():
-    with pytest.raises(ValueError, match="unknown task 'genre': expected one of article, language"):
+    with pytest.raises(ValueError, match="task is 'genre': expected 'article', 'language'"):
         recipe.run(replace(TINY, task="genre"))
-    with pytest.raises(ValueError, match="unknown encoder 'lstm': expected 'cnn' or 'transformer'"):
-        recipe.build(replace(TINY, encoder="lstm"))
+    with pytest.raises(ValueError, match="encoder is 'lstm': expected 'cnn' or 'transformer'"):
+        recipe._build(replace(TINY, encoder="lstm"))
     with pytest.raises(ValueError, match="unknown preset 'huge'"):
         Config.preset("huge")
 

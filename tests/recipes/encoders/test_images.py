@@ -7,7 +7,7 @@ import torch
 
 from mmtutor.data import load
 from mmtutor.recipes.encoders import images as image_classification
-from mmtutor.recipes.encoders.images import POOL, PRESETS, Config, build
+from mmtutor.recipes.encoders.images import POOL, PRESETS, Config, _build
 
 TINY = Config.preset("tiny")
 pytestmark = pytest.mark.usefixtures("fashion_mnist_cache")
@@ -81,16 +81,16 @@ def test_augmentation_changes_training_pictures_only():
 def test_every_preset_builds_and_stays_within_the_data(preset):
     config = Config.preset(preset)
     with torch.device("meta"):
-        assert build(config).dim == config.dim
+        assert _build(config).dim == config.dim
     assert config.train <= POOL
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"encoder": "rnn"}, "unknown encoder 'rnn': expected 'cnn' or 'vit'"),
-        ({"split": "dev"}, "unknown split 'dev'"),
-        ({"train": POOL + 1}, "train is 50001: expected 1 to 50000"),
+        ({"encoder": "rnn"}, "encoder is 'rnn': expected 'cnn' or 'vit'"),
+        ({"split": "dev"}, "split is 'dev': expected 'test' or 'validation'"),
+        ({"train": POOL + 1}, "train is 50001: expected less than or equal to 50000"),
     ],
 )
 def test_what_is_wrong_is_named(change, message):

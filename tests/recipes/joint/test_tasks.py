@@ -38,7 +38,7 @@ def test_every_way_builds_and_has_an_objective(way):
     data = joint_learning.examples(replace(JOINT, train=4), "train")
     batch = {"image": data.column("image").float() / 255}
     batch |= {task: data.column(task) for task in ("colour", "position")}
-    assert joint_learning.objective(JOINT, way, model)(model(batch), batch).isfinite()
+    assert joint_learning._objective(JOINT, way, model)(model(batch), batch).isfinite()
 
 
 def test_branches_share_the_encoder_but_no_code():
@@ -50,8 +50,10 @@ def test_branches_share_the_encoder_but_no_code():
 
 
 def test_unknown_names_are_answered():
-    with pytest.raises(ValueError, match="expected one of joint, weights"):
-        joint_learning.build(JOINT, "nothing", ["colour"])
+    with pytest.raises(ValueError, match="'nothing': expected 'joint', 'weights'"):
+        replace(JOINT, ways=("nothing",))
+    with pytest.raises(ValueError, match="'nothing': expected 'image', 'joint'"):
+        replace(COMPETITION, ways=("joint", "nothing"))
     with pytest.raises(ValueError, match="expected 'shapes' or 'fashion-mnist'"):
         replace(JOINT, data="other")
 
@@ -132,8 +134,8 @@ def test_the_control_gets_wrong_labels_for_its_branches_only():
         "label": torch.tensor([0, 1, 2]),
     }
     output = model.eval()(batch)
-    right = modality_competition.objective(COMPETITION, "own losses")(output, batch)
-    wrong = modality_competition.objective(COMPETITION, "own shuffled")(output, batch)
+    right = modality_competition._objective(COMPETITION, "own losses")(output, batch)
+    wrong = modality_competition._objective(COMPETITION, "own shuffled")(output, batch)
     rolled = {**batch, "label": batch["label"].roll(1)}
     joint = modality_competition.cross_entropy
     own = modality_competition.BranchLosses()

@@ -51,5 +51,5 @@ def test_equal_captions_are_no_negatives():
 
 
 def test_an_unknown_loss_is_named():
-    with pytest.raises(ValueError, match="unknown loss 'hinge': expected one of wrong_sign"):
+    with pytest.raises(ValueError, match="loss is 'hinge': expected 'wrong_sign', 'agreement'"):
         loss_comparison.run(replace(TINY, loss="hinge"))

@@ -9,7 +9,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.splits import normalised
 from mmtutor.recipes.retrieval import photographs as retrieval
 from mmtutor.recipes.retrieval.photographs import Config
-from mmtutor.recipes.retrieval.scoring import Scores, summary
+from mmtutor.recipes.retrieval.scoring import _Scores, summary
 
 TINY = Config.preset("tiny")
 pytestmark = pytest.mark.usefixtures("stamps_cache")
@@ -142,9 +142,9 @@ def test_an_unknown_preset_is_answered_with_those_there_are():
 
 def test_a_summary_of_two_folds_by_hand():
     """Fold one: both right. Fold two: two pictures share a caption, and a third is confused."""
-    perfect = Scores(torch.eye(2), torch.tensor([0, 1]))
+    perfect = _Scores(torch.eye(2), torch.tensor([0, 1]))
     similarity = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.5, 0.5, 0.1]])
-    shared = Scores(similarity, torch.tensor([2, 2, 3]))
+    shared = _Scores(similarity, torch.tensor([2, 2, 3]))
     report = summary([perfect, shared])
     assert report["image_to_text"]["recall_at_1"]["estimate"] == pytest.approx(4 / 5)
     assert report["text_to_image"]["recall_at_1"]["estimate"] == pytest.approx(1.0)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmtutor.data import loader
+from mmtutor.evaluation.predict import predict
 from mmtutor.recipes.robustness import defences, group_bias
 from mmtutor.recipes.robustness import product_titles as shop
 from mmtutor.recipes.robustness.defences import Config, Defence, Objective
@@ -31,7 +32,7 @@ def test_every_objective_trains(objective):
         data = data.with_column("weight", torch.ones(len(data)))
     model, history = defences.train(config, data)
     assert torch.tensor(history.loss).isfinite().all()
-    assert len(defences.accuracy(model, defences.held_out(config))) == config.test
+    assert len(predict(model, defences.held_out(config)).correct) == config.test
 
 
 def test_a_run_reports_falling_accuracy():
@@ -60,10 +61,10 @@ def test_what_the_defences_do_to_a_batch():
 
 def test_wrong_labels_are_as_many_as_asked_and_really_wrong():
     label = torch.arange(1000) % 10
-    wrong = defences.mislabelled(label, 0.4, 10)
+    wrong = defences._mislabelled(label, 0.4, 10)
     assert (wrong != label).sum() == 400
     assert wrong.unique().tolist() == list(range(10))
-    assert torch.equal(defences.mislabelled(label, 0.0, 10), label)
+    assert torch.equal(defences._mislabelled(label, 0.0, 10), label)
     data = defences.training_set(replace(TINY, wrong=0.25))
     assert (data.column("label") != data.column("clean")).sum() == 32
 

@@ -12,8 +12,9 @@ from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.evaluation.scorecard.measures import last, ranks
 from mmtutor.models import ClassifierOutput
 from mmtutor.models.hub.answerer import HubAnswerer
-from mmtutor.recipes.scorecard.candidates import Candidate, encoded, kinds, planted
-from mmtutor.recipes.scorecard.hub import load_answerer, save_vilt
+from mmtutor.models.hub.vqa import load_vqa
+from mmtutor.recipes.scorecard.candidates import Candidate, _kinds, encoded, planted
+from mmtutor.recipes.scorecard.hub import _save_vilt
 from mmtutor.recipes.scorecard.suite import (
     Config,
     evaluate_all,
@@ -63,7 +64,7 @@ def test_random_group_tells_nothing_of_the_shade(suite):
 
 def test_training_pictures_say_what_is_in_them():
     data = training_questions(replace(TINY, train=50))
-    found = kinds(data)
+    found = _kinds(data)
     assert found.shape == (50, 48)
     pairs = zip(data.column("colour"), data.column("shape"), found, strict=True)
     for colour, shape, row in pairs:
@@ -141,12 +142,11 @@ def test_the_tiny_run_gives_a_card_for_each_model():
 def test_a_hub_model_answers_as_its_own_processor_would(tmp_path, suite):
     questions = suite.data.column("question")
     torch.manual_seed(0)
-    model = load_answerer(save_vilt(tmp_path, questions, suite.data.column("image").shape[-1]))
+    _save_vilt(tmp_path, questions, suite.data.column("image").shape[-1])
+    model = HubAnswerer(load_vqa(tmp_path), ANSWERS)
     assert list(tmp_path.glob("*.safetensors"))
     asked = encoded(suite.data, model.encode)
     batch = collate([asked[i] for i in range(12)])
-    from mmtutor.models.hub.vqa import load_vqa
-
     said = load_vqa(tmp_path).answer(list(suite.data.column("image")[:12]), questions[:12])
     with torch.no_grad():
         ours = model.eval()(batch).logits.argmax(dim=1)
@@ -154,8 +154,8 @@ def test_a_hub_model_answers_as_its_own_processor_would(tmp_path, suite):
 
 
 def test_a_hub_model_that_lacks_an_answer_is_refused(tmp_path):
-    loaded = load_answerer(save_vilt(tmp_path, ["what is it?"], 36))
+    loaded = HubAnswerer(load_vqa(_save_vilt(tmp_path, ["what is it?"], 36)), ANSWERS)
     with pytest.raises(TypeError, match="does not choose"):
         HubAnswerer(loaded, ANSWERS)
     with pytest.raises(ValueError, match="cannot say purple-ish"):
-        load_answerer(tmp_path, ["yes", "purple-ish"])
+        HubAnswerer(load_vqa(tmp_path), ["yes", "purple-ish"])

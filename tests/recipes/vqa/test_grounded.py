@@ -79,10 +79,10 @@ def test_the_objective_is_that_of_the_settings():
     for remedy, loss in {**losses, "reweight": reweighted}.items():
         config = replace(SMALLEST, remedy=remedy, ground=2.0)
         plain = loss(output, batch)
-        found = vqa_shapes.objective(config)(output, batch)
+        found = vqa_shapes._objective(config)(output, batch)
         torch.testing.assert_close(found, plain + 2 * told)
-        assert vqa_shapes.objective(replace(config, ground=0.0))(output, batch).equal(plain)
-        only_answers = vqa_shapes.objective(replace(config, model="film"))
+        assert vqa_shapes._objective(replace(config, ground=0.0))(output, batch).equal(plain)
+        only_answers = vqa_shapes._objective(replace(config, model="film"))
         assert only_answers(ClassifierOutput(output.logits), batch).equal(plain)
 
 
@@ -94,7 +94,7 @@ def test_every_model_learns_from_the_same_tokens(name, detector):
     assert all(isfinite(loss) for loss in trained.history.loss)
     tokenizer = trained.tokenizer
     torch.manual_seed(config.seed)
-    start = dict(vqa_shapes.build(config, detector, tokenizer).named_parameters())
+    start = dict(vqa_shapes._build(config, detector, tokenizer).named_parameters())
     learned = {n for n, p in trained.model.named_parameters() if not p.equal(start[n])}
     frozen = {n for n, p in start.items() if not p.requires_grad}
     assert frozen
@@ -139,13 +139,13 @@ def test_the_question_prior_gives_log_probabilities():
     assert not prior.requires_grad
 
 
-def test_unknown_names_are_refused(detector):
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="unknown preset"):
         vqa_shapes.Config.preset("huge")
-    with pytest.raises(KeyError, match="telepathy"):
-        vqa_shapes.build(replace(SMALLEST, model="telepathy"), detector, WordTokenizer(["red"]))
-    with pytest.raises(KeyError, match="prayer"):
-        vqa_shapes.objective(replace(SMALLEST, remedy="prayer"))
+    with pytest.raises(ValueError, match="model is 'telepathy': expected 'grounded', "):
+        replace(SMALLEST, model="telepathy")
+    with pytest.raises(ValueError, match="remedy is 'prayer': expected 'none', "):
+        replace(SMALLEST, remedy="prayer")
     with pytest.raises(ValueError, match="needs prior='biased'"):
         shapes_questions(SMALLEST, "adversarial")
 
