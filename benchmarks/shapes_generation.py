@@ -13,9 +13,8 @@ from torch import Tensor
 
 from benchmarks.harness import Comparison
 from mmtutor.data import load
-from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.shapes.render import PALETTE, SHADES, radii
-from mmtutor.data.shapes.scene import OFFSETS, SHAPES, Scene
+from mmtutor.data.shapes.scene import OFFSETS, SHAPES, Scene, scenes
 
 SCALE = 4  # Pillow's edges are hard: a larger picture, shrunk, has soft ones
 STAR = [

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtutor.data import Dataset, load
-from mmtutor.data.shapes.dataset import SPLITS
+from mmtutor.data.shapes.scene import SPLITS
 from mmtutor.files import atomic_folder
 
 

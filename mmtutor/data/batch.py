@@ -67,9 +67,10 @@ def loader(
 ) -> DataLoader:
     """A DataLoader of batches whose order, epoch after epoch, depends on `seed` alone.
 
-    `group_by` names a column (N,) int64: rows are shuffled group by group, see `GroupedSampler`.
+    `group_by` names a column (N,) int64: all rows of one group come after those of another,
+    in an order of groups drawn anew each epoch.
     """
-    sampler = None if group_by is None else GroupedSampler(dataset.column(group_by), seed)
+    sampler = None if group_by is None else _GroupedSampler(dataset.column(group_by), seed)
     return DataLoader(
         dataset,
         batch_size,
@@ -82,7 +83,7 @@ def loader(
     )
 
 
-class GroupedSampler(Sampler[int]):
+class _GroupedSampler(Sampler[int]):
     """All rows of one group after those of another, in an order of groups drawn anew each epoch.
 
     So a batch keeps together what belongs together, such as the questions about one picture.

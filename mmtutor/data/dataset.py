@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +18,16 @@ Transform = Callable[[Example], Example]
 Column = Tensor | list
 
 
-class _Composed(NamedTuple):
-    """Two transforms in turn; not a lambda, so that a loader's workers can unpickle it."""
+class Compose:
+    """Apply transforms one after the other."""
 
-    first: Transform
-    second: Transform
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = list(transforms)
 
     def __call__(self, example: Example) -> Example:
-        return self.second(self.first(example))
+        for transform in self.transforms:
+            example = transform(example)
+        return example
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -101,7 +103,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def with_transform(self, transform: Transform) -> Dataset:
         """The same columns, with `transform` applied after the transform already there."""
-        both = _Composed(self.transform, transform) if self.transform else transform
+        both = Compose([self.transform, transform]) if self.transform else transform
         return Dataset(self.columns, both, self.name)
 
     def with_column(self, name: str, values: Column) -> Dataset:

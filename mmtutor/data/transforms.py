@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from mmtutor.data.dataset import Example, Transform
+from mmtutor.data.dataset import Compose as Compose
+from mmtutor.data.dataset import Example
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
 
 CAPTIONS = ("caption", "caption_zh")
@@ -38,18 +39,6 @@ SHAPES_SYNONYMS: dict[str, tuple[str, ...]] = {
     "under": ("below", "beneath"),
     "below": ("under", "beneath"),
 }
-
-
-class Compose:
-    """Apply transforms one after the other."""
-
-    def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = list(transforms)
-
-    def __call__(self, example: Example) -> Example:
-        for transform in self.transforms:
-            example = transform(example)
-        return example
 
 
 class Tokenize:

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, collate, loader, require
-from mmtutor.data.batch import GroupedSampler
 
 
 def test_ragged_keys_are_padded_and_masked():
@@ -96,8 +95,9 @@ def asked_of_pictures() -> Dataset:
 
 
 def test_batches_keep_a_picture_together_and_change_with_every_epoch():
-    sampler = GroupedSampler(torch.arange(50).repeat_interleave(3))
-    first, second = list(sampler), list(sampler)
+    rows = {"row": torch.arange(150), "group": torch.arange(50).repeat_interleave(3)}
+    batches = loader(Dataset(rows), 150, group_by="group")
+    first, second = (next(iter(batches))["row"].tolist() for _ in range(2))
     assert sorted(first) == list(range(150))
     assert first != second
     assert all(first[i] // 3 == first[i - i % 3] // 3 for i in range(150))

@@ -1,8 +1,7 @@
 """The `shapes` dataset: pictures of coloured shapes with captions and exact ground truth.
 
-Knows splits and columns. Scenes come from `shapes_scene.py`, pixels from `shapes_render.py`,
-sentences from `shapes_captions.py`, sounds from `shapes_sound.py`. Nothing is downloaded or
-stored: one seed gives the same bytes everywhere.
+Knows columns. Scenes come from `scene.py`, pixels from `render.py`, sentences from `captions.py`,
+sounds from `sound.py`. Nothing is downloaded or stored: one seed gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from torch import Tensor
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes.captions import chinese, english
 from mmtutor.data.shapes.render import MIN_PICTURE, masks, render
-from mmtutor.data.shapes.scene import MAX_OBJECTS, Scene, exchange_colours, meaning, sample
+from mmtutor.data.shapes.scene import Scene, exchange_colours, meaning, scenes
 from mmtutor.data.shapes.sound import NOTE, waveforms
-
-SPLITS = ("train", "val", "test", "unseen")
 
 
 def load(
@@ -33,7 +30,7 @@ def load(
 
     train, val and test are drawn alike from streams of their own. In "unseen" every scene has an
     object whose colour and shape never stand together in the other splits
-    (`shapes_scene.HELD_OUT_SHAPE`).
+    (`scene.HELD_OUT_SHAPE`).
 
     Columns, K = max_objects and S = size; int64 and -1 where an object is absent, unless said
     otherwise:
@@ -46,12 +43,12 @@ def load(
             of t rows allows is 1 / t.
         count: (N,) number of objects, 1..K, drawn evenly.
         background: (N,) grey shade.
-        shape, colour, size, position: (N, K) indices into `shapes_scene.SHAPES`, COLOURS, SIZES and
+        shape, colour, size, position: (N, K) indices into `scene.SHAPES`, COLOURS, SIZES and
             POSITIONS (a cell of the 3 x 3 grid, row-major).
         relation: (N, K - 1) how object k stands to object k + 1, an index into RELATIONS.
         masks: (N, K, S, S) bool, the pixels of each object; only with `with_masks`.
-        audio: N waveforms (T,) float32 in [-1, 1], T = count * `shapes_sound.NOTE`, one note for
-            each object in reading order, as `shapes_sound` says; only with `with_sound`.
+        audio: N waveforms (T,) float32 in [-1, 1], T = count * `sound.NOTE`, one note for
+            each object in reading order, as `sound` says; only with `with_sound`.
 
     Raises:
         ValueError: for an unknown split or an option out of range.
@@ -68,21 +65,9 @@ def load(
 
 
 def sounds(scene: Scene) -> list[Tensor]:
-    """What each scene sounds like: N waveforms (T,) float32 in [-1, 1]; see `shapes_sound`."""
+    """What each scene sounds like: N waveforms (T,) float32 in [-1, 1]; see `sound`."""
     samples = torch.from_numpy(waveforms(scene)).float() / 32768
     return [row[: count * NOTE] for row, count in zip(samples, scene.count.tolist(), strict=True)]
-
-
-def scenes(split: str = "train", n: int = 10_000, seed: int = 0, max_objects: int = 2) -> Scene:
-    """The scenes behind `load`, to make other things of. Raises ValueError as `load` does."""
-    if split not in SPLITS:
-        raise ValueError(f"shapes has no split {split!r}: expected one of {', '.join(SPLITS)}")
-    if n < 1 or seed < 0 or not 1 <= max_objects <= MAX_OBJECTS:
-        raise ValueError(
-            f"shapes got n={n}, seed={seed}, max_objects={max_objects}: "
-            f"expected n >= 1, seed >= 0, 1 <= max_objects <= {MAX_OBJECTS}"
-        )
-    return sample(n, (seed, SPLITS.index(split)), max_objects, unseen=split == "unseen")
 
 
 def _columns(scene: Scene, size: int) -> dict[str, Tensor | list]:

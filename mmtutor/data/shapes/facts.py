@@ -1,6 +1,6 @@
 """How much of a caption of `shapes` is true: its facts, read back, beside those of the scene.
 
-Knows the sentences that `shapes_captions.english` writes, and parts of them. Does not know other
+Knows the sentences that `captions.english` writes, and parts of them. Does not know other
 English. It is SPICE's idea (Anderson et al. 2016, F1 over the facts of a scene graph) where the
 parser makes no mistakes and the scene is known exactly.
 """
@@ -32,7 +32,7 @@ SAYS = {name: POSITIONS[i] for i, names in enumerate(PLACE) for name in names}
 SAYS |= {name: RELATIONS[i] for i, names in enumerate(RELATION) for name in names}
 
 
-class FactScore(NamedTuple):
+class _FactScore(NamedTuple):
     """Of each caption (N,) float64: true facts over facts said, over facts of the scene, and F1."""
 
     precision: Tensor
@@ -61,12 +61,12 @@ def facts_of(scene: Scene) -> list[frozenset[Fact]]:
     return [_facts(scene, row) for row in range(len(scene))]
 
 
-def fact_score(captions: Sequence[str], truth: Sequence[frozenset[Fact]]) -> FactScore:
+def fact_score(captions: Sequence[str], truth: Sequence[frozenset[Fact]]) -> _FactScore:
     """How true and how complete each caption is; one that claims nothing scores 0."""
     said = [facts_said(caption) for caption in captions]
     counts = [(len(a & b), len(a), len(b)) for a, b in zip(said, truth, strict=True)]
     both, ours, theirs = torch.tensor(counts, dtype=torch.float64).T
-    return FactScore(both / ours.clamp(min=1), both / theirs, 2 * both / (ours + theirs))
+    return _FactScore(both / ours.clamp(min=1), both / theirs, 2 * both / (ours + theirs))
 
 
 def _facts(scene: Scene, row: int) -> frozenset[Fact]:

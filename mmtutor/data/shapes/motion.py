@@ -1,7 +1,7 @@
 """The `moving-shapes` dataset: short clips of `shapes` with captions and exact optical flow.
 
 Knows how the objects of a `Scene` move and what their motion is called. Does not know how scenes
-are drawn at random (`shapes_scene.py`) or what a shape looks like (`shapes_render.py`).
+are drawn at random (`scene.py`) or what a shape looks like (`render.py`).
 
 The world is a torus: what leaves a picture on one side comes back on the other. An object starts
 anywhere with the same probability and moves by whole pixels, so in every single frame it is
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes.captions import PHRASE, PHRASE_ZH
-from mmtutor.data.shapes.dataset import SPLITS, scenes
+from mmtutor.data.shapes.draws import Draws, IntArray
 from mmtutor.data.shapes.render import FULL, MIN_PICTURE, PALETTE, SHADES, radii, stencils
-from mmtutor.data.shapes.scene import SIZES, IntArray, Scene
+from mmtutor.data.shapes.scene import MAX_OBJECTS, SIZES, SPLITS, Scene, scenes
 
 MOTIONS = ("left", "right", "up", "down", "clockwise", "anticlockwise")
 OPPOSITE = (1, 0, 3, 2, 5, 4)  # the motion of a clip played backwards
@@ -180,10 +180,10 @@ def _sample(scene: Scene, stream: tuple[int, ...], size: int, motions: int) -> t
 
     The draws of three objects are set aside whatever K is, so that K does not change the first.
     """
-    bits = np.random.PCG64(np.random.SeedSequence(stream)).random_raw((len(scene), 3, 5))
-    words = (bits >> np.uint64(32)).astype(np.int64)[:, : scene.max_objects]  # [N, K, 5]
-    bounds = np.array([motions, len(SPEEDS), size, size, PHASES])
-    motion, speed, x, y, phase = np.moveaxis(words * bounds >> 32, -1, 0)
+    bounds = (motions, len(SPEEDS), size, size, PHASES)
+    draws = Draws(len(scene), stream, len(bounds) * MAX_OBJECTS)
+    each = np.stack([draws.each(*bounds) for _ in range(scene.max_objects)], axis=1)  # [N, K, 5]
+    motion, speed, x, y, phase = np.moveaxis(each, -1, 0)
     return motion, np.array(SPEEDS)[speed], np.stack([x, y], axis=-1), phase
 
 

@@ -1,10 +1,10 @@
 """What is in a `shapes` example: vocabulary, the `Scene` struct, sampling, relations and meaning.
 
-Knows the attributes and the rules of composition. Does not know pixels (`shapes_render.py`) or
-words in a sentence (`shapes_captions.py`). Questions, sound and video are made from the same
+Knows the attributes and the rules of composition. Does not know pixels (`render.py`) or words
+in a sentence (`captions.py`). Questions, sound and video are made from the same
 `Scene`.
 
-A scene of `sample` holds 1 to 3 objects in the cells of a 3 x 3 grid. Object k + 1 stands in the
+A scene of `scenes` holds 1 to 3 objects in the cells of a 3 x 3 grid. Object k + 1 stands in the
 same row or the same column as object k, and object k + 2 does not share a line with object k, so
 that "left of" (same row), "above" (same column) and their inverses hold for exactly one way of
 saying the scene.
@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-IntArray = np.ndarray  # of int64
+from mmtutor.data.shapes.draws import Draws, IntArray
 
+SPLITS = ("train", "val", "test", "unseen")
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 SIZES = ("small", "large")
@@ -38,7 +39,7 @@ PHRASES = len(SIZES) * len(COLOURS) * len(SHAPES)
 HELD_OUT_SHAPE = (np.arange(len(COLOURS)) + 4) % len(SHAPES)
 SEEN_SHAPES = (HELD_OUT_SHAPE[:, None] + np.arange(1, len(SHAPES))) % len(SHAPES)
 
-DRAWS = 32  # random words set aside for each example
+WORDS = 32  # random ones set aside for each example
 
 
 @dataclass(frozen=True)
@@ -89,33 +90,34 @@ class Scene:
         return np.where(self.position[:, 1:] < 0, -1, relation)
 
 
-def sample(n: int, stream: tuple[int, int], max_objects: int = 2, unseen: bool = False) -> Scene:
-    """Draw n scenes from the random stream named by two non-negative integers.
+def scenes(split: str = "train", n: int = 10_000, seed: int = 0, max_objects: int = 2) -> Scene:
+    """The N = n scenes behind `shapes`, to make other things of; fewer are a prefix of more.
 
-    Example i depends on the stream and i alone: fewer scenes are a prefix of more. Colours within a
-    scene differ. With `unseen`, one object of each scene has a colour and shape that are otherwise
-    never combined; without it, none has. Bits come from PCG64, whose stream NumPy keeps fixed
-    between versions, and every step after them is integer arithmetic: equal on every platform.
+    Scene i depends on split, seed and i alone. Colours within a scene differ. In split "unseen" one
+    object of each scene has a colour and shape that are otherwise never combined; in the other
+    splits none has. Equal on every platform, see `Draws`.
+
+    Raises:
+        ValueError: for an unknown split or an option out of range.
     """
-    bits = np.random.PCG64(np.random.SeedSequence(stream)).random_raw((n, DRAWS))
-    words = iter((bits >> np.uint64(32)).astype(np.int64).T)  # [DRAWS, N], 32 random bits each
-
-    def below(bound: int | IntArray) -> IntArray:
-        """The next uniform integer in [0, bound) of each example."""
-        return (next(words) * bound) >> 32
-
-    def each(bound: int) -> IntArray:
-        """The same for each object: (N, MAX_OBJECTS)."""
-        return np.stack([below(bound) for _ in range(MAX_OBJECTS)], axis=1)
-
-    count = 1 + below(max_objects)
-    background, wording = below(BACKGROUNDS), np.stack([below(WORDINGS), below(WORDINGS)], axis=1)
-    order = np.stack([next(words) for _ in COLOURS], axis=1).argsort(axis=1, kind="stable")
+    if split not in SPLITS:
+        raise ValueError(f"shapes has no split {split!r}: expected one of {', '.join(SPLITS)}")
+    if n < 1 or seed < 0 or not 1 <= max_objects <= MAX_OBJECTS:
+        raise ValueError(
+            f"shapes got n={n}, seed={seed}, max_objects={max_objects}: "
+            f"expected n >= 1, seed >= 0, 1 <= max_objects <= {MAX_OBJECTS}"
+        )
+    draws = Draws(n, (seed, SPLITS.index(split)), WORDS)
+    count = 1 + draws.below(max_objects)
+    background, wording = draws.below(BACKGROUNDS), draws.each(WORDINGS, WORDINGS)
+    order = np.stack([draws.word() for _ in COLOURS], axis=1).argsort(axis=1, kind="stable")
     colour = order[:, :MAX_OBJECTS]
-    novel = unseen & (np.arange(MAX_OBJECTS) == below(count)[:, None])
-    shape = np.where(novel, HELD_OUT_SHAPE[colour], SEEN_SHAPES[colour, each(SEEN_SHAPES.shape[1])])
-    size, offset = each(len(SIZES)), np.stack([each(OFFSETS), each(OFFSETS)], axis=2)
-    position = _positions(below(9), below(2), [below(2) for _ in range(MAX_OBJECTS - 1)])
+    novel = (split == "unseen") & (np.arange(MAX_OBJECTS) == draws.below(count)[:, None])
+    seen = SEEN_SHAPES[colour, draws.each(*[SEEN_SHAPES.shape[1]] * MAX_OBJECTS)]
+    shape = np.where(novel, HELD_OUT_SHAPE[colour], seen)
+    size = draws.each(*[len(SIZES)] * MAX_OBJECTS)
+    offset = np.stack([draws.each(*[OFFSETS] * MAX_OBJECTS) for _ in "xy"], axis=2)
+    position = _positions(draws.below(9), draws.below(2), draws.each(2, 2).T)
 
     absent = np.arange(max_objects) >= count[:, None]  # [N, K]
     parts = {"shape": shape, "colour": colour, "size": size, "position": position}
@@ -149,8 +151,11 @@ def exchange_colours(scene: Scene) -> Scene:
     return replace(scene, colour=colour)
 
 
-def _positions(first: IntArray, axis: IntArray, steps: list[IntArray]) -> IntArray:
-    """(N, MAX_OBJECTS) cells of a walk along row and column in turn, 1 or 2 cells a step."""
+def _positions(first: IntArray, axis: IntArray, steps: IntArray) -> IntArray:
+    """(N, MAX_OBJECTS) cells of a walk along row and column in turn, 1 or 2 cells a step.
+
+    steps: (MAX_OBJECTS - 1, N), 0 or 1.
+    """
     row, column = np.divmod(first, 3)
     cells = [first]
     for step in steps:

@@ -24,7 +24,7 @@ SECONDS = np.array([0.15, 0.30])  # of a small and of a large object's note
 LOUDNESS = np.array([0.3, 0.9])  # their peaks
 LOWEST = 220.0  # Hz: the bottom left cell
 STEPS = np.array([1, 5 / 4, 3 / 2])  # of the columns, above the row's first note
-# Amplitudes of harmonics 1 to 6, for each colour in the order of `shapes_scene.COLOURS`.
+# Amplitudes of harmonics 1 to 6, for each colour in the order of `scene.COLOURS`.
 TIMBRES = np.array(
     [
         [1, 0, 0, 0, 0, 0],  # red: a pure tone

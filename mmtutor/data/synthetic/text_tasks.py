@@ -17,8 +17,7 @@ import torch
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.real import stamps
 from mmtutor.data.shapes.captions import chinese, english
-from mmtutor.data.shapes.dataset import scenes
-from mmtutor.data.shapes.scene import Scene
+from mmtutor.data.shapes.scene import Scene, scenes
 from mmtutor.data.splits import fold_of, normalised
 
 WRITERS = {"en": english, "zh": chinese}
@@ -36,7 +35,7 @@ def leading_colour(split: str, n: int, language: str = "en", seed: int = 0) -> D
     Each caption stands next to its mirror, in which the two objects have changed places. Mirrors
     have the same words and different labels, so nothing that ignores order can be right about both.
 
-    Columns: text (2N strings), label int64 (2N,) in 0..7, an index into `shapes_scene.COLOURS`,
+    Columns: text (2N strings), label int64 (2N,) in 0..7, an index into `shapes.COLOURS`,
     and group int64 (2N,), equal for a caption and its mirror.
 
     Args:

@@ -16,7 +16,7 @@ from torch import Tensor
 WAVES = 24
 
 
-class Pair(NamedTuple):
+class _Pair(NamedTuple):
     """Two pictures and the way between them.
 
     Attributes:
@@ -36,7 +36,7 @@ def pair(
     zoom: float = 1.0,
     wavelengths: tuple[float, float] = (8.0, 24.0),
     seed: int = 0,
-) -> Pair:
+) -> _Pair:
     """A texture before and after it turned and grew about the middle, then moved.
 
     Args:
@@ -57,7 +57,7 @@ def pair(
     moved = torch.einsum("ij,jhw->ihw", matrix, place) + way
     source = torch.einsum("ij,jhw->ihw", matrix.inverse(), place - way)
     first, second = (_texture(at, wavelengths, seed).float() for at in (place, source))
-    return Pair(first, second, (moved - place).float())
+    return _Pair(first, second, (moved - place).float())
 
 
 def _texture(place: Tensor, wavelengths: tuple[float, float], seed: int) -> Tensor:
@@ -72,7 +72,7 @@ def _texture(place: Tensor, wavelengths: tuple[float, float], seed: int) -> Tens
     return (0.5 + waves.sum(0) / math.sqrt(WAVES) / 5).clamp(0, 1)
 
 
-def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> Pair:
+def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> _Pair:
     """A photograph that moved by whole fine pixels, seen by a camera with coarser ones.
 
     Both views are cut from `picture` and averaged over blocks of `factor` x `factor`, so that the
@@ -99,4 +99,4 @@ def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> Pai
 
     first, second = view(0, 0), view(*shift)
     flow = torch.tensor(shift).div(factor).view(2, 1, 1).expand(2, *first.shape)
-    return Pair(first, second, flow.clone())
+    return _Pair(first, second, flow.clone())

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from mmtutor.data import collate, load, loader
 from mmtutor.data.shapes.captions import COLOURS_ZH, SHAPES_ZH, chinese, english
-from mmtutor.data.shapes.dataset import SPLITS, scenes
 from mmtutor.data.shapes.render import PALETTE, SHADES, masks, radii, render
 from mmtutor.data.shapes.scene import (
     COLOURS,
@@ -22,8 +21,10 @@ from mmtutor.data.shapes.scene import (
     OFFSETS,
     SHAPES,
     SIZES,
+    SPLITS,
     exchange_colours,
     meaning,
+    scenes,
 )
 
 # ---------------------------------------------------------------- the same bytes, everywhere

@@ -1,8 +1,8 @@
 import torch
 
 from mmtutor.data import load
-from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.shapes.facts import fact_score, facts_of, facts_said
+from mmtutor.data.shapes.scene import scenes
 
 
 def test_captions_say_what_is_in_their_scenes():

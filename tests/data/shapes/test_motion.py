@@ -8,7 +8,6 @@ import torch
 
 from mmtutor.data import collate, load
 from mmtutor.data.shapes.captions import COLOURS_ZH, SHAPES_ZH
-from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.shapes.motion import (
     MOTIONS,
     OPPOSITE,
@@ -20,7 +19,7 @@ from mmtutor.data.shapes.motion import (
     paths,
 )
 from mmtutor.data.shapes.render import render
-from mmtutor.data.shapes.scene import COLOURS, SHAPES, SIZES
+from mmtutor.data.shapes.scene import COLOURS, SHAPES, SIZES, scenes
 
 S = 32
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mmtutor.data import collate, load
-from mmtutor.data.shapes.dataset import scenes, sounds
-from mmtutor.data.shapes.scene import COLOURS, SHAPES
+from mmtutor.data.shapes.dataset import sounds
+from mmtutor.data.shapes.scene import COLOURS, SHAPES, scenes
 from mmtutor.data.shapes.sound import (
     LOUDNESS,
     NOTE,

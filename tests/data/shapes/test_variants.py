@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from mmtutor.data.shapes.dataset import scenes
 from mmtutor.data.shapes.facts import fact_score, facts_of, facts_said
-from mmtutor.data.shapes.scene import Scene
+from mmtutor.data.shapes.scene import Scene, scenes
 from mmtutor.data.shapes.variants import VARIANTS, variants, wordings
 
 

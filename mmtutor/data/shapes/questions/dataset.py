@@ -1,8 +1,8 @@
 """The `shapes-questions` dataset: questions about pictures of `shapes`, and their exact answers.
 
-Knows splits and columns. Questions come from `shapes_questions_sample.py`, their answers from
-`shapes_questions_forms.py`, words from `shapes_questions_words.py`, pixels from
-`shapes_render.py`. Nothing is downloaded or stored: one seed gives the same bytes everywhere.
+Knows splits and columns. Questions come from `sample.py`, their answers from `forms.py`, words from
+`words.py`, pixels from `shapes/render.py`. Nothing is downloaded or stored: one seed gives the same
+bytes everywhere.
 
 Prior "balanced". The answer is drawn when only the question is known, evenly among all possible
 answers; the scene is then made to fit. Therefore nobody who sees the question alone can be right
@@ -24,24 +24,13 @@ import torch
 from torch import Tensor
 
 from mmtutor.data.dataset import Dataset
-from mmtutor.data.shapes.questions.forms import (
-    ANSWERS,
-    ANSWERS_ZH,
-    FORMS,
-    MOST_OBJECTS,
-    OBJECTS,
-    TYPE_OF_FORM,
-    TYPES,
-    Questions,
-    evaluate,
-    matching,
-)
+from mmtutor.data.shapes.draws import IntArray
+from mmtutor.data.shapes.questions import forms
+from mmtutor.data.shapes.questions.forms import ANSWERS, ANSWERS_ZH, FORMS, MOST_OBJECTS, TYPES
 from mmtutor.data.shapes.questions.sample import sample
 from mmtutor.data.shapes.questions.words import chinese, english, programs
 from mmtutor.data.shapes.render import MIN_PICTURE, masks, render
-from mmtutor.data.shapes.scene import IntArray, Scene
-
-__all__ = ["ANSWERS", "ANSWERS_ZH", "FORMS", "SPLITS", "TYPES", "load", "pairs", "questions"]
+from mmtutor.data.shapes.scene import Scene
 
 SPLITS = ("train", "val", "test", "unseen", "adversarial")
 STREAM, PAIRS = 2, 3  # keep these random numbers apart from those of `shapes` and `moving-shapes`
@@ -130,7 +119,7 @@ def questions(
     max_objects: int = MOST_OBJECTS,
     types: tuple[str, ...] = TYPES,
     prior: str = "balanced",
-) -> tuple[Questions, Scene]:
+) -> tuple[forms.Questions, Scene]:
     """The questions and scenes behind `load`. Raises ValueError as `load` does."""
     _check(split, n, seed, max_objects, types, prior)
     favourite = None if prior == "balanced" else int(split == "adversarial")
@@ -159,22 +148,22 @@ def _check(
 
 
 def _columns(
-    asked: Questions, scene: Scene, size: int, language: str, with_masks: bool
+    asked: forms.Questions, scene: Scene, size: int, language: str, with_masks: bool
 ) -> dict[str, Tensor | list]:
     if size < MIN_PICTURE:
         raise ValueError(f"size is {size}: shapes are legible from {MIN_PICTURE} pixels up")
     if language not in ("en", "zh"):
         raise ValueError(f"language is {language!r}: expected 'en' or 'zh'")
-    label, said_zh = evaluate(asked, scene), chinese(asked)
+    label, said_zh = forms.evaluate(asked, scene), chinese(asked)
     answers = np.array(ANSWERS if language == "en" else ANSWERS_ZH, dtype=object)
-    about = matching(asked, scene).any(axis=1)  # [N, K]
+    about = forms.matching(asked, scene).any(axis=1)  # [N, K]
     columns: dict[str, Tensor | list] = {
         "image": torch.from_numpy(render(scene, size)),
         "question": english(asked) if language == "en" else said_zh,
         "question_zh": said_zh,
         "answer": answers[label].tolist(),
         "label": torch.from_numpy(label),
-        "type": np.array(TYPES, dtype=object)[TYPE_OF_FORM[asked.form]].tolist(),
+        "type": np.array(TYPES, dtype=object)[forms.TYPE_OF_FORM[asked.form]].tolist(),
         "form": np.array(FORMS, dtype=object)[asked.form].tolist(),
         "program": programs(asked),
         "scene": torch.from_numpy(_identity(scene)),
@@ -191,5 +180,5 @@ def _columns(
 
 def _identity(scene: Scene) -> IntArray:
     """(N,) one number for what stands in each of the nine cells; below 97 ** 9 < 2 ** 63."""
-    digit = (len(OBJECTS) + 1) ** np.maximum(scene.position, 0)
+    digit = (len(forms.OBJECTS) + 1) ** np.maximum(scene.position, 0)
     return ((scene.object + 1) * digit).sum(axis=1)

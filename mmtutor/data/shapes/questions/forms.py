@@ -1,7 +1,7 @@
 """Questions about a `Scene`: their forms, what they can mention, and their true answers.
 
 Knows which questions there are and evaluates them exactly. Does not know how they are put into
-words (`shapes_questions_words.py`) or drawn at random (`shapes_questions_sample.py`).
+words (`words.py`) or drawn at random (`sample.py`).
 
 A question has one of 15 forms and mentions one or two descriptors, such as "red", "circle" or
 "small red", each of which picks out the objects that match it. Forms that speak of "the" object
@@ -11,18 +11,13 @@ suppose that exactly one matches.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from mmtutor.data.shapes.scene import (
-    COLOURS,
-    HELD_OUT_SHAPE,
-    RELATIONS,
-    SHAPES,
-    SIZES,
-    IntArray,
-    Scene,
-)
+from mmtutor.data.shapes.captions import COLOURS_ZH, SHAPES_ZH, SIZES_ZH
+from mmtutor.data.shapes.draws import IntArray
+from mmtutor.data.shapes.scene import COLOURS, HELD_OUT_SHAPE, RELATIONS, SHAPES, SIZES, Scene
 
 MOST_OBJECTS = 5
 ATTRIBUTES = ("size", "colour", "shape")
@@ -47,32 +42,30 @@ FORMS_OF = {
 }
 TYPE_OF_FORM = np.array([t for t, kind in enumerate(TYPES) for _ in FORMS_OF[kind]])
 MENTIONS_TWO = np.arange(len(FORMS)) >= SAME
+QUERIES = np.isin(np.arange(len(FORMS)), FORMS_OF["query"])
 # Which attribute a form asks for, an index into ATTRIBUTES; -1 where it asks for none.
 ATTRIBUTE_OF = np.array([-1, -1, 0, 1, 2, 0, 1, 2, -1, -1, -1, -1, -1, -1, -1])
 
 YES, NO = 0, 1
 ANSWERS = ("yes", "no", *map(str, range(MOST_OBJECTS + 1)), *SIZES, *COLOURS, *SHAPES)
-ANSWERS_ZH = (
-    *("是", "否", *map(str, range(MOST_OBJECTS + 1)), "小", "大"),
-    *("红色", "橙色", "黄色", "绿色", "蓝色", "紫色", "粉色", "黑色"),
-    *("圆形", "正方形", "三角形", "星形", "十字形", "圆环"),
-)
+ANSWERS_ZH = ("是", "否", *ANSWERS[2 : MOST_OBJECTS + 3], *SIZES_ZH, *COLOURS_ZH, *SHAPES_ZH)
 OPTIONS = max(BOUNDS)  # no form has more answers to choose from than there are colours
 FIRST_ANSWER = np.array(  # label of each form's first option
     [0, 2, *(ANSWERS.index(values[0]) for values in VALUES.values()), *[0] * 10]
 )
 
 # Objects by their code in `Scene.object`, and descriptors: (size, colour, shape), -1 for any.
-OBJECTS = np.stack(np.unravel_index(np.arange(np.prod(BOUNDS)), BOUNDS), axis=1)  # [96, 3]
-DESCRIPTORS = (
-    np.stack(np.unravel_index(np.arange(3 * 9 * 7), tuple(bound + 1 for bound in BOUNDS)), axis=1)
-    - 1
-)  # [189, 3]
+OBJECTS = np.array(list(product(*map(range, BOUNDS))))  # [96, 3]
+DESCRIPTORS = np.array(list(product(*(range(-1, bound) for bound in BOUNDS))))  # [189, 3]
 _equal = DESCRIPTORS[:, None] == OBJECTS  # [189, 96, 3]
 MATCH = (_equal | (DESCRIPTORS < 0)[:, None]).all(axis=2)  # [189, 96] the object fits
 NEAR = _equal.any(axis=2)  # [189, 96] something that the descriptor mentions is true of the object
 HAS = np.stack([[OBJECTS[:, a] == v for v in range(OPTIONS)] for a in range(3)])  # [3, 8, 96]
 HELD_OUT = HELD_OUT_SHAPE[OBJECTS[:, 1]] == OBJECTS[:, 2]  # [96]
+# What there is in all splits but "unseen", and in "unseen": the objects, [2, 96], and the values of
+# each attribute that objects have that fit a descriptor, [2, 189, 3, 8].
+THERE = np.stack([~HELD_OUT, np.ones_like(HELD_OUT)])
+VALUES_THERE = np.einsum("udm,avm->udav", MATCH & THERE[:, None], HAS)
 
 
 @dataclass(frozen=True)
