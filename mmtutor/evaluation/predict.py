@@ -1,22 +1,24 @@
-"""How well a model classifies: predictions, accuracy with its interval, confusion.
+"""Running a model without training it: its outputs, its predictions, and how often they are right.
 
-Knows logits, labels and how to count. Does not know what the classes are or how a model was
-trained.
+Knows batches, devices and modes, logits and labels. Does not know what the classes are or how a
+model was trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data.batch import Batch
+from mmtutor.data.batch import Batch, loader
 from mmtutor.data.dataset import Dataset
 from mmtutor.evaluation.classification.scores import confusion
-from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
+from mmtutor.models.modes import evaluating
+
+BATCH_SIZE = 256
 
 
 class Predictions(NamedTuple):
@@ -63,3 +65,29 @@ def predict(model: nn.Module, data: Dataset | Iterable[Batch]) -> Predictions:
         logits.append(output.logits.float().cpu())
         labels.append(batch["label"].cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))
+
+
+def outputs(model: nn.Module, data: Dataset | Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
+    """Each batch of `data` and the model's output for it, both on the model's device.
+
+    A data set is read in its order, `BATCH_SIZE` examples at a time; batches may come ready-made.
+
+    No gradients are recorded. The model runs in evaluation mode and is left in the mode it came
+    in. Raises ValueError if the data give no batch.
+    """
+    empty = True
+    with evaluating(model):
+        for batch in loader(data, BATCH_SIZE) if isinstance(data, Dataset) else data:
+            empty = False
+            batch = on_device_of(model, batch)
+            with torch.no_grad():
+                output = model(batch)
+            yield batch, output
+    if empty:
+        raise ValueError("the data gave no batch, so there is nothing to evaluate")
+
+
+def on_device_of(model: nn.Module, batch: Batch) -> Batch:
+    """The batch where the model's parameters are."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return {name: value.to(device) for name, value in batch.items()}

@@ -15,7 +15,7 @@ from scipy.stats import hypergeom
 from torch import Tensor, nn
 
 from mmtutor.data.dataset import Dataset
-from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.predict import outputs
 from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
 
 KS = (1, 5, 10)

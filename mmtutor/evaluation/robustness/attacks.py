@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
-from mmtutor.evaluation.inference import on_device_of
+from mmtutor.evaluation.predict import on_device_of
 from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch
-from mmtutor.evaluation.inference import on_device_of
+from mmtutor.evaluation.predict import on_device_of
 from mmtutor.evaluation.robustness.attacks import (
     cross_entropy,
     fgsm,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
-from mmtutor.evaluation.inference import on_device_of
+from mmtutor.evaluation.predict import on_device_of
 from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse, margins
 from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.data import Dataset, collate
+from mmtutor.data import Dataset, loader
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
 from mmtutor.evaluation.classification.scores import averages, confusion
 from mmtutor.evaluation.efficiency import cost
 from mmtutor.evaluation.explanations.quality import pointing_game, sanity_check
-from mmtutor.evaluation.inference import on_device_of
-from mmtutor.evaluation.modality_use import example_scores
-from mmtutor.evaluation.predict import Predictions, predict
+from mmtutor.evaluation.modality_use import permuted
+from mmtutor.evaluation.predict import Predictions, outputs, predict
 from mmtutor.evaluation.robustness.attacks import margin, pgd
 from mmtutor.evaluation.scorecard.measures import (
     Better,
@@ -33,10 +33,10 @@ from mmtutor.evaluation.scorecard.measures import (
 )
 from mmtutor.evaluation.statistics.bootstrap import Statistic, weighted_mean
 from mmtutor.explain import gradient
-from mmtutor.models.modes import evaluating
 
 Measures = dict[str, Measure]
-BATCH = 128
+BATCH = 128  # of pictures under attack
+SAMPLE = 64  # examples whose cost is measured
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,49 @@ class EvaluationSuite:
         return measure(statistic, n, better, None if self.groups is None else self.groups[rows])
 
 
+class _Answers(NamedTuple):
+    """What one model said to the examples as they are, to their variants, and without a modality.
+
+    `attacked` (n,) bool: of the first `examined` rows, whether it is right under attack as well.
+    """
+
+    clean: Predictions
+    paraphrased: Predictions
+    pairs: Predictions
+    corrupted: dict[str, Predictions]
+    permuted: dict[str, Predictions]
+    attacked: Tensor
+
+
 def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
     """All seven standards for one model: an interval on every cell, and never a sum."""
-    clean = predict(model, suite.data)
+    said = _ask(model, suite)
     return Scorecard(
         name,
         {
-            "accuracy": _accuracy(clean, suite),
-            "diversity": diversity(clean, suite),
-            "consistency": _consistency(model, clean, suite),
+            "accuracy": _accuracy(said.clean, suite),
+            "diversity": diversity(said.clean, suite),
+            "consistency": _consistency(said, suite),
             "efficiency": _efficiency(model, suite),
             "interpretability": _interpretability(model, suite),
-            "robustness": _robustness(model, clean, suite),
-            "fairness": _fairness(model, clean, suite),
+            "robustness": _robustness(said, suite),
+            "fairness": _fairness(said, suite),
         },
+    )
+
+
+def _ask(model: nn.Module, suite: EvaluationSuite) -> _Answers:
+    """Every answer that is measured later. PGD climbs the margin, which no confidence can blunt."""
+    data, first = suite.data, range(min(suite.examined, len(suite.data)))
+    without = {name: permuted(data, name, groups=suite.groups) for name in suite.modalities}
+    batches = loader(data.subset(first), BATCH)
+    return _Answers(
+        predict(model, data),
+        predict(model, suite.paraphrased),
+        predict(model, suite.pairs),
+        {name: predict(model, other) for name, other in suite.corrupted.items()},
+        {name: predict(model, other) for name, other in without.items()},
+        predict(model, (pgd(model, b, suite.radius, loss=margin) for b in batches)).correct,
     )
 
 
@@ -130,15 +159,14 @@ def diversity(clean: Predictions, suite: EvaluationSuite) -> Measures:
     return {"worst domain": suite.measure(worst), "domains covered": suite.measure(covered)}
 
 
-def _consistency(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
+def _consistency(said: _Answers, suite: EvaluationSuite) -> Measures:
     """The same answer to the same question in other words, and both answers of a swap pair right.
 
     Agreement alone is cheap: a model that always says "yes" agrees with itself. Of a swap pair it
     gets one at most.
     """
-    again = predict(model, suite.paraphrased)
-    pairs = predict(model, suite.pairs).correct.view(-1, 2).all(dim=1)
-    same = clean.predicted == again.predicted
+    same = said.clean.predicted == said.paraphrased.predicted
+    pairs = said.pairs.correct.view(-1, 2).all(dim=1)
     return {
         "paraphrases agree": suite.measure(weighted_mean(same)),
         "swap pairs right": measure(weighted_mean(pairs), len(pairs)),
@@ -147,11 +175,8 @@ def _consistency(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -
 
 def _efficiency(model: nn.Module, suite: EvaluationSuite) -> Measures:
     """Size, operations, time and memory of a prediction, and its energy where that can be read."""
-    batch = on_device_of(model, collate([suite.data[i % len(suite.data)] for i in range(64)]))
-    batch = {
-        key: value for key, value in batch.items() if key.split("_mask")[0] in suite.modalities
-    }
-    found = cost(model, batch)
+    batch, _ = _answered(model, suite.data, torch.arange(SAMPLE) % len(suite.data))
+    found = cost(model, {k: v for k, v in batch.items() if k.split("_mask")[0] in suite.modalities})
     measures = {
         "parameters": constant_measure(found.parameters, "low", "numbers"),
         "operations": constant_measure(found.flops, "low", "FLOP"),
@@ -171,56 +196,57 @@ def _interpretability(model: nn.Module, suite: EvaluationSuite) -> Measures:
     """
     masks = suite.data.column("target")
     rows = masks.flatten(1).any(dim=1).nonzero().flatten()[: suite.examined]
-    batch = on_device_of(model, collate([suite.data[i] for i in rows.tolist()]))
-    answer = _answers(model, batch)
+    batch, answer = _answered(model, suite.data, rows)
     hits = pointing_game(gradient(model, batch, answer).cpu(), masks[rows])
-    checked = sanity_check(gradient, model, batch, answer)
+    alike = sanity_check(gradient, model, batch, answer).per_example.cpu()
     return {
         "pointing game": suite.measure(weighted_mean(hits), rows=rows),
-        "like random weights": suite.measure(weighted_mean(checked.per_example.cpu()), "low", rows),
+        "like random weights": suite.measure(weighted_mean(alike), "low", rows),
     }
 
 
-def _robustness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
+def _robustness(said: _Answers, suite: EvaluationSuite) -> Measures:
     """What is left of the right answers when pictures or words are corrupted, or pictures attacked.
 
     The share of what was right before, so that a weak model is not called fragile for being weak;
     one that does not look at pictures keeps all of it, which is no merit: see "fairness".
     """
-    corrupted = {
-        name: suite.measure(kept(clean.correct, predict(model, data).correct))
-        for name, data in suite.corrupted.items()
+    right, first = said.clean.correct, slice(len(said.attacked))
+    measures = {
+        name: suite.measure(kept(right, after.correct)) for name, after in said.corrupted.items()
     }
-    n = min(suite.examined, len(suite.data))
-    attacked = torch.cat([_attacked(model, suite, rows) for rows in torch.arange(n).split(BATCH)])
-    still = suite.measure(kept(clean.correct[:n], attacked), rows=slice(n))
-    return {**corrupted, "attacked pictures": still}
+    attacked = suite.measure(kept(right[first], said.attacked), rows=first)
+    return {**measures, "attacked pictures": attacked}
 
 
-def _fairness(model: nn.Module, clean: Predictions, suite: EvaluationSuite) -> Measures:
+def _fairness(said: _Answers, suite: EvaluationSuite) -> Measures:
     """The gap between groups that should not matter, and what the least used modality is worth.
 
     A gap is above zero by luck alone; compare it between models that answered the same suite, or
     see `fairness.group_gaps`.
     """
-    measures = {}
+    right, measures = said.clean.correct, {}
     for column in suite.sensitive:
         masks = _groups(suite.data, (column,))
 
         def gap(weights: Tensor, masks: Tensor = masks) -> Tensor:
-            rates = _by_group(weights, clean.correct, masks)
+            rates = _by_group(weights, right, masks)
             return rates.amax(dim=1) - rates.amin(dim=1)
 
         measures[f"gap: {column}"] = suite.measure(gap, "low")
-    scores = [
-        example_scores(model, suite.data, name, groups=suite.groups) for name in suite.modalities
-    ]
-    drops = torch.stack([before - after for before, after in scores], dim=1)  # [N, M]
+    lost = [right.double() - after.correct.double() for after in said.permuted.values()]
+    drops = torch.stack(lost, dim=1)  # [N, M]
 
     def least(weights: Tensor) -> Tensor:
         return (weights @ drops / weights.sum(dim=1, keepdim=True)).amin(dim=1)
 
     return {**measures, "least used modality": suite.measure(least)}
+
+
+def _answered(model: nn.Module, data: Dataset, rows: Tensor) -> tuple[Batch, Tensor]:
+    """Some rows as one batch on the model's device, and the classes (B,) that it answers."""
+    [(batch, output)] = outputs(model, loader(data.subset(rows), len(rows)))
+    return batch, output.logits.argmax(dim=1)
 
 
 def kept(before: Tensor, after: Tensor) -> Statistic:
@@ -247,17 +273,3 @@ def _majority(label: Tensor, masks: Tensor) -> Tensor:
     """(G,): the share of the most frequent answer in each group."""
     counts = masks.T @ F.one_hot(label).double()
     return counts.amax(dim=1) / masks.sum(dim=0)
-
-
-def _attacked(model: nn.Module, suite: EvaluationSuite, rows: Tensor) -> Tensor:
-    """(B,) bool: right after ten steps of PGD on the margin, which no confidence can blunt."""
-    batch = on_device_of(model, collate([suite.data[i] for i in rows.tolist()]))
-    worse = pgd(model, batch, suite.radius, loss=margin)
-    return (_answers(model, worse) == batch["label"]).cpu()
-
-
-@torch.no_grad()
-def _answers(model: nn.Module, batch: Batch) -> Tensor:
-    """(B,) classes."""
-    with evaluating(model):
-        return model(batch).logits.argmax(dim=1)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset
 from mmtutor.data.synthetic.stick_figures import JOINTS, MIRRORED, load
 from mmtutor.evaluation import bootstrap_interval
-from mmtutor.evaluation.inference import outputs
 from mmtutor.evaluation.keypoints import confused_sides, correct_keypoints, trunk_length
+from mmtutor.evaluation.predict import outputs
 from mmtutor.losses.heatmaps import heatmap_cross_entropy
 from mmtutor.models.pose import PoseNetwork, argmax_joints, soft_argmax_joints
 from mmtutor.recipes import common

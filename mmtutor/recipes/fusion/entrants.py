@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, loader
 from mmtutor.encoders.vectors import TokenMLP
 from mmtutor.evaluation.efficiency import parameters
-from mmtutor.evaluation.inference import outputs
+from mmtutor.evaluation.predict import outputs
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
 from mmtutor.recipes import common

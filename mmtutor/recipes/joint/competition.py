@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.shapes.scene import COLOURS
 from mmtutor.encoders import BagOfWords, SmallCNN
-from mmtutor.evaluation.inference import on_device_of
-from mmtutor.evaluation.predict import predict
+from mmtutor.evaluation.predict import on_device_of, predict
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
 from mmtutor.models.branches import Branches

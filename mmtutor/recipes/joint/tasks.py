@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, load, loader
 from mmtutor.encoders import SmallCNN
-from mmtutor.evaluation.inference import on_device_of, outputs
-from mmtutor.evaluation.predict import Predictions
+from mmtutor.evaluation.predict import Predictions, on_device_of, outputs
 from mmtutor.losses.multitask import (
     CombinedGradients,
     UncertaintyWeighting,

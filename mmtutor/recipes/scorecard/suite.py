@@ -46,10 +46,11 @@ def run(config: Config, progress: bool = True) -> Result:
 
 def evaluate_all(models: Mapping[str, Candidate], suite: EvaluationSuite) -> list[Scorecard]:
     """The card of each model: the same examples for all, each in its own tokens."""
-    return [
-        scorecard(candidate.model, _suite_for(suite, candidate.encode), name)
-        for name, candidate in models.items()
-    ]
+    cards = []
+    for name, (model, encode) in models.items():
+        asked = _suite_for(suite, encode)
+        cards.append(scorecard(model, asked, name))
+    return cards
 
 
 def _suite_for(suite: EvaluationSuite, encode: Encode) -> EvaluationSuite:
