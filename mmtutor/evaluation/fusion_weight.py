@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-class WeightChoice(NamedTuple):
+class _WeightChoice(NamedTuple):
     """What cross-validation found.
 
     Attributes:
@@ -27,7 +27,7 @@ class WeightChoice(NamedTuple):
 
 def choose_weight(
     one: Tensor, other: Tensor, label: Tensor, weights: Tensor, folds: int = 5
-) -> WeightChoice:
+) -> _WeightChoice:
     """Choose alpha in alpha * one + (1 - alpha) * other, once for each fold.
 
     Example i is in fold i mod `folds`, so the examples should come in no particular order. Of equal
@@ -51,4 +51,4 @@ def choose_weight(
     fold = torch.arange(len(label)) % folds
     best = [int(right[:, fold != f].mean(dim=1).argmax()) for f in range(folds)]
     held_out = torch.stack([right[b, fold == f].mean() for f, b in enumerate(best)])
-    return WeightChoice(right.mean(dim=1), weights[best], held_out)
+    return _WeightChoice(right.mean(dim=1), weights[best], held_out)

@@ -29,7 +29,7 @@ Groups = Tensor | str | None
 BATCH = 256
 
 
-class Ablation(NamedTuple):
+class _Ablation(NamedTuple):
     """What a model scores with a modality and without; `drop` is paired, example by example."""
 
     intact: Interval
@@ -82,7 +82,7 @@ def ablate(
     modality: str,
     how: How = "permute",
     groups: Groups = None,
-) -> Ablation:
+) -> _Ablation:
     """What it costs a model to lose one modality, with paired 95 % bootstrap intervals.
 
     - "permute" hands every example the value of another: each value is a real one, but tells
@@ -107,7 +107,7 @@ def ablate(
     ids = None if groups is None else _column(data, groups)
     before, after = example_scores(model, data, modality, how, ids)
     values = (before, after, before - after)
-    return Ablation(*(bootstrap_interval(v, groups=ids) for v in values))
+    return _Ablation(*(bootstrap_interval(v, groups=ids) for v in values))
 
 
 def example_scores(
@@ -160,7 +160,7 @@ def require_modality_use(
     modalities: Sequence[str],
     margin: float = 0.05,
     groups: Groups = None,
-) -> dict[str, Ablation]:
+) -> dict[str, _Ablation]:
     """`ablate` for each modality, and an error unless permuting each surely costs `margin`.
 
     "Surely" means the lower end of the interval of the drop. Arguments as in `ablate`.

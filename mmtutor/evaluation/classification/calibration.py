@@ -23,7 +23,7 @@ Scheme = Literal["width", "mass"]
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures that `temperature` looks at
 
 
-class Reliability(NamedTuple):
+class _Reliability(NamedTuple):
     """The table behind a reliability diagram, one row a bin; NaN where a bin is empty.
 
     Attributes:
@@ -60,7 +60,7 @@ def reliability(
     bins: int = 15,
     scheme: Scheme = "width",
     weights: Tensor | None = None,
-) -> Reliability:
+) -> _Reliability:
     """Mean confidence and accuracy in bins of confidence.
 
     `confidence` (N,) in [0, 1] and `correct` (N,) bool. The bins have equal width, or, with scheme
@@ -76,7 +76,7 @@ def reliability(
     index = torch.bucketize(confidence, edges[1:-1])  # [N]
     count = weighted_sums(index, bins, weights)
     sure, right = (weighted_sums(index, bins, weights, x) / count for x in (confidence, correct))
-    return Reliability(edges[:-1], edges[1:], count, sure, right)
+    return _Reliability(edges[:-1], edges[1:], count, sure, right)
 
 
 def expected_calibration_error(

@@ -16,7 +16,7 @@ from torch import Tensor
 Average = Literal["macro", "micro", "weighted"]
 
 
-class PerClass(NamedTuple):
+class _PerClass(NamedTuple):
     """Each (..., C) float64: precision, recall, F1, and how many examples are of the class."""
 
     precision: Tensor
@@ -25,7 +25,7 @@ class PerClass(NamedTuple):
     support: Tensor
 
 
-class Averages(NamedTuple):
+class _Averages(NamedTuple):
     """Each (...) float64, in [0, 1]."""
 
     precision: Tensor
@@ -87,7 +87,7 @@ def confusion(
     return weighted_sums(cell, classes**2, weights).unflatten(-1, (classes, classes))
 
 
-def per_class(table: Tensor) -> PerClass:
+def per_class(table: Tensor) -> _PerClass:
     """Precision, recall and F1 of each class from tables of confusion (..., C, C).
 
     Precision is 0 for a class that was never predicted, recall 0 for one that never occurs, and F1
@@ -96,12 +96,12 @@ def per_class(table: Tensor) -> PerClass:
     table = table.double()
     right = table.diagonal(dim1=-2, dim2=-1)
     support, called = table.sum(-1), table.sum(-2)
-    return PerClass(
+    return _PerClass(
         _ratio(right, called), _ratio(right, support), _ratio(2 * right, support + called), support
     )
 
 
-def averages(table: Tensor, average: Average = "macro") -> Averages:
+def averages(table: Tensor, average: Average = "macro") -> _Averages:
     """One precision, recall and F1 for all classes, from tables of confusion (..., C, C).
 
     "macro" counts classes alike, "weighted" by how many examples are of the class, "micro" counts
@@ -111,7 +111,7 @@ def averages(table: Tensor, average: Average = "macro") -> Averages:
     """
     if average == "micro":
         right = table.diagonal(dim1=-2, dim2=-1).double().sum(-1) / table.double().sum((-2, -1))
-        return Averages(right, right, right)
+        return _Averages(right, right, right)
     if average not in ("macro", "weighted"):
         raise ValueError(f"average must be 'macro', 'micro' or 'weighted', got {average!r}")
     found = per_class(table)
@@ -119,7 +119,7 @@ def averages(table: Tensor, average: Average = "macro") -> Averages:
     if average == "macro":
         weights = (table.sum(-1) + table.sum(-2) > 0).double()
     total = weights.sum(-1)
-    return Averages(*((value * weights).sum(-1) / total for value in found[:3]))
+    return _Averages(*((value * weights).sum(-1) / total for value in found[:3]))
 
 
 def balanced_accuracy(table: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-Function = Callable[["Case"], Any]
+Function = Callable[[Any], Any]
 
 
-class Case(NamedTuple):
+class _Case(NamedTuple):
     """Random input of every kind of metric; which parts are used is up to the metric.
 
     Attributes:
@@ -48,7 +48,7 @@ class Case(NamedTuple):
         return self.gain > 0
 
 
-def random_case(seed: int) -> Case:
+def random_case(seed: int) -> _Case:
     """A small case: 1 to 60 examples of 2 to 6 classes, 1 to 5 queries in a gallery of 1 to 12.
 
     Two cases in three have few distinct scores, so nearly all are tied; one in five has a single
@@ -75,15 +75,15 @@ def random_case(seed: int) -> Case:
     gain = gain.scatter(1, whole(0, gallery - 1, queries, 1), whole(1, 3, queries, 1))
     x, y = normal(2, gallery, queries + 1)
     logits = 2 * normal(n, classes)
-    return Case(logits, label, predicted, score, positive, similarity, gain, x, y)
+    return _Case(logits, label, predicted, score, positive, similarity, gain, x, y)
 
 
 def largest_differences(
-    pairs: Mapping[str, tuple[Function, Function]], cases: Iterable[Case]
+    pairs: Mapping[str, tuple[Function, Function]], cases: Iterable[_Case]
 ) -> dict[str, float]:
     """The largest |ours - theirs| of each pair of functions over all cases.
 
-    A function takes a `Case` and returns a number, a sequence, an array or a tensor. Numbers that
+    A function takes a case and returns a number, a sequence, an array or a tensor. Numbers that
     both sides call NaN agree; if only one does, the difference is infinite, and so it is where
     shapes differ.
     """

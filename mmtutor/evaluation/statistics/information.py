@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class Atoms(NamedTuple):
+class _Atoms(NamedTuple):
     """The parts of I(X1, X2; Y), in bits; they sum to it."""
 
     redundant: float
@@ -28,7 +28,7 @@ def mutual_information(p: Tensor) -> float:
     return _divergence(p, independent)
 
 
-def decompose(p: Tensor) -> Atoms:
+def decompose(p: Tensor) -> _Atoms:
     """Redundant, unique and synergistic information of p[x1, x2, y] (Williams and Beer 2010).
 
     Redundancy is their I_min (eq. 3): for each answer the smaller of what the two modalities tell
@@ -46,7 +46,7 @@ def decompose(p: Tensor) -> Atoms:
     alone = [mutual_information(p.sum(dim=dim)) for dim in (1, 0)]
     unique1, unique2 = (information - redundant for information in alone)
     whole = mutual_information(p.flatten(0, 1))
-    return Atoms(redundant, unique1, unique2, whole - redundant - unique1 - unique2)
+    return _Atoms(redundant, unique1, unique2, whole - redundant - unique1 - unique2)
 
 
 def invisible_to_sums(p: Tensor, steps: int = 1000, tolerance: float = 1e-12) -> float:

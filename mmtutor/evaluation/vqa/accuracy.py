@@ -54,7 +54,7 @@ REFERENCE_WORDS = {
 MEANT_WORDS = {**DIGITS, **_misspelt(f"{CONTRACTIONS} {UNREACHED}")}
 
 
-class VQAAccuracy(NamedTuple):
+class _VQAAccuracy(NamedTuple):
     """What `vqa_accuracy` found.
 
     Attributes:
@@ -79,7 +79,7 @@ def vqa_accuracy(
     annotator_answers: Sequence[Sequence[str]],
     quirks: bool = True,
     weights: Tensor | None = None,
-) -> VQAAccuracy:
+) -> _VQAAccuracy:
     """The accuracy of the VQA challenge: min(1, matches / 3), averaged over leaving one person out.
 
     Of ten people 0, 1, 2, 3, 4 who gave the predicted answer make 0, 0.3, 0.6, 0.9, 1. A question
@@ -121,7 +121,7 @@ def vqa_accuracy(
     thirds = matches * (matches - 1).clamp(max=3) + (annotators - matches) * matches.clamp(max=3)
     scores = thirds.double() / (3 * annotators)
     weights = torch.ones_like(scores) if weights is None else weights.double()
-    return VQAAccuracy(scores, ((scores * weights).sum() / weights.sum()).item())
+    return _VQAAccuracy(scores, ((scores * weights).sum() / weights.sum()).item())
 
 
 def _trimmed(answer: str) -> str:
@@ -163,7 +163,7 @@ def _unmarked(answer: str, quirks: bool) -> str:
     return PERIOD.sub("", without, count=PERIODS)
 
 
-class PairAccuracy(NamedTuple):
+class _PairAccuracy(NamedTuple):
     """How a model does on pairs: the same question about two pictures, with different answers.
 
     Attributes:
@@ -177,7 +177,7 @@ class PairAccuracy(NamedTuple):
     changed: Interval
 
 
-def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> PairAccuracy:
+def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> _PairAccuracy:
     """Accuracy on swap pairs, in the manner of VQA v2 (Goyal et al. 2017); rows 2k, 2k+1 are one.
 
     Args:
@@ -193,7 +193,7 @@ def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> PairAccuracy
         raise ValueError(f"expected pairs, got an odd number of rows: {len(correct)}")
     pairs = correct.bool().view(-1, 2)
     changed = [bool(a != b) for a, b in zip(said[::2], said[1::2], strict=True)]
-    return PairAccuracy(
+    return _PairAccuracy(
         bootstrap_interval(pairs.double().mean(dim=1)),
         bootstrap_interval(pairs.all(dim=1).double()),
         bootstrap_interval(torch.tensor(changed).double()),
