@@ -9,7 +9,6 @@ from mmtutor.encoders.pretrained import (
     FrozenEncoder,
     WordLlama,
     imagenet_categories,
-    load_efficientnet_lite0,
 )
 from mmtutor.encoders.recurrent import LastToken, Recurrent, RecurrentEncoder
 from mmtutor.encoders.text import BagOfWords, SmallTransformer

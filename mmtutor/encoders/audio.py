@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import Encoded
 from mmtutor.encoders.spectrogram import LogMel
 from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
@@ -39,6 +40,7 @@ class AudioCNN(nn.Module):
         self, dim: int = 64, width: int = 16, mels: int = 40, subtract_mean: bool = False
     ) -> None:
         super().__init__()
+        checks.at_least(1, dim=dim, width=width)
         self.dim = dim
         self.spectrogram = LogMel(mels=mels, subtract_mean=subtract_mean)
         channels = [1, width, 2 * width, 2 * width]
@@ -53,7 +55,8 @@ class AudioCNN(nn.Module):
         Raises ValueError for a sound that is shorter than one window.
         """
         frames, mask = _scaled(self.spectrogram, x, mask)
-        maps = frames.unsqueeze(1).to(memory_format=torch.channels_last)  # [B, 1, N, M]
+        # [B, 1, N, M], channels stored last, so that `_normalise_frames` need not copy
+        maps = frames.unsqueeze(1).to(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             maps, mask = convolution(maps), mask[:, ::2]  # output i is centred at input 2 i
             maps = F.relu(_normalise_frames(maps)).masked_fill(~mask[:, None, :, None], 0)
@@ -87,6 +90,7 @@ class AudioTransformer(nn.Module):
         subtract_mean: bool = False,
     ) -> None:
         super().__init__()
+        checks.at_least(1, patch=patch)
         self.dim, self.patch = dim, patch
         self.spectrogram = LogMel(mels=mels, subtract_mean=subtract_mean)
         self.embedding = nn.Linear(patch * mels, dim)
@@ -101,7 +105,7 @@ class AudioTransformer(nn.Module):
         spare = -frames.shape[1] % self.patch
         frames = F.pad(frames, (0, 0, 0, spare))
         groups = frames.unflatten(1, (-1, self.patch)).flatten(2)  # [B, N, patch * M]
-        mask = F.pad(mask, (0, spare))[:, :: self.patch]
+        mask = F.pad(mask, (0, spare)).unflatten(1, (-1, self.patch)).any(dim=2)
         place = sinusoidal_positions(groups.shape[1], self.dim).to(groups)
         hidden = self.embedding(groups) + place
         return Encoded(self.transformer(hidden, mask), mask)

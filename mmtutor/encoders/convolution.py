@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
+
 
 def output_size(
     size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
@@ -18,6 +20,8 @@ def output_size(
 
     Dumoulin and Visin (2016), relationship 15. Raises ValueError if the kernel fits nowhere.
     """
+    checks.at_least(1, size=size, kernel=kernel, stride=stride, dilation=dilation)
+    checks.at_least(0, padding=padding)
     reach = dilation * (kernel - 1) + 1
     if size + 2 * padding < reach:
         raise ValueError(f"a kernel that spans {reach} does not fit into {size} + 2 * {padding}")
@@ -101,14 +105,18 @@ def max_pool2d(x: Tensor, kernel: int, stride: int | None = None, padding: int =
     Among equals the first wins, and takes the whole gradient. Padding never wins.
     """
     _check_pool(kernel, padding)
-    seen = _windows(x, (kernel, kernel), stride or kernel, padding, fill=-torch.inf).flatten(4)
+    seen = _windows(
+        x, (kernel, kernel), kernel if stride is None else stride, padding, fill=-torch.inf
+    ).flatten(4)
     return seen.gather(4, seen.argmax(dim=4, keepdim=True)).squeeze(4)
 
 
 def avg_pool2d(x: Tensor, kernel: int, stride: int | None = None, padding: int = 0) -> Tensor:
     """The mean of each window, zeros of the padding counted, as `F.avg_pool2d`."""
     _check_pool(kernel, padding)
-    return _windows(x, (kernel, kernel), stride or kernel, padding).mean(dim=(4, 5))
+    return _windows(x, (kernel, kernel), kernel if stride is None else stride, padding).mean(
+        dim=(4, 5)
+    )
 
 
 def _windows(
@@ -123,12 +131,13 @@ def _windows(
 
     `padding` pixels of value `fill` are put around the picture first.
     """
+    checks.shaped(x=(x, "B C H W"))
+    for size, side in zip(x.shape[2:], kernel, strict=True):
+        output_size(size, side, stride, padding, dilation)  # refuses a kernel that fits nowhere
     x = F.pad(x, [padding] * 4, value=fill)
-    rows, columns = (
-        _indices(size, side, stride, dilation).to(x.device)
-        for size, side in zip(x.shape[2:], kernel, strict=True)
-    )
-    return x[:, :, rows[:, None, :, None], columns[None, :, None, :]]
+    for axis in (0, 1):  # what a kernel spans, and every `dilation`-th of it
+        x = x.unfold(2 + axis, dilation * (kernel[axis] - 1) + 1, stride)[..., ::dilation]
+    return x
 
 
 def batch_norm(
@@ -150,11 +159,14 @@ def batch_norm(
     Raises:
         ValueError: in training with one value per channel, which has no variance.
     """
+    vectors = {"running_mean": running_mean, "running_var": running_var, "bias": bias}
+    vectors["weight"] = weight
+    checks.shaped(x=(x, "B C H W"), **{name: (v, "C") for name, v in vectors.items()})
     mean, var = running_mean, running_var
     if training:
         count = x.numel() // x.shape[1]
         if count < 2:
-            raise ValueError(f"training needs more than one value per channel: {tuple(x.shape)}")
+            raise ValueError(f"x must have more than one value per channel, got {tuple(x.shape)}")
         mean, var = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), unbiased=False)
         with torch.no_grad():
             running_mean.lerp_(mean, momentum)
@@ -178,6 +190,7 @@ class ResidualBlock(nn.Module):
         self, in_channels: int, out_channels: int, stride: int = 1, skip: bool = True
     ) -> None:
         super().__init__()
+        checks.at_least(1, in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.skip = skip
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
@@ -204,6 +217,7 @@ def receptive_field(layers: Sequence[tuple[int, int]]) -> int:
     """
     field = step = 1
     for kernel, stride in layers:
+        checks.at_least(1, kernel=kernel, stride=stride)
         field += (kernel - 1) * step
         step *= stride
     return field
@@ -234,25 +248,20 @@ def gradient_norms(blocks: Sequence[nn.Module], x: Tensor, seed: int = 0) -> lis
     return [gradient.norm().item() for gradient in gradients]
 
 
-def _indices(size: int, kernel: int, stride: int, dilation: int) -> Tensor:
-    """The pixels under a kernel at each of its places along one side: (places, kernel) int64."""
-    starts = torch.arange(output_size(size, kernel, stride, dilation=dilation)) * stride
-    return starts[:, None] + dilation * torch.arange(kernel)
-
-
 def _add(x: Tensor, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias[:, None, None]
 
 
 def _check_channels(x: Tensor, weight: Tensor, groups: int) -> None:
-    expected = weight.shape[1] * groups
-    if x.ndim != 4 or x.shape[1] != expected or len(weight) % groups:
-        raise ValueError(
-            f"kernels {tuple(weight.shape)} in {groups} groups need x of shape "
-            f"(B, {expected}, H, W) and whole groups, got {tuple(x.shape)}"
-        )
+    checks.at_least(1, groups=groups)
+    checks.shaped(weight=(weight, "O I kh kw"))
+    checks.shaped(x=(x, f"B {weight.shape[1] * groups} H W"))
+    if len(weight) % groups:
+        raise ValueError(f"groups must divide the {len(weight)} kernels of weight, got {groups}")
 
 
 def _check_pool(kernel: int, padding: int) -> None:
-    if not 0 <= 2 * padding <= kernel:
-        raise ValueError(f"padding is {padding}: expected at most half of kernel {kernel}")
+    checks.at_least(1, kernel=kernel)
+    checks.at_least(0, padding=padding)
+    if 2 * padding > kernel:
+        raise ValueError(f"padding must be at most half of kernel {kernel}, got {padding}")

@@ -5,6 +5,8 @@ of training. The Lite variant of EfficientNet (Tan and Le 2019) drops squeeze-an
 replaces swish by ReLU6, so that it can be quantised.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import torch
@@ -84,32 +86,6 @@ class _MBConv(nn.Module):
         return x + out if self.residual else out
 
 
-class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0: a stem, sixteen _MBConv blocks, a 1x1 head and a linear classifier."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = _ConvNorm(3, 32, 3, stride=2)
-        blocks, channels = [], 32
-        for expansion, out_channels, repeats, stride, kernel in STAGES:
-            for i in range(repeats):
-                blocks.append(
-                    _MBConv(channels, out_channels, expansion, kernel, stride if i == 0 else 1)
-                )
-                channels = out_channels
-        self.blocks = nn.Sequential(*blocks)
-        self.head = _ConvNorm(channels, FEATURES, 1)
-        self.classifier = nn.Linear(FEATURES, CLASSES)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Normalised images (B, 3, H, W) -> feature map (B, 1280, H/32, W/32)."""
-        return self.head(self.blocks(self.stem(x)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised images (B, 3, H, W) -> class logits (B, 1000)."""
-        return self.classifier(self.features(x).mean(dim=(2, 3)))
-
-
 # The weights file's names -> ours. Names inside a block start with a dot and are replaced first.
 RENAMED = (
     ("_blocks.", "blocks."),
@@ -127,13 +103,35 @@ RENAMED = (
 )
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read the released weights file (a pickle, so `weights_only`) under this module's names."""
-    weights = torch.load(path, map_location="cpu", weights_only=True)
-    return {_rename(name): tensor for name, tensor in weights.items()}
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite0: a stem, sixteen _MBConv blocks, a 1x1 head and a linear classifier."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _ConvNorm(3, 32, 3, stride=2)
+        blocks, channels = [], 32
+        for expansion, out_channels, repeats, stride, kernel in STAGES:
+            for i in range(repeats):
+                step = stride if i == 0 else 1
+                blocks.append(_MBConv(channels, out_channels, expansion, kernel, step))
+                channels = out_channels
+        self.blocks = nn.Sequential(*blocks)
+        self.head = _ConvNorm(channels, FEATURES, 1)
+        self.classifier = nn.Linear(FEATURES, CLASSES)
 
-def _rename(name: str) -> str:
-    for theirs, ours in RENAMED:
-        name = name.replace(theirs, ours)
-    return name
+    @classmethod
+    def from_file(cls, path: str | Path) -> EfficientNetLite:
+        """The network with the released weights (a pickle, so `weights_only`)."""
+        network, weights = cls(), torch.load(path, map_location="cpu", weights_only=True)
+        for theirs, ours in RENAMED:
+            weights = {name.replace(theirs, ours): tensor for name, tensor in weights.items()}
+        network.load_state_dict(weights)
+        return network
+
+    def features(self, x: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) -> feature map (B, 1280, H/32, W/32)."""
+        return self.head(self.blocks(self.stem(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) -> class logits (B, 1000)."""
+        return self.classifier(self.features(x).mean(dim=(2, 3)))

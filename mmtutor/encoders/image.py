@@ -6,7 +6,8 @@ Knows pixels and where they are; knows nothing of text, of pretraining or of los
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, check_pictures
 
 
 class SmallCNN(nn.Module):
@@ -29,8 +30,8 @@ class SmallCNN(nn.Module):
 
     def __init__(self, dim: int, width: int = 32, patch: int = 4, coordinates: bool = True) -> None:
         super().__init__()
-        self.dim = dim
-        self.coordinates = coordinates
+        checks.at_least(1, dim=dim, width=width, patch=patch)
+        self.dim, self.patch, self.coordinates = dim, patch, coordinates
         extra = 2 if coordinates else 0
         self.stages = nn.Sequential(
             conv_block(3 + extra, width, kernel=patch, stride=patch, padding=0),
@@ -40,11 +41,10 @@ class SmallCNN(nn.Module):
         self.mix = conv_block(dim + extra, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
-        """(B, 3, H, W) in [0, 1], sides multiples of 4 * patch -> tokens (B, N, D), row by row."""
+        """(B, 3, H, W) in [0, 1], sides multiples of `patch` -> tokens (B, N, D), row by row."""
+        check_pictures(x, self.patch)
         grid = self.stages(self._place(2 * x - 1).contiguous(memory_format=torch.channels_last))
-        grid = grid + self.mix(self._place(grid))
-        tokens = grid.flatten(2).transpose(1, 2)  # [B, D, H', W'] -> [B, N, D]
-        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+        return Encoded.of_grid(grid + self.mix(self._place(grid)))  # [B, D, H', W'] -> [B, N, D]
 
     def _place(self, grid: Tensor) -> Tensor:
         return with_coordinates(grid) if self.coordinates else grid
@@ -66,6 +66,7 @@ class EdgeCNN(nn.Module):
 
     def __init__(self, dim: int, width: int = 16) -> None:
         super().__init__()
+        checks.at_least(1, dim=dim, width=width)
         self.dim = dim
         self.stages = nn.Sequential(
             conv_block(5, width, kernel=5, stride=2, padding=2),
@@ -75,12 +76,11 @@ class EdgeCNN(nn.Module):
         self.mix = conv_block(dim + 2, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
-        """(B, 3, H, W) in [0, 1], sides multiples of 8 -> tokens (B, N, D), row by row."""
+        """(B, 3, H, W) in [0, 1] -> tokens (B, N, D), row by row; N = ceil(H / 8) ceil(W / 8)."""
+        check_pictures(x)
         x = with_coordinates(2 * x - 1).contiguous(memory_format=torch.channels_last)
         grid = self.stages(x)
-        grid = grid + self.mix(with_coordinates(grid))
-        tokens = grid.flatten(2).transpose(1, 2)  # [B, D, H', W'] -> [B, N, D]
-        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+        return Encoded.of_grid(grid + self.mix(with_coordinates(grid)))
 
 
 class CellCNN(nn.Module):
@@ -98,6 +98,7 @@ class CellCNN(nn.Module):
 
     def __init__(self, dim: int, width: int = 16) -> None:
         super().__init__()
+        checks.at_least(1, dim=dim, width=width)
         self.dim = dim + 2
         self.stages = nn.Sequential(
             conv_block(3, width, kernel=5, stride=2, padding=2),
@@ -108,11 +109,12 @@ class CellCNN(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """(B, 3, H, W) in [0, 1], sides multiples of 16 -> tokens (B, N, D), row by row."""
+        check_pictures(x, 16)
         grid = self.stages((2 * x - 1).contiguous(memory_format=torch.channels_last))
-        tokens = self.norm(grid.flatten(2).transpose(1, 2))  # [B, N, dim]
-        place = 3 * with_coordinates(grid)[:, -2:].flatten(2).transpose(1, 2)  # [B, N, 2]
-        tokens = torch.cat([tokens, place.to(tokens.dtype)], dim=-1)
-        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+        tokens, mask = Encoded.of_grid(grid)  # [B, N, dim]
+        tokens = self.norm(tokens)
+        place = 3 * Encoded.of_grid(with_coordinates(grid)[:, -2:]).tokens  # [B, N, 2]
+        return Encoded(torch.cat([tokens, place.to(tokens.dtype)], dim=-1), mask)
 
 
 class EncodeUniqueImages(nn.Module):

@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmtutor import checks
+from mmtutor.encoders.base import wide
+
 SLOPE = (1 / 12, -8 / 12, 0, 8 / 12, -1 / 12)  # of a picture, exact up to fourth powers
 
 
@@ -27,7 +30,7 @@ class _Derivatives(NamedTuple):
     t: Tensor
 
 
-class LucasKanade(NamedTuple):
+class _LucasKanade(NamedTuple):
     """`flow` (B, 2, H, W), and `certainty` (B, H, W): the smaller eigenvalue of A'A, mean over the
     window; near 0 where the window shows no corner or texture, and the flow there means nothing."""
 
@@ -37,16 +40,18 @@ class LucasKanade(NamedTuple):
 
 def _derivatives(first: Tensor, second: Tensor) -> _Derivatives:
     """Slopes of two pictures (B, H, W), in space taken from their mean."""
-    _check(first, second)
+    checks.shaped(first=(first, "B H W"), second=(second, "B H W"))
+    checks.floating(first=first, second=second)
+    first, second = wide(first), wide(second)
     mean = (first + second) / 2
     kernel = mean.new_tensor(SLOPE).view(1, 1, -1)
-    wide = F.pad(mean, (2, 2, 2, 2), mode="replicate").unsqueeze(1)  # [B, 1, H + 4, W + 4]
-    x = F.conv2d(wide[:, :, 2:-2], kernel.unsqueeze(2)).squeeze(1)
-    y = F.conv2d(wide[..., 2:-2], kernel.unsqueeze(3)).squeeze(1)
+    padded = F.pad(mean, (2, 2, 2, 2), mode="replicate").unsqueeze(1)  # [B, 1, H + 4, W + 4]
+    x = F.conv2d(padded[:, :, 2:-2], kernel.unsqueeze(2)).squeeze(1)
+    y = F.conv2d(padded[..., 2:-2], kernel.unsqueeze(3)).squeeze(1)
     return _Derivatives(x, y, second - first)
 
 
-def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
+def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> _LucasKanade:
     """The one motion that explains a window best, for the window around each pixel.
 
     With one row (Ix, Iy) of A and one entry -It of b for each pixel of the window, least squares
@@ -57,8 +62,9 @@ def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
         first, second: (B, H, W).
         window: side in pixels, odd.
     """
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window is {window}: expected an odd number of pixels")
+    checks.at_least(1, window=window)
+    if window % 2 == 0:
+        raise ValueError(f"window must be an odd number of pixels, got {window}")
     x, y, t = _derivatives(first, second)
 
     def mean(product: Tensor) -> Tensor:  # the factor 1 / count cancels in the solution
@@ -70,12 +76,12 @@ def lucas_kanade(first: Tensor, second: Tensor, window: int = 9) -> LucasKanade:
     regular = determinant > torch.finfo(x.dtype).eps * (xx + yy).square()
     inverse = torch.where(regular, 1 / determinant.where(regular, 1), 0)
     flow = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt], dim=1) * inverse.unsqueeze(1)
-    return LucasKanade(flow, certainty.clamp(min=0))
+    return _LucasKanade(flow, certainty.clamp(min=0))
 
 
 def pyramid_lucas_kanade(
     first: Tensor, second: Tensor, window: int = 9, levels: int = 3, iterations: int = 3
-) -> LucasKanade:
+) -> _LucasKanade:
     """Lucas-Kanade from coarse to fine, for motions larger than its straight-line view allows.
 
     Each level halves the pictures, so that motions halve too. What a coarse level found is doubled,
@@ -88,10 +94,15 @@ def pyramid_lucas_kanade(
         levels: 1 is no pyramid.
         iterations: how often each level warps and corrects.
     """
-    pyramid = [(first, second)]
+    checks.at_least(1, levels=levels, iterations=iterations)
+    checks.shaped(first=(first, "B H W"), second=(second, "B H W"))
+    checks.floating(first=first, second=second)
+    if min(first.shape[1:]) < 2 ** (levels - 1):
+        raise ValueError(f"levels is {levels}: too many for pictures {tuple(first.shape)}")
+    pyramid = [(wide(first), wide(second))]
     for _ in range(levels - 1):
         pyramid.append(tuple(F.avg_pool2d(_blurred(picture), 2) for picture in pyramid[-1]))
-    flow = first.new_zeros(len(first), 2, *pyramid[-1][0].shape[1:])
+    flow = pyramid[0][0].new_zeros(len(first), 2, *pyramid[-1][0].shape[1:])
     for one, other in reversed(pyramid):
         if flow.shape[2:] != one.shape[1:]:
             flow = 2 * F.interpolate(flow, one.shape[1:], mode="bilinear", align_corners=False)
@@ -99,7 +110,7 @@ def pyramid_lucas_kanade(
             found = lucas_kanade(one, _warp(other, flow), window)
             step = found.flow.clamp(-1, 1)  # a larger correction is not to be believed
             flow = _smoothed(flow + step)
-    return LucasKanade(flow, found.certainty)
+    return _LucasKanade(flow, found.certainty)
 
 
 def horn_schunck(
@@ -116,8 +127,8 @@ def horn_schunck(
         smoothness: a, above 0, in units of brightness a pixel: slopes well below it are not heard.
         iterations: information travels one pixel in each.
     """
-    if not smoothness > 0:
-        raise ValueError(f"smoothness is {smoothness}: expected a number above 0")
+    checks.within("(0, inf)", smoothness=smoothness)
+    checks.at_least(0, iterations=iterations)
     x, y, t = _derivatives(first, second)
     slope = torch.stack([x, y], dim=1)  # [B, 2, H, W]
     weight = slope / (smoothness**2 + slope.square().sum(1, keepdim=True))
@@ -137,7 +148,9 @@ def horn_schunck_energy(
     The sum over pixels of (Ix u + Iy v + It)^2, plus a^2 / 4 times the sum over pairs of
     neighbours of |difference of their flows|^2.
     """
+    checks.within("(0, inf)", smoothness=smoothness)
     x, y, t = _derivatives(first, second)
+    checks.shaped(first=(first, "B H W"), flow=(flow, "B 2 H W"))
     data = (x * flow[:, 0] + y * flow[:, 1] + t).square().sum((1, 2))
     rough = sum(flow.diff(dim=axis).square().sum((1, 2, 3)) for axis in (2, 3))
     return data + smoothness**2 / 4 * rough
@@ -145,9 +158,9 @@ def horn_schunck_energy(
 
 def _neighbour_mean(flow: Tensor) -> Tensor:
     """(B, C, H, W) -> the mean of the four neighbours; outside the border stands the pixel."""
-    wide = F.pad(flow, (1, 1, 1, 1), mode="replicate")
-    up, down = wide[..., :-2, 1:-1], wide[..., 2:, 1:-1]
-    left, right = wide[..., 1:-1, :-2], wide[..., 1:-1, 2:]
+    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    up, down = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]
+    left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
     return (up + down + left + right) / 4
 
 
@@ -167,19 +180,6 @@ def _warp(picture: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(picture.unsqueeze(1), grid, **options).squeeze(1)
 
 
-def _grey(pictures: Tensor) -> Tensor:
-    """(..., 3, H, W) in [0, 1] -> (..., H, W): the mean of the channels."""
-    return pictures.mean(dim=-3)
-
-
 def _blurred(picture: Tensor) -> Tensor:
     """(B, H, W) smoothed by 1 2 1 in both directions, against aliasing."""
     return F.avg_pool2d(F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
-
-
-def _check(first: Tensor, second: Tensor) -> None:
-    if first.ndim != 3 or first.shape != second.shape or not first.is_floating_point():
-        raise ValueError(
-            "optical flow needs two pictures (B, H, W) in floating point, got "
-            f"{first.dtype} {tuple(first.shape)} and {second.dtype} {tuple(second.shape)}"
-        )

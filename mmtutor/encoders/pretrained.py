@@ -7,38 +7,26 @@ training or of what the features are used for.
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.fetch import located
 from mmtutor.data.tokenizer import SubwordTokenizer
-from mmtutor.encoders.base import Encoded
-from mmtutor.encoders.efficientnet import (
-    FEATURES,
-    EfficientNetLite,
-    read_weights,
-)
+from mmtutor.encoders.base import Encoded, check_ids, check_pictures, real
+from mmtutor.encoders.efficientnet import FEATURES, EfficientNetLite
 
 # EfficientNet-Lite saw pixels 0..255 as (pixel - 127) / 128; ours are pixel / 255.
 PIXEL_MEAN = 127 / 255
 PIXEL_SCALE = 128 / 255
 
 
-def load_efficientnet_lite0() -> EfficientNetLite:
-    """The network with its ImageNet weights, in eval mode, from the set "efficientnet-lite0".
-
-    Raises:
-        FileNotFoundError: the set is not in the cache; says how to get it.
-    """
-    weights = read_weights(next(located("efficientnet-lite0").glob("*.pth")))
-    network = EfficientNetLite()
-    network.load_state_dict(weights)
-    return network.eval()
-
-
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 trained on ImageNet, as an image encoder.
+    """EfficientNet-Lite0 with its ImageNet weights, as an image encoder.
 
     Args:
         trainable: False freezes the weights and the batch statistics in every mode of the model;
             True fine-tunes everything but the classifier, which the encoder does not use.
+
+    Raises:
+        FileNotFoundError: the set is not in the cache; says how to get it.
     """
 
     modality = "image"
@@ -47,7 +35,8 @@ class EfficientNetLite0(nn.Module):
     def __init__(self, trainable: bool = False) -> None:
         super().__init__()
         self.trainable = trainable
-        self.network = load_efficientnet_lite0().requires_grad_(trainable)
+        file = next(located("efficientnet-lite0").glob("*.pth"))
+        self.network = EfficientNetLite.from_file(file).eval().requires_grad_(trainable)
         self.network.classifier.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
@@ -58,6 +47,7 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """Images (B, 3, 224, 224) in [0, 1] -> feature map (B, 1280, 7, 7)."""
+        check_pictures(image)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             image = image.contiguous(memory_format=torch.channels_last)  # faster convolutions
             return self.network.features((image - PIXEL_MEAN) / PIXEL_SCALE)
@@ -72,8 +62,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """Images (B, 3, 224, 224) in [0, 1] -> tokens (B, 49, 1280), row by row."""
-        tokens = self.features(x).flatten(2).transpose(1, 2)  # [B, 1280, 7, 7] -> [B, 49, 1280]
-        return Encoded(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+        return Encoded.of_grid(self.features(x))  # [B, 1280, 7, 7] -> [B, 49, 1280]
 
 
 class FeatureEncoder(nn.Module):
@@ -86,16 +75,16 @@ class FeatureEncoder(nn.Module):
 
     def __init__(self, dim: int, modality: str = "image_features") -> None:
         super().__init__()
+        checks.at_least(1, dim=dim)
         self.dim = dim
         self.modality = modality
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """(B, D) -> tokens (B, 1, D)."""
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(
-                f"{self.modality}: expected shape (B, {self.dim}), got {tuple(x.shape)}"
-            )
-        return Encoded(x.unsqueeze(1), x.new_ones(len(x), 1, dtype=torch.bool))
+        checks.shaped(**{self.modality: (x, f"B {self.dim}")})
+        checks.floating(**{self.modality: x})
+        tokens = x.unsqueeze(1)
+        return Encoded(tokens, real(tokens))
 
 
 class FrozenEncoder(nn.Module):
@@ -119,7 +108,7 @@ class FrozenEncoder(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """(B, 3, H, W), or tokens (B, N, D) -> tokens (B, N, D)."""
         if x.ndim == 3:
-            return Encoded(x, x.new_ones(x.shape[:2], dtype=torch.bool))
+            return Encoded(x, real(x, mask))
         return self.encoder(x, mask)
 
 
@@ -151,8 +140,8 @@ class WordLlama(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """Token ids (B, L) int64 and mask (B, L) bool, True = real -> tokens (B, L, 256)."""
-        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        return Encoded(self.embedding(x), mask)
+        check_ids(x, self.embedding.num_embeddings)
+        return Encoded(self.embedding(x), real(x, mask))
 
 
 def imagenet_categories() -> list[str]:

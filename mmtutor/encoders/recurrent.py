@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
-from mmtutor.encoders.text import check_ids
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, check_ids, real
 
 State = tuple[Tensor, ...]
 
@@ -82,8 +82,8 @@ class Recurrent(nn.Module):
         forget_bias: float = 1.0,
     ) -> None:
         super().__init__()
-        if cell not in CELLS:
-            raise ValueError(f"unknown cell {cell!r}: expected one of {', '.join(CELLS)}")
+        checks.at_least(1, in_dim=in_dim, dim=dim)
+        checks.one_of(CELLS, cell=cell)
         self.dim, self.cell, self.reverse = dim, CELLS[cell], reverse
         self.input = nn.Linear(in_dim, self.cell.blocks * dim)  # W
         self.recurrent = nn.Linear(dim, self.cell.blocks * dim)  # U
@@ -93,6 +93,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (B, L, in_dim), mask (B, L) bool, True = real -> hidden states (B, L, D)."""
+        checks.shaped(x=(x, f"B L {self.input.in_features}"))
+        mask = mask if mask is None else real(x, mask)
         projected = self.input(x).unbind(dim=1)  # all steps at once; the rest must wait its turn
         keep = None if self._harmless(mask) else mask.unsqueeze(-1).unbind(dim=1)
         state = tuple(x.new_zeros(len(x), self.dim) for _ in range(self.cell.states))
@@ -140,9 +142,10 @@ class RecurrentEncoder(nn.Module):
         forget_bias: float = 1.0,
     ) -> None:
         super().__init__()
+        checks.at_least(1, vocab_size=vocab_size, dim=dim)
         if bidirectional and dim % 2:
             raise ValueError(f"dim must be even with two directions, got {dim}")
-        self.dim = dim
+        self.dim, self.vocab_size = dim, vocab_size
         self.embedding = nn.Embedding(vocab_size, dim)
         directions = (False, True) if bidirectional else (False,)
         size = dim // len(directions)
@@ -157,8 +160,8 @@ class RecurrentEncoder(nn.Module):
         Raises:
             ValueError: an id has no embedding (looked at on a CPU only).
         """
-        check_ids(x, self.embedding)
-        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+        check_ids(x, self.vocab_size)
+        mask = real(x, mask)
         embedded = self.embedding(x)  # [B, L, D]
         return Encoded(torch.cat([layer(embedded, mask) for layer in self.layers], dim=-1), mask)
 
@@ -167,7 +170,7 @@ class LastToken(nn.Module):
     """Another encoder's last real token alone: what one vector remembers of the whole.
 
     Args:
-        encoder: gives tokens whose padding, if any, comes last.
+        encoder: gives tokens whose padding, if any, comes last or first.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -177,6 +180,6 @@ class LastToken(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
         """(B, L) -> tokens (B, 1, D); a row without a real token gives padding."""
         tokens, mask = self.encoder(x, mask)
-        lengths = mask.sum(dim=1)
-        last = tokens[torch.arange(len(tokens)), (lengths - 1).clamp(min=0)]  # [B, D]
-        return Encoded(last.unsqueeze(1), (lengths > 0).unsqueeze(1))
+        places = torch.arange(mask.shape[1], device=mask.device)
+        last = tokens[torch.arange(len(tokens)), (places * mask).amax(dim=1)]  # [B, D]
+        return Encoded(last.unsqueeze(1), mask.any(dim=1, keepdim=True))

@@ -7,7 +7,8 @@ Knows token ids, their positions and padding; knows nothing of words (that is
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, check_ids, real
 from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
 
 POSITIONS = ("learned", "sinusoidal", "none")
@@ -25,7 +26,8 @@ class BagOfWords(nn.Module):
 
     def __init__(self, vocab_size: int, dim: int = 128) -> None:
         super().__init__()
-        self.dim = dim
+        checks.at_least(1, vocab_size=vocab_size, dim=dim)
+        self.dim, self.vocab_size = dim, vocab_size
         self.embedding = nn.Embedding(vocab_size, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)
 
@@ -35,9 +37,8 @@ class BagOfWords(nn.Module):
         Raises:
             ValueError: an id has no embedding (looked at on a CPU only).
         """
-        check_ids(x, self.embedding)
-        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        return Encoded(self.embedding(x), mask)
+        check_ids(x, self.vocab_size)
+        return Encoded(self.embedding(x), real(x, mask))
 
 
 class SmallTransformer(nn.Module):
@@ -69,10 +70,9 @@ class SmallTransformer(nn.Module):
         positions: str = "learned",
     ) -> None:
         super().__init__()
-        if positions not in POSITIONS:
-            known = ", ".join(POSITIONS)
-            raise ValueError(f"unknown positions {positions!r}: expected one of {known}")
-        self.dim = dim
+        checks.at_least(1, vocab_size=vocab_size, dim=dim, max_length=max_length)
+        checks.one_of(POSITIONS, positions=positions)
+        self.dim, self.vocab_size = dim, vocab_size
         self.embedding = nn.Embedding(vocab_size, dim)
         if positions == "learned":
             self.position = nn.Parameter(torch.randn(max_length, dim) * 0.02)
@@ -89,20 +89,14 @@ class SmallTransformer(nn.Module):
             ValueError: a sequence is longer than `max_length`, or an id has no embedding (looked at
                 on a CPU only, for a GPU would have to be waited for).
         """
-        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        return Encoded(self.transformer(self.embed(x), mask), mask)
+        hidden = self.embed(x)
+        mask = real(x, mask)
+        return Encoded(self.transformer(hidden, mask), mask)
 
     def embed(self, x: Tensor) -> Tensor:
         """Token ids (B, L) -> what the first block reads (B, L, D): words plus places."""
+        check_ids(x, self.vocab_size)
         if x.shape[1] > len(self.position):
             longest = len(self.position)
             raise ValueError(f"sequence of {x.shape[1]} tokens; max_length is {longest}")
-        check_ids(x, self.embedding)
         return self.embedding(x) + self.position[: x.shape[1]]
-
-
-def check_ids(ids: Tensor, embedding: nn.Embedding) -> None:
-    """Raise ValueError, on a CPU, if an id has no row in `embedding`."""
-    size = embedding.num_embeddings
-    if ids.device.type == "cpu" and ids.numel() and int(ids.max()) >= size:
-        raise ValueError(f"token id {int(ids.max())} is outside the vocabulary of {size}")

@@ -9,6 +9,16 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
+from mmtutor.encoders.base import real, wide
+
+
+def check_heads(dim: int, heads: int) -> None:
+    """ValueError unless `dim` numbers can be dealt out evenly to `heads`."""
+    checks.at_least(1, dim=dim, heads=heads)
+    if dim % heads:
+        raise ValueError(f"heads must divide dim = {dim}, got {heads}")
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention in several heads (Vaswani et al. 2017, section 3.2).
@@ -19,8 +29,7 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim must be a multiple of heads, got dim={dim} and heads={heads}")
+        check_heads(dim, heads)
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
@@ -28,13 +37,13 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) bool, True = a key that may be attended to -> (B, L, D)."""
         query, key, value = self._heads(x)
-        attended = attention_weights(query, key, mask[:, None, None]) @ value
+        attended = attention_weights(query, key, real(x, mask)[:, None, None]) @ value
         return self.out(attended.transpose(1, 2).flatten(2))  # [B, heads, L, D/heads] -> [B, L, D]
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """The weights of every head (B, heads, L, L): row = who looks, column = at whom."""
         query, key, _ = self._heads(x)
-        return attention_weights(query, key, mask[:, None, None])
+        return attention_weights(query, key, real(x, mask)[:, None, None])
 
     def _heads(self, x: Tensor) -> Tensor:
         """Query, key and value, (3, B, heads, L, D/heads): each head has its own subspace."""
@@ -49,9 +58,11 @@ def attention_weights(query: Tensor, key: Tensor, keep: Tensor) -> Tensor:
         keep: bool, broadcastable to (..., L, S), True where a query may look at a key.
 
     Returns:
-        (..., L, S) in [0, 1]; a row sums to 1, or to 0 where there is no key to look at.
+        (..., L, S) in [0, 1]; a row sums to 1, or to 0 where there is no key to look at. Scores
+        are computed in float32 at least, for in half precision they overflow.
     """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    keep = checks.as_mask(keep=keep)
+    scores = wide(query) @ wide(key).transpose(-2, -1) / math.sqrt(query.shape[-1])
     scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
     return scores.softmax(dim=-1).masked_fill(~keep, 0).to(query.dtype)
 
@@ -64,6 +75,7 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
+        checks.within("[0, 1]", dropout=dropout)
         self.norm1 = nn.LayerNorm(dim)
         self.attention = MultiHeadAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
@@ -91,11 +103,13 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
+        checks.at_least(1, depth=depth)
         self.blocks = nn.ModuleList(TransformerBlock(dim, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) bool, True = real -> (B, L, D)."""
+        mask = real(x, mask)
         for block in self.blocks:
             x = block(x, mask)
         return self.norm(x).masked_fill(~mask.unsqueeze(-1), 0)
@@ -117,6 +131,7 @@ def sinusoidal_positions(length: int, dim: int) -> Tensor:
     Returns:
         (length, dim) float32 in [-1, 1].
     """
+    checks.at_least(1, length=length, dim=dim)
     position = torch.arange(length, dtype=torch.float64).unsqueeze(1)  # [L, 1]
     wavelengths = 10_000 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)  # [ceil(dim / 2)]
     angles = position / wavelengths

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, real
 
 
 class TokenMLP(nn.Module):
@@ -27,6 +28,7 @@ class TokenMLP(nn.Module):
         self, modality: str, in_dim: int, dim: int, hidden: int = 32, max_length: int = 16
     ) -> None:
         super().__init__()
+        checks.at_least(1, in_dim=in_dim, dim=dim, hidden=hidden, max_length=max_length)
         self.modality, self.dim = modality, dim
         self.first = nn.Linear(in_dim, hidden)
         self.position = nn.Parameter(torch.randn(max_length, hidden) * 0.02)
@@ -37,15 +39,12 @@ class TokenMLP(nn.Module):
 
         Raises ValueError for another size of vectors, or a sequence longer than `max_length`.
         """
-        if x.ndim != 3 or x.shape[2] != self.first.in_features:
-            raise ValueError(
-                f"{self.modality}: expected shape (B, L, {self.first.in_features}), "
-                f"got {tuple(x.shape)}"
-            )
+        checks.shaped(**{self.modality: (x, f"B L {self.first.in_features}")})
         if x.shape[1] > len(self.position):
             longest = len(self.position)
             raise ValueError(f"{self.modality}: {x.shape[1]} vectors; max_length is {longest}")
         tokens = self.second((self.first(x) + self.position[: x.shape[1]]).relu())
         if mask is None:
-            return Encoded(tokens, torch.ones_like(x[..., 0], dtype=torch.bool))
+            return Encoded(tokens, real(tokens))
+        mask = real(tokens, mask)
         return Encoded(tokens.masked_fill(~mask.unsqueeze(-1), 0), mask)

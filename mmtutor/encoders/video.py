@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, check_pictures, real
 from mmtutor.encoders.image import with_coordinates
 from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
 
@@ -43,11 +44,14 @@ def conv3d(
     Raises:
         ValueError: the kernel is longer than the padded clip.
     """
+    checks.shaped(x=(x, "B C F H W"), weight=(weight, "D C kt kh kw"), bias=(bias, "D | None"))
+    checks.at_least(1, **{f"stride[{i}]": step for i, step in enumerate(stride)})
+    checks.at_least(0, **{f"padding[{i}]": size for i, size in enumerate(padding)})
     x = F.pad(x, (0, 0, 0, 0, padding[0], padding[0]))
     kernel, step = weight.shape[2], stride[0]
     frames = (x.shape[2] - kernel) // step + 1
     if frames < 1:
-        raise ValueError(f"a kernel of {kernel} frames is longer than {x.shape[2]} padded frames")
+        raise ValueError(f"x has {x.shape[2]} padded frames, fewer than a kernel of {kernel}")
     total = 0
     for k in range(kernel):
         seen = x[:, :, k : k + step * (frames - 1) + 1 : step].transpose(1, 2)  # [B, F', C, H, W]
@@ -63,6 +67,7 @@ def factorised_kernel(space: Tensor, time: Tensor) -> Tensor:
     space (M, C, kh, kw), time (D, M, kt) -> (D, C, kt, kh, kw). With a nonlinearity between the
     two there is no such kernel.
     """
+    checks.shaped(space=(space, "M C kh kw"), time=(time, "D M kt"))
     return torch.einsum("mcyx,dmt->dctyx", space, time)
 
 
@@ -72,6 +77,7 @@ def per_frame(module: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Te
     `module` sees the real frames as one batch (M, ...), so that padding cannot enter even the
     statistics of batch normalisation; mask (B, F) bool.
     """
+    mask = real(x, mask)
     if mask.all():
         return module(x.flatten(0, 1)).unflatten(0, mask.shape)
     done = module(x[mask])
@@ -96,8 +102,8 @@ class SpaceTimeBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kind: str, stride: int = 1) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"unknown kind {kind!r} of convolution: expected {', '.join(KINDS)}")
+        checks.at_least(1, in_channels=in_channels, out_channels=out_channels, stride=stride)
+        checks.one_of(KINDS, kind=kind)
         deep = 3 if kind == "3d" else 1
         options = {"padding": (deep // 2, 1, 1), "stride": (1, stride, stride), "bias": False}
         self.convolutions = nn.ModuleList(
@@ -139,8 +145,8 @@ class VideoCNN(nn.Module):
         self, dim: int, width: int = 8, kind: str = "3d", patch: int = 4, coordinates: bool = False
     ) -> None:
         super().__init__()
-        self.dim = dim
-        self.coordinates = coordinates
+        checks.at_least(1, dim=dim, width=width, patch=patch)
+        self.dim, self.coordinates = dim, coordinates
         self.patches = nn.Sequential(
             nn.Conv2d(5 if coordinates else 3, width, patch, patch, bias=False),
             nn.BatchNorm2d(width),
@@ -158,7 +164,9 @@ class VideoCNN(nn.Module):
 
         Sides are at least 2 * patch. Padding changes nothing, in training neither.
         """
-        mask = _all_real(x) if mask is None else mask
+        checks.shaped(video=(x, "B F 3 H W"))
+        check_pictures(x.flatten(0, 1))
+        mask = real(x, mask)
         return Encoded(self.grid(x, mask).mean(dim=(3, 4)), mask)
 
     def grid(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -207,11 +215,6 @@ class VideoTransformer(nn.Module):
         if self.positions:
             tokens = tokens + sinusoidal_positions(tokens.shape[1], self.dim).to(tokens)
         return Encoded(self.transformer(tokens, mask), mask)
-
-
-def _all_real(x: Tensor) -> Tensor:
-    """(B, F) bool, all True, for a clip without padding."""
-    return x.new_ones(x.shape[:2], dtype=torch.bool)
 
 
 def multiply_adds(in_channels: int, out_channels: int, kernel: Triple, positions: int) -> int:

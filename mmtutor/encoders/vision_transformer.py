@@ -7,7 +7,8 @@ text, of pretraining or of losses.
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, check_pictures, real
 from mmtutor.encoders.transformer import TransformerEncoder
 
 
@@ -40,8 +41,9 @@ class VisionTransformer(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        checks.at_least(1, image_size=image_size, patch=patch)
         if image_size % patch:
-            raise ValueError(f"patch {patch} does not divide the image size {image_size}")
+            raise ValueError(f"patch must divide image_size = {image_size}, got {patch}")
         self.dim, self.image_size, self.patch = dim, image_size, patch
         self.embedding = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
         count = (image_size // patch) ** 2
@@ -56,19 +58,13 @@ class VisionTransformer(nn.Module):
         out as zeros. Raises ValueError for pictures or masks of another shape.
         """
         tokens = self.embed(x)
-        mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool) if mask is None else mask
-        if mask.shape != tokens.shape[:2]:
-            expected = tuple(tokens.shape[:2])
-            raise ValueError(f"mask is {tuple(mask.shape)}: expected one entry a patch, {expected}")
+        mask = real(tokens, mask)
         return Encoded(self.transformer(tokens, mask), mask)
 
     def embed(self, x: Tensor) -> Tensor:
         """The tokens before any attention: (B, 3, S, S) -> (B, N, D)."""
-        if x.ndim != 4 or x.shape[1:] != (3, self.image_size, self.image_size):
-            raise ValueError(
-                f"expected pictures (B, 3, {self.image_size}, {self.image_size}), "
-                f"got {tuple(x.shape)}"
-            )
+        checks.shaped(image=(x, f"B 3 {self.image_size} {self.image_size}"))
+        check_pictures(x)
         tokens = self.embedding(2 * x - 1).flatten(2).transpose(1, 2)  # [B, D, h, w] -> [B, N, D]
         return tokens if self.position is None else tokens + self.position
 
@@ -78,14 +74,19 @@ def patches(x: Tensor, patch: int) -> Tensor:
 
     Raises ValueError unless `patch` divides both sides.
     """
+    checks.shaped(x=(x, "B C H W"))
+    checks.at_least(1, patch=patch)
     if x.shape[2] % patch or x.shape[3] % patch:
-        raise ValueError(f"patch {patch} does not divide pictures of {tuple(x.shape[2:])}")
+        raise ValueError(f"patch must divide the sides {tuple(x.shape[2:])} of x, got {patch}")
     cut = x.unflatten(3, (-1, patch)).unflatten(2, (-1, patch))  # [B, C, h, p, w, p]
     return cut.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
 
 def rearrange_patches(x: Tensor, patch: int, order: Tensor) -> Tensor:
     """Pictures (B, C, H, W) whose i-th patch is the old patch `order[i]`; `order` int64 (N,)."""
+    squares = patches(x, patch)
     rows = x.shape[2] // patch
-    cut = patches(x, patch)[:, order].unflatten(1, (rows, -1))  # [B, h, w, C, p, p]
+    checks.shaped(order=(order, str(squares.shape[1])))
+    checks.indices(squares.shape[1], order=order)
+    cut = squares[:, order].unflatten(1, (rows, -1))  # [B, h, w, C, p, p]
     return cut.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)

@@ -63,7 +63,7 @@ def test_it_keeps_the_contract_of_an_encoder(make):
     assert encoder.state_dict().keys() == dict(encoder.named_parameters()).keys()
     with pytest.raises(KeyError, match="the batch lacks audio; it has image"):
         encode(encoder, {"image": x})
-    with pytest.raises(ValueError, match="399 samples is shorter than a window of 400"):
+    with pytest.raises(ValueError, match="399 samples, shorter than a window of 400"):
         encoder(x[:, :399])
 
 

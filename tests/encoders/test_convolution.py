@@ -101,7 +101,7 @@ def test_the_first_of_equals_takes_the_whole_gradient():
 
 
 def test_padding_of_a_pool_is_at_most_half_its_kernel():
-    with pytest.raises(ValueError, match="padding is 2: expected at most half of kernel 3"):
+    with pytest.raises(ValueError, match="padding must be at most half of kernel 3, got 2"):
         max_pool2d(torch.zeros(1, 1, 5, 5), 3, padding=2)
 
 

@@ -8,7 +8,6 @@ import torch
 from mmtutor.data.synthetic.textures import pair
 from mmtutor.encoders.optical_flow import (
     _derivatives,
-    _grey,
     _neighbour_mean,
     _smoothed,
     _warp,
@@ -162,12 +161,11 @@ def test_gradients_reach_the_pictures():
 
 
 def test_what_is_no_pair_of_pictures_is_named():
-    with pytest.raises(ValueError, match=r"two pictures \(B, H, W\)"):
+    with pytest.raises(ValueError, match=r"must be \(B, H, W\)"):
         lucas_kanade(torch.rand(3, 4), torch.rand(3, 4))
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises(TypeError, match="uint8"):
         horn_schunck(*torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="window is 4: expected an odd"):
+    with pytest.raises(ValueError, match="window must be an odd number of pixels, got 4"):
         lucas_kanade(torch.rand(1, 8, 8), torch.rand(1, 8, 8), 4)
-    with pytest.raises(ValueError, match="smoothness is 0"):
+    with pytest.raises(ValueError, match=r"smoothness must be in \(0, inf\), got 0"):
         horn_schunck(torch.rand(1, 8, 8), torch.rand(1, 8, 8), 0)
-    assert _grey(torch.rand(2, 3, 4, 5)).shape == (2, 4, 5)

@@ -25,7 +25,7 @@ def test_it_knows_the_place():
 
 def test_wrong_shapes_are_named():
     encoder = TokenMLP("a", 4, 5, max_length=2)
-    with pytest.raises(ValueError, match=r"a: expected shape \(B, L, 4\)"):
+    with pytest.raises(ValueError, match=r"a must be \(B, L, 4\)"):
         encoder(torch.ones(1, 2, 3))
     with pytest.raises(ValueError, match="a: 3 vectors; max_length is 2"):
         encoder(torch.ones(1, 3, 4))

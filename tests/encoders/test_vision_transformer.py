@@ -72,7 +72,7 @@ def test_rearranging_moves_whole_patches():
     assert torch.equal(patches(moved, 2), patches(x, 2)[:, order])
     assert torch.equal(rearrange_patches(moved, 2, order.argsort()), x)
     assert torch.equal(patches(x, 2)[:, 1], x[:, :, 0:2, 2:4])
-    with pytest.raises(ValueError, match=r"patch 4 does not divide pictures of \(4, 6\)"):
+    with pytest.raises(ValueError, match=r"patch must divide the sides \(4, 6\) of x, got 4"):
         patches(x, 4)
 
 
@@ -115,14 +115,14 @@ def test_a_picture_with_no_patch_left_gives_zeros():
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(ValueError, match="patch 5 does not divide the image size 28"):
+    with pytest.raises(ValueError, match="patch must divide image_size = 28, got 5"):
         VisionTransformer(8, image_size=28, patch=5)
     encoder = VisionTransformer(8, image_size=28, patch=7)
     for shape in ((2, 3, 32, 32), (2, 1, 28, 28), (3, 28, 28)):
-        with pytest.raises(ValueError, match=r"expected pictures \(B, 3, 28, 28\), got"):
+        with pytest.raises(ValueError, match=r"image must be \(B, 3, 28, 28\)"):
             encoder(torch.rand(shape))
     with pytest.raises(
-        ValueError, match=r"mask is \(2, 28\): expected one entry a patch, \(2, 16\)"
+        ValueError, match=r"mask must be \(2, 16\), got \(2, 28\)"
     ):
         encoder(torch.rand(2, 3, 28, 28), torch.ones(2, 28, dtype=torch.bool))
     with pytest.raises(KeyError, match="image"):
