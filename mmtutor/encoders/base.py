@@ -42,16 +42,17 @@ class Encoded(NamedTuple):
         return (total / mask.sum(dim=1, keepdim=True).clamp(min=1)).to(self.tokens.dtype)
 
 
-def real(x: Tensor, mask: Tensor | None = None) -> Tensor:
+def real(x: Tensor, mask: Tensor | None = None, name: str = "mask") -> Tensor:
     """The mask (B, N) bool of what is real in x (B, N, ...); without one, all of it is.
 
-    Takes 0 and 1 for a mask too. Raises TypeError or ValueError for anything else than (B, N).
+    Takes 0 and 1 for a mask too; `name` is what a refusal calls it. Raises TypeError or ValueError
+    for anything else than (B, N).
     """
     if mask is None:
         return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    mask = checks.as_mask(mask=mask).to(x.device)
+    mask = checks.as_mask(**{name: mask}).to(x.device)
     if mask.shape != x.shape[:2]:
-        raise ValueError(f"mask must be {tuple(x.shape[:2])}, got {tuple(mask.shape)}")
+        raise ValueError(f"{name} must be {tuple(x.shape[:2])}, got {tuple(mask.shape)}")
     return mask
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
-from mmtutor.encoders.transformer import TransformerBlock, attention_weights
-from mmtutor.fusion.base import Fusion, Projected, mean_of_present, narrow, there, wide
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, narrow, real, wide
+from mmtutor.encoders.transformer import TransformerBlock, attention_weights, check_heads
+from mmtutor.fusion.base import Fusion, Projected, mean_of_present, there
 
 
 class Attention(Fusion):
@@ -27,12 +28,13 @@ class Attention(Fusion):
 
     def __init__(self, dims: dict[str, int], out_dim: int, heads: int = 4) -> None:
         super().__init__(dims, out_dim)
-        _divides(heads, out_dim)
+        check_heads(out_dim, heads)
         self.project = Projected(self.dims, out_dim)
         self.hidden = nn.Linear(out_dim, out_dim)
         self.score = nn.Linear(out_dim, heads, bias=False)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, D): each head's weighted mean of its own part of the vectors."""
         h = self.project(encoded)  # [B, M, D]
         weights = self._weights(h, there(encoded)).transpose(1, 2)  # [B, M, heads]
         parts = h.unflatten(-1, (weights.shape[-1], -1))  # [B, M, heads, D/heads]
@@ -60,7 +62,7 @@ class MultiHeadCrossAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        _divides(heads, dim)
+        check_heads(dim, heads)
         self.heads = heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
@@ -68,13 +70,22 @@ class MultiHeadCrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D) looks at context (B, S, D) where mask (B, S) is True -> (B, L, D)."""
+        mask = self._checked(x, context, mask)
         query, (key, value) = self._query(x), self._key_value(context)
-        read = attention_weights(query, key, mask[:, None, None]) @ wide(value)
+        read = attention_weights(query, key, mask) @ value
         return self.out(narrow(read.transpose(1, 2).flatten(2), x.dtype))
 
     def weights(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """(B, heads, L, S): row = who looks, column = at whom."""
-        return attention_weights(self._query(x), self._key_value(context)[0], mask[:, None, None])
+        mask = self._checked(x, context, mask)
+        return attention_weights(self._query(x), self._key_value(context)[0], mask)
+
+    def _checked(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """The mask as (B, 1, 1, S)."""
+        dim = self.query.in_features
+        checks.shaped(x=(x, f"B L {dim}"), context=(context, f"B S {dim}"))
+        checks.floating(x=x, context=context)
+        return real(context, mask)[:, None, None]
 
     def _query(self, x: Tensor) -> Tensor:
         """(B, heads, L, D/heads)."""
@@ -116,7 +127,7 @@ class CrossAttention(Fusion):
     def __init__(self, dims: dict[str, int], out_dim: int, heads: int = 4) -> None:
         super().__init__(dims, out_dim)
         if len(dims) < 2:
-            raise ValueError(f"cross-attention needs two modalities or more, got {', '.join(dims)}")
+            raise ValueError(f"dims must be of two modalities or more, got {dims}")
         self.project = nn.ModuleList(nn.Linear(dim, out_dim) for dim in self.dims.values())
         self.block = CrossAttentionBlock(out_dim, heads)
 
@@ -158,6 +169,7 @@ class Bottleneck(Fusion):
         depth: int = 2,
     ) -> None:
         super().__init__(dims, out_dim)
+        checks.at_least(1, bottlenecks=bottlenecks, depth=depth)
         self.project = nn.ModuleList(nn.Linear(dim, out_dim) for dim in self.dims.values())
         self.shared = nn.Parameter(torch.randn(bottlenecks, out_dim) * 0.02)
         self.layers = nn.ModuleList(
@@ -179,8 +191,3 @@ class Bottleneck(Fusion):
                 views.append(view)
             shared = mean_of_present(torch.stack(views, dim=1), present)
         return shared.mean(dim=1)
-
-
-def _divides(heads: int, dim: int) -> None:
-    if heads < 1 or dim % heads:
-        raise ValueError(f"out_dim must be a multiple of heads, got {dim} and {heads} heads")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, real
 
 
 class Fusion(nn.Module):
@@ -25,8 +26,9 @@ class Fusion(nn.Module):
 
     def __init__(self, dims: dict[str, int], out_dim: int) -> None:
         super().__init__()
-        if not dims or min(*dims.values(), out_dim) < 1:
-            raise ValueError(f"dims and out_dim must be positive, got {dims} and {out_dim}")
+        checks.instance(dict, dims=dims)
+        checks.same_length(dims=dims)
+        checks.at_least(1, out_dim=out_dim, **{f"dims[{m!r}]": dim for m, dim in dims.items()})
         self.dims = dict(sorted(dims.items()))
         self.out_dim = out_dim
 
@@ -42,7 +44,7 @@ class Fusion(nn.Module):
 
         Raises:
             KeyError: a modality is not in `encoded` at all; the message names it.
-            ValueError: one too many, or the wrong shape.
+            TypeError, ValueError: one too many, or the wrong shape or type.
         """
         return self.fuse(self._checked(encoded, present))
 
@@ -51,32 +53,30 @@ class Fusion(nn.Module):
         raise NotImplementedError
 
     def _checked(self, encoded: dict[str, Encoded], present: Tensor | None) -> dict[str, Encoded]:
-        for name in self.dims:
-            if name not in encoded:
-                has = ", ".join(sorted(encoded)) or "nothing"
-                raise KeyError(f"fusion of {', '.join(self.dims)} lacks {name}; it got {has}")
-        if extra := sorted(encoded.keys() - self.dims.keys()):
-            raise ValueError(f"fusion of {', '.join(self.dims)} got {', '.join(extra)} as well")
-        batch = len(encoded[next(iter(self.dims))].tokens)
-        if present is not None and present.shape != (batch, len(self.dims)):
-            raise ValueError(
-                f"present is {tuple(present.shape)}: expected {(batch, len(self.dims))}"
-            )
-        checked = {}
-        for m, (name, dim) in enumerate(self.dims.items()):
-            tokens, mask = encoded[name]
-            if tokens.ndim != 3 or tokens.shape[::2] != (batch, dim):
-                raise ValueError(
-                    f"{name} is {tuple(tokens.shape)}: expected (B, N, D) = ({batch}, N, {dim})"
-                )
-            if mask.shape != tokens.shape[:2]:
-                raise ValueError(
-                    f"the mask of {name} is {tuple(mask.shape)}: expected {tuple(tokens.shape[:2])}"
-                )
-            if present is not None:
-                mask = mask & present[:, m, None]
-            checked[name] = Encoded(tokens.masked_fill(~mask.unsqueeze(-1), 0), mask)
-        return checked
+        checks.instance(dict, encoded=encoded)
+        has = ", ".join(sorted(encoded)) or "nothing"
+        if absent := [name for name in self.dims if name not in encoded]:
+            raise KeyError(f"encoded lacks {', '.join(absent)}; it has {has}")
+        if encoded.keys() != self.dims.keys():
+            raise ValueError(f"encoded must hold {', '.join(self.dims)} and no more, got {has}")
+        named = {f"encoded[{name!r}]": encoded[name] for name in self.dims}
+        checks.instance(Encoded, **named)
+        tokens = {name: code.tokens for name, code in named.items()}
+        sizes = zip(tokens.items(), self.dims.values(), strict=True)
+        shapes = {name: (x, f"B N{m}? {dim}") for m, ((name, x), dim) in enumerate(sizes)}
+        batch = checks.shaped(**shapes)["B"]
+        checks.floating(**tokens)
+        masks = [real(code.tokens, code.mask, f"mask of {name}") for name, code in named.items()]
+        if present is not None:
+            present = checks.as_mask(present=present)
+            checks.shaped(present=(present, f"{batch} {len(masks)}"))
+            masks = [
+                mask & there.unsqueeze(1) for mask, there in zip(masks, present.T, strict=True)
+            ]
+        return {
+            name: Encoded(x.masked_fill(~mask.unsqueeze(-1), 0), mask)
+            for name, x, mask in zip(self.dims, tokens.values(), masks, strict=True)
+        }
 
 
 class Projected(nn.Module):
@@ -98,11 +98,6 @@ def there(encoded: dict[str, Encoded]) -> Tensor:
     return torch.stack([code.mask.any(dim=1) for code in encoded.values()], dim=1)
 
 
-def pooled(encoded: dict[str, Encoded]) -> list[Tensor]:
-    """The mean token of each modality, (B, D) each; zeros where it is absent."""
-    return [code.pooled() for code in encoded.values()]
-
-
 def mean_of_present(vectors: Tensor, present: Tensor) -> Tensor:
     """Mean over the modalities that are there: (B, M, ...) and (B, M) bool -> (B, ...).
 
@@ -110,14 +105,3 @@ def mean_of_present(vectors: Tensor, present: Tensor) -> Tensor:
     """
     keep = present.view(*present.shape, *[1] * (vectors.ndim - 2))
     return vectors.masked_fill(~keep, 0).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
-
-
-def wide(x: Tensor) -> Tensor:
-    """In float32 at least: products of half-precision numbers overflow."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def narrow(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Back to `dtype`; what does not fit becomes its largest number."""
-    limit = torch.finfo(dtype).max
-    return x.clamp(-limit, limit).to(dtype)

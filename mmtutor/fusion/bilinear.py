@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
-from mmtutor.fusion.base import Fusion, Projected, narrow, pooled, wide
+from mmtutor import checks
+from mmtutor.encoders.base import Encoded, narrow, wide
+from mmtutor.fusion.base import Fusion, Projected
 
 
 class Gated(Fusion):
@@ -31,11 +32,12 @@ class Gated(Fusion):
         self.gate = nn.Linear(sum(dims.values()), len(dims) * out_dim)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim): the sum of the gated vectors."""
         return (self.gates(encoded) * self.project(encoded).tanh()).sum(dim=1)
 
     def gates(self, encoded: dict[str, Encoded]) -> Tensor:
         """(B, M, out_dim) in (0, 1): how far each coordinate of each modality is let through."""
-        together = torch.cat(pooled(encoded), dim=-1)
+        together = torch.cat([code.pooled() for code in encoded.values()], dim=-1)
         return self.gate(together).sigmoid().unflatten(-1, (len(self.dims), -1))
 
 
@@ -55,7 +57,8 @@ class Bilinear(Fusion):
         self.weight = nn.Parameter(torch.randn(out_dim, products) / math.sqrt(products))
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        product = reduce(_outer, map(_with_one, pooled(encoded)))
+        """(B, out_dim): a linear function of all products."""
+        product = reduce(_outer, (_with_one(code.pooled()) for code in encoded.values()))
         return narrow(F.linear(product, wide(self.weight)), self.weight.dtype)
 
 
@@ -72,8 +75,7 @@ class LowRankTensor(Fusion):
 
     def __init__(self, dims: dict[str, int], out_dim: int, rank: int = 4) -> None:
         super().__init__(dims, out_dim)
-        if rank < 1:
-            raise ValueError(f"rank must be positive, got {rank}")
+        checks.at_least(1, rank=rank)
         scale = rank ** (-0.5 / len(dims))
         self.factors = nn.ParameterList(
             torch.randn(rank, out_dim, dim + 1) * scale / math.sqrt(dim + 1)
@@ -81,11 +83,14 @@ class LowRankTensor(Fusion):
         )
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        pairs = zip(self.factors, map(_with_one, pooled(encoded)), strict=True)
-        read = [torch.einsum("rod,bd->bro", wide(factor), x) for factor, x in pairs]
-        return narrow(
-            math.prod(read).sum(dim=1), self.factors[0].dtype
-        )  # [B, rank, out] -> [B, out]
+        """(B, out_dim): the sum over the ranks of a product over the modalities."""
+        pairs = zip(self.factors, encoded.values(), strict=True)
+        read = [
+            torch.einsum("rod,bd->bro", wide(factor), _with_one(code.pooled()))
+            for factor, code in pairs
+        ]
+        product = math.prod(read)  # [B, rank, out]
+        return narrow(product.sum(dim=1), self.factors[0].dtype)
 
     def weight(self) -> Tensor:
         """The weight that `Bilinear` would need to do the same: (out_dim, prod (D + 1))."""

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import Encoded
-from mmtutor.fusion.base import Fusion, Projected, narrow, pooled, there, wide
+from mmtutor.encoders.base import Encoded, narrow, wide
+from mmtutor.fusion.base import Fusion, Projected, there
 
 
 class Product(Fusion):
@@ -27,6 +27,7 @@ class Product(Fusion):
         self.project = Projected(self.dims, out_dim)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim): the product of the factors that are there."""
         vectors = self.project(encoded)  # [B, M, D]
         factors = F.layer_norm(wide(vectors), vectors.shape[-1:])
         absent = ~there(encoded).unsqueeze(-1)
@@ -52,7 +53,8 @@ class FiLM(Fusion):
         )
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        vectors = dict(zip(encoded, pooled(encoded), strict=True))
+        """(B, out_dim): the sum of the modulated modalities."""
+        vectors = {name: code.pooled() for name, code in encoded.items()}
         total: Tensor | float = 0.0
         for name, (tokens, mask) in encoded.items():
             x = wide(self.maps[name](tokens))  # [B, N, D]

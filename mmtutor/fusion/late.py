@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import Encoded
-from mmtutor.fusion.base import Fusion, mean_of_present, pooled, there
+from mmtutor.fusion.base import Fusion, mean_of_present, there
 
 
 class Late(Fusion):
@@ -20,15 +21,17 @@ class Late(Fusion):
 
     def __init__(self, dims: dict[str, int], out_dim: int, hidden: int = 16) -> None:
         super().__init__(dims, out_dim)
+        checks.at_least(1, hidden=hidden)
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, out_dim))
             for dim in self.dims.values()
         )
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim): the mean score of the modalities that are there."""
         return mean_of_present(self.scores(encoded), there(encoded))
 
     def scores(self, encoded: dict[str, Encoded]) -> Tensor:
         """(B, M, out_dim): what each modality says by itself."""
-        pairs = zip(self.heads, pooled(encoded), strict=True)
-        return torch.stack([head(x) for head, x in pairs], dim=1)
+        pairs = zip(self.heads, encoded.values(), strict=True)
+        return torch.stack([head(code.pooled()) for head, code in pairs], dim=1)

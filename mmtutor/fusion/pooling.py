@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import Encoded
-from mmtutor.fusion.base import Fusion, Projected, mean_of_present, pooled, there
+from mmtutor.fusion.base import Fusion, Projected, mean_of_present, there
 
 
 class Concat(Fusion):
@@ -21,7 +22,8 @@ class Concat(Fusion):
         self.out = nn.Linear(sum(dims.values()), out_dim)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
-        return self.out(torch.cat(pooled(encoded), dim=-1))
+        """(B, out_dim)."""
+        return self.out(torch.cat([code.pooled() for code in encoded.values()], dim=-1))
 
 
 class Sum(Fusion):
@@ -32,6 +34,7 @@ class Sum(Fusion):
         self.project = Projected(self.dims, out_dim)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim)."""
         return self.project(encoded).sum(dim=1)
 
 
@@ -39,6 +42,7 @@ class Mean(Sum):
     """The mean of the projected vectors of the modalities that are there."""
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim)."""
         return mean_of_present(self.project(encoded), there(encoded))
 
 
@@ -59,14 +63,13 @@ class Weighted(Sum):
         if weights is None:
             self.logits = nn.Parameter(torch.zeros(len(self.dims)))
             return
-        if (
-            weights.keys() != self.dims.keys()
-            or min(weights.values()) < 0
-            or not any(weights.values())
-        ):
+        checks.instance(dict, weights=weights)
+        if weights.keys() != self.dims.keys() or not any(weights.values()):
+            expected = ", ".join(self.dims)
             raise ValueError(
-                f"weights must be >= 0, one for each of {', '.join(self.dims)}, got {weights}"
+                f"weights must be one for each of {expected}, not all 0, got {weights}"
             )
+        checks.within("[0, inf)", **{f"weights[{m!r}]": share for m, share in weights.items()})
         fixed = torch.tensor([float(weights[name]) for name in self.dims])
         self.register_buffer("fixed", fixed / fixed.sum())
 
@@ -75,6 +78,7 @@ class Weighted(Sum):
         return self.fixed if hasattr(self, "fixed") else self.logits.softmax(dim=0)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim): the weighted mean of the modalities that are there."""
         weights = self.weights() * there(encoded)  # [B, M]
         total = weights.sum(dim=1, keepdim=True)
         weights = weights / total.masked_fill(total == 0, 1)
@@ -85,6 +89,7 @@ class Max(Sum):
     """The largest of the projected vectors in each coordinate, among the modalities present."""
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim); zeros where no modality is there."""
         present = there(encoded)
         vectors = self.project(encoded).masked_fill(~present.unsqueeze(-1), -torch.inf)
         return vectors.amax(dim=1).masked_fill(~present.any(dim=1, keepdim=True), 0)
@@ -106,6 +111,7 @@ class Convolution(Fusion):
         self, dims: dict[str, int], out_dim: int, channels: int = 8, kernel: int = 3
     ) -> None:
         super().__init__(dims, out_dim)
+        checks.at_least(1, channels=channels, kernel=kernel)
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {kernel}")
         self.project = Projected(self.dims, out_dim)
@@ -113,5 +119,6 @@ class Convolution(Fusion):
         self.pool = nn.Conv1d(channels, 1, 1)
 
     def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, out_dim)."""
         maps = self.convolution(self.project(encoded)).relu()  # [B, M, D] -> [B, channels, D]
         return self.pool(maps).squeeze(1)

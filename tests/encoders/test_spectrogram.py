@@ -130,10 +130,14 @@ def test_the_frame_mask_is_true_where_a_whole_frame_is_real():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match="x is a sound of 399 samples, shorter than a window of 400"):
+    with pytest.raises(
+        ValueError, match="x is a sound of 399 samples, shorter than a window of 400"
+    ):
         LogMel()(torch.zeros(2, 399))
     mask = torch.arange(500) < torch.tensor([[500], [399]])
-    with pytest.raises(ValueError, match=r"x\[1\] must hold a whole window of 400, got 399 samples"):
+    with pytest.raises(
+        ValueError, match=r"x\[1\] must hold a whole window of 400, got 399 samples"
+    ):
         LogMel()(torch.zeros(2, 500), mask)
     with pytest.raises(ValueError, match="window must have at most n_fft=8 samples, got 9"):
         stft(torch.zeros(20), 8, 2, torch.ones(9))

@@ -63,7 +63,9 @@ def test_only_learned_positions_are_trained_and_saved(positions, trained):
 
 
 def test_unknown_positions_are_answered_with_those_there_are():
-    with pytest.raises(ValueError, match="positions must be 'learned', 'sinusoidal' or 'none', got 'rotary'"):
+    with pytest.raises(
+        ValueError, match="positions must be 'learned', 'sinusoidal' or 'none', got 'rotary'"
+    ):
         SmallTransformer(20, 16, positions="rotary")
 
 

@@ -121,9 +121,7 @@ def test_wrong_shapes_are_named():
     for shape in ((2, 3, 32, 32), (2, 1, 28, 28), (3, 28, 28)):
         with pytest.raises(ValueError, match=r"image must be \(B, 3, 28, 28\)"):
             encoder(torch.rand(shape))
-    with pytest.raises(
-        ValueError, match=r"mask must be \(2, 16\), got \(2, 28\)"
-    ):
+    with pytest.raises(ValueError, match=r"mask must be \(2, 16\), got \(2, 28\)"):
         encoder(torch.rand(2, 3, 28, 28), torch.ones(2, 28, dtype=torch.bool))
     with pytest.raises(KeyError, match="image"):
         encode(encoder, collate([{"tokens": [1, 2]}]))
