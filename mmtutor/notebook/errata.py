@@ -1,7 +1,8 @@
-"""A ledger of mistakes, for the page that runs what the five articles wrote.
+"""A ledger of findings, for the page that runs what the five articles wrote.
 
 Knows how to run a quoted fragment, to set a wrong number beside the right one, to look up a claim,
-and to count what it was given. Knows none of the articles.
+and to count what it was given, mistakes apart from what is only stale, left open, or misread.
+Knows none of the articles.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ if TYPE_CHECKING:
 
 CANNOT_RUN = "code that cannot run"
 LEARNS_WRONG = "code that runs and learns the wrong thing"
-KINDS = ("arithmetic", "formula", CANNOT_RUN, LEARNS_WRONG, "concept", "claim")
+KINDS = ("arithmetic", "formula", CANNOT_RUN, LEARNS_WRONG, "concept", "claim")  # of mistakes
+PLACEHOLDER = "placeholder"  # left for the reader to fill in
+STALE = "stale"  # right when it was written
+WITHDRAWN = "withdrawn"  # an unfair reading of ours
+OTHERS = (STALE, PLACEHOLDER, WITHDRAWN)  # no mistakes, and counted apart
 PLACE = re.compile(r"\d{3}:\d+[a-z]?")
 ARROW = re.compile(r"(\w+)(?:\[([^\]]+)\])?\s*-->\s*(\w+)(?:\[([^\]]+)\])?")
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One mistake: where it stands ("article:line"), its kind, and what speaks against it."""
+    """One finding: where it stands ("article:line"), its kind, and what was seen."""
 
     place: str
     kind: str
@@ -44,13 +49,19 @@ class _Entry:
     def __post_init__(self) -> None:
         if not PLACE.fullmatch(self.place):
             raise ValueError(f"a place reads like '003:222' or '003:222b', got {self.place!r}")
-        if self.kind not in KINDS:
-            raise ValueError(f"{self.place}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.kind not in KINDS + OTHERS:
+            known = ", ".join(KINDS + OTHERS)
+            raise ValueError(f"{self.place}: kind {self.kind!r} is none of {known}")
 
     @property
     def article(self) -> str:
         """The number of the article that the place is in."""
         return self.place.split(":")[0]
+
+    @property
+    def verdict(self) -> str:
+        """ "wrong", or which of `OTHERS` it is."""
+        return self.kind if self.kind in OTHERS else "wrong"
 
 
 class Ledger:
@@ -101,10 +112,14 @@ class Ledger:
         print(what)
         self._add(entry)
 
-    def cited(self, sources: Mapping[str, str]) -> None:
+    def withdrawn(self, place: str, why: str, evidence: bool | Tensor) -> None:
+        """Take back an unfair reading of ours, if the evidence is for the article; as `shows`."""
+        self.shows(place, WITHDRAWN, why, evidence)
+
+    def cited(self, sources: Mapping[str, str], kind: str = "claim") -> None:
         """Note claims that were looked up: place -> a key of the bibliography. Executes nothing."""
         for place, key in sources.items():
-            self._add(_Entry(place, "claim", key, executed=False))
+            self._add(_Entry(place, kind, key, executed=False))
         print(f"{len(sources)} more, not executed but looked up")
 
     def in_tensorflow(
@@ -129,25 +144,29 @@ class Ledger:
                 run(code, **given)
         self._add(replace(entry, evidence=f"{entry.evidence}; seen in TensorFlow"))
 
-    def count(self) -> int:
-        """How many entries were executed."""
-        return sum(entry.executed for entry in self.entries.values())
+    def count(self, verdict: str = "wrong") -> int:
+        """How many executed entries have this verdict: "wrong", or one of `OTHERS`."""
+        return sum(e.executed and e.verdict == verdict for e in self.entries.values())
 
     def summary(self) -> Markdown:
-        """Executed entries by kind (rows) and article (columns), and those that were looked up."""
+        """Entries by kind (rows) and article (columns): executed mistakes, their sum, mistakes that
+        were looked up, and what is no mistake."""
         executed = Counter((e.kind, e.article) for e in self.entries.values() if e.executed)
-        cited = Counter(e.article for e in self.entries.values() if not e.executed)
+        cited = Counter((e.verdict, e.article) for e in self.entries.values() if not e.executed)
         articles = sorted({entry.article for entry in self.entries.values()})
         rows = [[kind, *(executed[kind, article] for article in articles)] for kind in KINDS]
         totals = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)]
-        rows += [["**executed**", *totals], ["looked up", *(cited[a] for a in articles)]]
+        rows += [["**wrong, executed**", *totals]]
+        rows += [["wrong, looked up", *(cited["wrong", article] for article in articles)]]
+        both = executed + cited
+        rows += [[kind, *(both[kind, article] for article in articles)] for kind in OTHERS]
         return table([[*row, sum(row[1:])] for row in rows], ["", *articles, "all"])
 
     def listing(self) -> Markdown:
         """Every entry in a line, in the order of the articles."""
         entries = sorted(self.entries.values(), key=_order)
-        rows = [[e.place, e.kind, e.evidence.replace("|", "\\|")] for e in entries]
-        return table(rows, ["place", "kind", "evidence"])
+        rows = [[e.place, e.verdict, e.kind, e.evidence.replace("|", "\\|")] for e in entries]
+        return table(rows, ["place", "verdict", "kind", "evidence"])
 
     def _add(self, entry: _Entry) -> None:
         self.entries[entry.place] = entry

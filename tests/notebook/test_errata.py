@@ -81,7 +81,7 @@ def test_an_experiment_must_show_what_it_says(ledger, capsys):
     [
         ("3:222", "claim", "a place reads like"),
         ("003:2-3", "claim", "a place reads like"),
-        ("003:222", "typo", "003:222: kind 'typo' is none of arithmetic, formula"),
+        ("003:222", "typo", "003:222: kind 'typo' is none of arithmetic, formula.*withdrawn"),
     ],
 )
 def test_entries_have_a_place_and_a_known_kind(ledger, place, kind, message):
@@ -105,11 +105,34 @@ def test_the_summary_counts_by_kind_and_article(ledger, capsys):
     assert lines[0] == "|  | 000 | 003 | all |"
     assert "| arithmetic | 0 | 2 | 2 |" in lines
     assert "| concept | 1 | 0 | 1 |" in lines
-    assert lines[-2:] == ["| **executed** | 1 | 2 | 3 |", "| looked up | 2 | 0 | 2 |"]
+    assert lines[-5:-3] == [
+        "| **wrong, executed** | 1 | 2 | 3 |",
+        "| wrong, looked up | 2 | 0 | 2 |",
+    ]
     assert ledger.count() == 3
     places = [line.split(" | ")[0] for line in ledger.listing().data.splitlines()[2:]]
     assert places == ["| 000:76", "| 000:393", "| 000:411", "| 003:222", "| 003:288"]
     assert r"a \| b" in ledger.listing().data
+
+
+def test_what_is_no_mistake_is_counted_apart(ledger, capsys):
+    ledger.shows("000:1", "concept", "so", True)
+    with ledger.fails("000:2", TypeError, kind=errata.PLACEHOLDER):
+        len(...)
+    ledger.cited({"000:3": "key"}, kind=errata.STALE)
+    ledger.withdrawn("001:4", "the article is right", True)
+    with pytest.raises(AssertionError, match="does not show that we were wrong"):
+        ledger.withdrawn("001:5", "we were wrong", False)
+    assert [ledger.count(v) for v in ("wrong", *errata.OTHERS)] == [1, 0, 1, 1]
+    lines = ledger.summary().data.splitlines()
+    assert lines[-3:] == [
+        "| stale | 1 | 0 | 1 |",
+        "| placeholder | 1 | 0 | 1 |",
+        "| withdrawn | 0 | 1 | 1 |",
+    ]
+    assert "| **wrong, executed** | 1 | 0 | 1 |" in lines
+    verdicts = [line.split(" | ")[1] for line in ledger.listing().data.splitlines()[2:]]
+    assert verdicts == ["wrong", "placeholder", "stale", "withdrawn"]
 
 
 def test_run_knows_only_what_it_is_given():
@@ -152,7 +175,7 @@ def test_arrows_of_a_diagram_go_from_text_to_text():
 
 def test_each_place_of_the_page_is_entered_once_and_looked_up_keys_are_cited():
     text = PAGE.read_text(encoding="utf-8")
-    calls = re.findall(r"errata\.(?:fails|number|shows)\(\s*\"(\d{3}:\d+[a-z]?)\"", text)
+    calls = re.findall(r"errata\.(?:fails|number|shows|withdrawn)\(\s*\"(\d{3}:\d+[a-z]?)\"", text)
     looked_up = re.findall(r"\"(\d{3}:\d+[a-z]?)\": \"(\w+)\"", text)
     places = calls + [place for place, _ in looked_up]
     assert len(places) == len(set(places))
