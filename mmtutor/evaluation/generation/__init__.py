@@ -5,10 +5,9 @@ Knows where each lives. N-grams: `bleu`, `cider`; order of words: `sequences`; e
 Does not know how text is generated.
 """
 
-from mmtutor.evaluation.generation.bleu import Bleu, bleu
+from mmtutor.evaluation.generation.bleu import bleu
 from mmtutor.evaluation.generation.cider import cider, cider_d, plain_cider_d
 from mmtutor.evaluation.generation.embedding_scores import (
-    BertScore,
     bert_score,
     clip_score,
     idf,

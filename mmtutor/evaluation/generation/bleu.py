@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from mmtutor.evaluation.generation.ngrams import ngram_counts
-from mmtutor.evaluation.generation.text import Cut, check, tokenize
+from mmtutor.evaluation.generation.text import Cut, examples
 
 SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}  # and the usual value
 
 
-class Bleu(NamedTuple):
+class _Bleu(NamedTuple):
     """Scores from 0 to 100.
 
     Attributes:
@@ -45,7 +45,7 @@ def bleu(
     smoothing: str = "exp",
     value: float | None = None,
     orders: int = 4,
-) -> Bleu:
+) -> _Bleu:
     """Corpus BLEU and the BLEU of every sentence.
 
     BLEU = 100 BP (p_1 ... p_orders)^(1 / orders). p_n is the share of candidate n-grams found in
@@ -58,22 +58,18 @@ def bleu(
     Without any match at all the score is 0. A corpus whose every sentence is shorter than `orders`
     scores 0, as in sacrebleu.
 
-    Raises TypeError and ValueError as `text.check` and `tokenize` do.
+    Raises TypeError and ValueError as `text.examples` does.
     """
     if smoothing not in SMOOTHING:
         known = ", ".join(SMOOTHING)
         raise ValueError(f"unknown smoothing {smoothing!r}: expected one of {known}")
     value = SMOOTHING[smoothing] if value is None else value
-    check(candidates, references)
-    rows = [
-        sentence_counts(ours, tokenize(some, tokenizer), orders)
-        for ours, some in zip(tokenize(candidates, tokenizer), references, strict=True)
-    ]
-    counts = np.array(rows)  # [N, 2 orders + 2]
+    pairs = examples(candidates, references, tokenizer)
+    counts = np.array([sentence_counts(*pair, orders) for pair in pairs])  # [N, 2 orders + 2]
     score, precisions, penalty = _combine(counts.sum(axis=0), smoothing, value, effective=False)
     single, _, _ = _combine(counts, smoothing, value, effective=True)
     precisions = torch.from_numpy(100 * precisions)
-    return Bleu(score.item(), torch.from_numpy(single), precisions, penalty.item())
+    return _Bleu(score.item(), torch.from_numpy(single), precisions, penalty.item())
 
 
 def sentence_counts(

@@ -6,34 +6,20 @@ Source: Vedantam, Zitnick and Parikh (2015), CIDEr: Consensus-based image descri
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import exp, hypot, log
-from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import norm
 
-from mmtutor.evaluation.generation.ngrams import (
-    Corpus,
-    Grams,
-    IntArray,
-    corpus,
-    ngram_counts,
-    ngrams,
-)
-from mmtutor.evaluation.generation.text import Cut, Scores, check, tokenize
+from mmtutor.evaluation.generation.ngrams import ngram_counts
+from mmtutor.evaluation.generation.text import Cut, Scores, examples, tokenize
 
 SCALE = 10.0
 ORDERS = 4  # 1-grams to 4-grams
-
-
-class _Counted(NamedTuple):
-    """Whose n-grams are counted: the sentences from `first` on, `owner` (C,) their images."""
-
-    first: int
-    owner: IntArray
-    images: int
 
 
 def cider_d(
@@ -53,7 +39,7 @@ def cider_d(
     The images whose references are counted are those scored, or the lists of `background`. With
     one image log(1 / 1) = 0, and every score is 0. A candidate without a word scores 0.
 
-    Raises TypeError and ValueError as `text.check` and `tokenize` do.
+    Raises TypeError and ValueError as `text.examples` does.
     """
     return _score(candidates, references, tokenizer, sigma, background)
 
@@ -62,9 +48,8 @@ def plain_cider_d(
     candidates: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str | Cut = "words"
 ) -> Scores:
     """CIDEr-D as it is defined, n-gram by n-gram; `cider_d` gives the same, many times faster."""
-    check(candidates, references)
-    ours = tokenize(candidates, tokenizer)
-    theirs = [tokenize(some, tokenizer) for some in references]
+    pairs = examples(candidates, references, tokenizer)
+    ours, theirs = [candidate for candidate, _ in pairs], [some for _, some in pairs]
     scores = np.zeros(len(ours))
     for n in range(1, ORDERS + 1):
         having = Counter[tuple[str, ...]]()  # in the references of how many images
@@ -106,57 +91,52 @@ def _score(
     sigma: float | None,
     background: Sequence[Sequence[str]] | None,
 ) -> Scores:
-    more = list(chain.from_iterable(background or ()))
-    read = corpus(candidates, references, tokenizer, more)
-    counted = _Counted(read.candidates, read.owner, read.candidates)
-    if background is not None:
-        owner = np.repeat(np.arange(len(background)), [len(some) for some in background])
-        counted = _Counted(read.references[1], owner, len(background))
-    total = np.zeros(len(read.owner))
-    for similarity in _similarities(read, counted, clip=sigma is not None):
-        total += similarity
+    pairs = examples(candidates, references, tokenizer)
+    ours, theirs = [candidate for candidate, _ in pairs], [some for _, some in pairs]
+    counted = theirs if background is None else [tokenize(some, tokenizer) for some in background]
+    sentences = [*ours, *chain(*theirs), *(() if background is None else chain(*counted))]
+    owner = _owner(theirs)  # [M], M references
+    first, last = len(ours), len(ours) + len(owner)
+    image = _owner(counted)
+    images = csr_array((np.ones(len(image)), (image, np.arange(len(image)))))
+    total = np.zeros(len(owner))
+    for counts in _ngrams(sentences, ORDERS):
+        having = (images @ counts[-len(image) :]).sign().sum(axis=0)  # an image counts once
+        idf = np.log(len(counted)) - np.log(np.maximum(having, 1))
+        weights = (counts * idf).tocsr()
+        mine, other = weights[:first][owner], weights[first:last]
+        shared = mine if sigma is None else mine.minimum(other)
+        norms = norm(mine, axis=1) * norm(other, axis=1)
+        dot = (shared * other).sum(axis=1)
+        total += np.divide(dot, norms, out=np.zeros(len(dot)), where=norms > 0)
     if sigma is not None:
-        total *= _length_penalty(read, sigma)
-    per_image = np.bincount(read.owner, total, minlength=read.candidates)
-    per_image *= SCALE / (ORDERS * np.bincount(read.owner, minlength=read.candidates))
-    return Scores.mean(per_image)
+        length = np.array([len(sentence) for sentence in sentences])
+        total *= np.exp(-((length[owner] - length[first:last]) ** 2) / (2 * sigma**2))
+    return Scores.mean(SCALE / ORDERS * np.bincount(owner, total) / np.bincount(owner))
 
 
-def _similarities(read: Corpus, counted: _Counted, clip: bool) -> Iterator[np.ndarray]:
-    """Cosine of each reference with its candidate, (M,), for one order after the other."""
-    first, last = read.references
-    for grams in ngrams(read.sentences, ORDERS):
-        idf = _idf(grams, counted)
-        ours, theirs = grams.part(0, first), grams.part(first, last)
-        weight, norm = _weighted(ours, idf)
-        other, other_norm = _weighted(theirs, idf)
-        place = ours.look_up(read.owner[theirs.row], theirs.gram)
-        shared = place >= 0
-        mine, other = weight[place[shared]], other[shared]
-        product = other * (np.minimum(mine, other) if clip else mine)
-        dot = np.bincount(theirs.row[shared], product, minlength=len(read.owner))
-        norms = norm[read.owner] * other_norm
-        yield np.divide(dot, norms, out=np.zeros(len(dot)), where=norms > 0)
+def _owner(lists: Sequence[Sequence]) -> np.ndarray:
+    """Of each element of all lists, which list it stands in."""
+    return np.repeat(np.arange(len(lists)), [len(some) for some in lists])
 
 
-def _idf(grams: Grams, counted: _Counted) -> np.ndarray:
-    """log(I / d) of every n-gram, (size,); one that no reference has counts as if one had."""
-    row, gram, *_ = grams.part(counted.first, counted.first + len(counted.owner))
-    pairs = np.sort(gram * counted.images + counted.owner[row])
-    new = np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]  # an image counts once
-    having = np.bincount(pairs[new] // counted.images, minlength=grams.size)
-    return np.log(counted.images) - np.log(np.maximum(having, 1))
+def _ngrams(sentences: Sequence[Sequence[str]], orders: int) -> Iterator[csr_array]:
+    """How often each of S sentences has each n-gram, (S, n-grams), for one order after the other.
 
-
-def _weighted(grams: Grams, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of every entry (E,), and the norm of every sentence's vector (S,)."""
-    weight = grams.count * idf[grams.gram]
-    return weight, np.sqrt(np.bincount(grams.row, weight**2, minlength=grams.sentences))
-
-
-def _length_penalty(read: Corpus, sigma: float) -> np.ndarray:
-    """(M,) from lengths in words; the authors' program counts 2-grams, one fewer on both sides."""
-    length = read.sentences.length
-    first, last = read.references
-    difference = length[:first][read.owner] - length[first:last]
-    return np.exp(-(difference**2) / (2 * sigma**2))
+    An n-gram's number comes from the number of its first n - 1 words and that of its last, so
+    that no key outgrows 64 bits, however long the n-grams are.
+    """
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    row = _owner(sentences)  # [T], T words
+    ids = np.fromiter(map(numbers.__getitem__, chain(*sentences)), np.int64, len(row))
+    start, gram, size = np.arange(len(row)), ids, len(numbers)
+    for n in range(1, orders + 1):
+        if n > 1:
+            whole = start + n - 1 < len(row)
+            whole[whole] = row[start[whole]] == row[start[whole] + n - 1]
+            start, before = start[whole], gram[whole]
+            key, gram = np.unique(before * len(numbers) + ids[start + n - 1], return_inverse=True)
+            size = len(key)
+        shape = len(sentences), max(size, 1)
+        yield csr_array((np.ones(len(gram)), (row[start], gram)), shape)  # equal entries add up

@@ -17,7 +17,7 @@ from mmtutor.encoders import Encoded
 WEIGHT = 2.5
 
 
-class BertScore(NamedTuple):
+class _BertScore(NamedTuple):
     """Precision, recall and F1 of each candidate, (N,) each; cosines, so at most 1."""
 
     precision: Tensor
@@ -61,7 +61,7 @@ def bert_score(
     candidate_weight: Tensor | None = None,
     reference_weight: Tensor | None = None,
     owner: Tensor | None = None,
-) -> BertScore:
+) -> _BertScore:
     """BERTScore: every token goes to the most similar one of the other sentence.
 
     Precision is the mean over candidate tokens of the best cosine with a reference token, recall
@@ -93,7 +93,7 @@ def bert_score(
     precision = _mean(cosine.amax(2), candidate.mask[owner], weight)
     recall = _mean(cosine.amax(1), reference.mask, reference_weight)
     found = (_best(part, owner, candidates) for part in (precision, recall))
-    return BertScore(*found, _best(_harmonic(precision, recall), owner, candidates))
+    return _BertScore(*found, _best(_harmonic(precision, recall), owner, candidates))
 
 
 def idf(ids: Tensor, mask: Tensor, references: Tensor, references_mask: Tensor) -> Tensor:

@@ -101,8 +101,10 @@ def tokenize(texts: Sequence[str], tokenizer: str | Cut) -> list[list[str]]:
         raise TypeError(f"expected texts, got {wrong[0]!r}") from None
 
 
-def check(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """One candidate and at least one reference for each example.
+def examples(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str | Cut
+) -> list[tuple[list[str], list[list[str]]]]:
+    """The tokens of each candidate, and of each of its references: at least one.
 
     Raises:
         TypeError: a string where a list of strings belongs, which would be read letter by letter.
@@ -120,3 +122,5 @@ def check(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Non
             raise TypeError(f"references[{i}] must be a list of strings, got the string {some!r}")
         if not len(some):
             raise ValueError(f"references[{i}] is empty: every example needs a reference")
+    theirs = (tokenize(some, tokenizer) for some in references)
+    return list(zip(tokenize(candidates, tokenizer), theirs, strict=True))

@@ -15,7 +15,7 @@ from mmtutor.evaluation.classification.scores import confusion, per_class
 WINOGROUND_CHANCE = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}  # of random, untied scores
 
 
-class Winoground(NamedTuple):
+class _Winoground(NamedTuple):
     """Which examples were solved, each (N,) bool: `.double().mean()` is the published score.
 
     Attributes:
@@ -29,7 +29,7 @@ class Winoground(NamedTuple):
     group: Tensor
 
 
-class Pope(NamedTuple):
+class _Pope(NamedTuple):
     """Answers to "is there a ...?", in [0, 1]; `yes_ratio` is the share of "yes" among answers."""
 
     accuracy: float
@@ -39,7 +39,7 @@ class Pope(NamedTuple):
     yes_ratio: float
 
 
-def winoground(scores: Tensor) -> Winoground:
+def winoground(scores: Tensor) -> _Winoground:
     """Winoground's three scores from `scores` (N, 2, 2): [n, i, c] of picture i and caption c.
 
     Caption i belongs to picture i. Ties are failures. Source: Thrush et al. (2022), section 3.2.
@@ -52,10 +52,10 @@ def winoground(scores: Tensor) -> Winoground:
     right = scores.diagonal(dim1=1, dim2=2)  # [N, 2]: of picture i and its caption
     text = (right > torch.stack([scores[:, 0, 1], scores[:, 1, 0]], 1)).all(1)
     image = (right > torch.stack([scores[:, 1, 0], scores[:, 0, 1]], 1)).all(1)
-    return Winoground(text, image, text & image)
+    return _Winoground(text, image, text & image)
 
 
-def pope(said_yes: Tensor, present: Tensor) -> Pope:
+def pope(said_yes: Tensor, present: Tensor) -> _Pope:
     """POPE's five numbers from `said_yes` and `present`, both (N,) bool; "yes" is the positive.
 
     With as many objects present as absent, as POPE asks, the yes ratio of an unbiased model is 0.5.
@@ -66,4 +66,4 @@ def pope(said_yes: Tensor, present: Tensor) -> Pope:
     table = confusion(said_yes.long(), present.long(), 2)
     of_yes = (value[1].item() for value in per_class(table)[:3])
     accuracy = (said_yes == present).double().mean().item()
-    return Pope(accuracy, *of_yes, said_yes.double().mean().item())
+    return _Pope(accuracy, *of_yes, said_yes.double().mean().item())
