@@ -19,6 +19,16 @@ def fashion_mnist_cache() -> Path:
     return _filled("fashion-mnist")
 
 
+@pytest.fixture(scope="module")
+def own_datasets_cache(tmp_path_factory):
+    """A folder of the test module's own, where `datasets` keeps what it has read."""
+    import datasets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        yield
+
+
 def _filled(name: str) -> Path:
     try:
         located(name)

@@ -10,14 +10,9 @@ from data_scripts import flickr30k
 from mmtutor.data.hub.flickr30k import load_flickr30k
 from tests.hub_standins import flickr_rows, save_flickr30k
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 COUNTS = {"train": 3, "val": 1, "test": 2}
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture

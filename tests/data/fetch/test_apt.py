@@ -5,8 +5,10 @@ import stat
 import pytest
 
 from mmtutor.data.fetch import FetchError
-from mmtutor.data.fetch.debian import download
+from mmtutor.data.fetch.client import download
+from mmtutor.data.fetch.registry import Package
 
+THING = Package("debian", "thing", "1", "", "", [""])
 FETCH = "case $* in *download*) echo deb > thing_1_all.deb;; esac"
 NEEDS_LISTS = f"case $* in *Dir::State::Lists*) {FETCH};; *) exit 100;; esac"
 
@@ -30,7 +32,7 @@ def test_the_systems_lists_are_enough(play, tmp_path):
     play(FETCH)
     here = tmp_path / "here"
     here.mkdir()
-    assert download("thing", here) == here / "thing_1_all.deb"
+    assert download(THING, here) == here / "thing_1_all.deb"
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
@@ -38,7 +40,7 @@ def test_private_lists_where_the_systems_are_missing(play, tmp_path):
     play(NEEDS_LISTS)
     here = tmp_path / "here"
     here.mkdir()
-    path = download("thing", here)
+    path = download(THING, here)
     assert path.read_text() == "deb\n"
     first, update, second = (tmp_path / "log").read_text().splitlines()
     assert "Dir::" not in first
@@ -51,10 +53,10 @@ def test_private_lists_where_the_systems_are_missing(play, tmp_path):
 def test_a_failure_is_told_in_apts_words(play, tmp_path):
     play("echo 'E: Unable to locate package thing' >&2; exit 100")
     with pytest.raises(FetchError, match=r"Unable to locate package thing.*--deb"):
-        download("thing", tmp_path)
+        download(THING, tmp_path)
 
 
 def test_no_apt(play, tmp_path):
     play("")
     with pytest.raises(FetchError, match=r"no apt here.*browser.*--deb FILE\.deb"):
-        download("thing", tmp_path)
+        download(THING, tmp_path)

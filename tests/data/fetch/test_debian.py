@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmtutor.data.fetch import FetchError, archive, debian
-from mmtutor.data.fetch.archive import safe_name
+from mmtutor.data.fetch import FetchError, archive
+from mmtutor.data.fetch.archive import safe_name, unpack_deb
 from tests.data.debs import FOLDER, HOSTILE, ar, deb, inside, member, tar
 
 FILES = {"a.txt": b"one", "b/c.png": b"two", "b/e.ogg": bytes(70_000)}
@@ -20,7 +20,7 @@ FILES = {"a.txt": b"one", "b/c.png": b"two", "b/e.ogg": bytes(70_000)}
 
 def read(path, endings=("",)) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        debian.unpack(path, "tuxpaint-stamps-default", Path(folder), FOLDER, endings)
+        unpack_deb(path, "tuxpaint-stamps-default", Path(folder), FOLDER, endings)
         files = [file for file in Path(folder).rglob("*") if file.is_file()]
         assert not any(file.is_symlink() for file in files)
         return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
@@ -31,7 +31,7 @@ def test_files_come_out_whole(tmp_path, ending):
     path = deb(tmp_path / "x.deb", FILES, ending=ending)
     assert read(path) == FILES
     assert read(path, (".txt",)) == {"a.txt": b"one"}
-    version = debian.unpack(path, "tuxpaint-stamps-default", tmp_path / "out", FOLDER)
+    version = unpack_deb(path, "tuxpaint-stamps-default", tmp_path / "out", FOLDER)
     assert version == "1-test"
 
 

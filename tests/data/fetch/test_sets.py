@@ -48,18 +48,12 @@ def tiny(made, monkeypatch):
     monkeypatch.setitem(SETS, "tiny", source)
     asked = []
 
-    def download(manager, folder):
-        asked.append(manager)
-        (folder / made[manager].name).write_bytes(made[manager].read_bytes())
+    def download(package, folder):
+        asked.append(package.manager)
+        path = made[package.manager]
+        (folder / path.name).write_bytes(path.read_bytes())
 
-    for manager, module in (
-        ("pypi", sets.python_package),
-        ("npm", sets.npm_package),
-        ("debian", sets.debian),
-    ):
-        monkeypatch.setattr(
-            module, "download", lambda *args, manager=manager: download(manager, args[-1])
-        )
+    monkeypatch.setattr(sets.client, "download", download)
     return asked
 
 
@@ -155,10 +149,10 @@ def test_a_file_of_the_readers_own_takes_the_place_of_a_download(tiny, made, roo
 KILLED = """
 import os, pathlib, signal, sys
 from mmtutor.data.fetch import get, sets
-def download(name, version, file, folder):
-    (folder / file).write_bytes(b"half")
+def download(package, folder):
+    (folder / package.file).write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
-sets.python_package.download = download
+sets.client.download = download
 get("wordllama", root=sys.argv[1])
 """
 
@@ -173,10 +167,10 @@ def test_killed_while_downloading_and_run_again(root, made, monkeypatch):
     )
     monkeypatch.setitem(SETS, "wordllama", replace(SETS["wordllama"], packages=[package]))
 
-    def download(*args):
-        (args[-1] / WHEEL).write_bytes(made["pypi"].read_bytes())
+    def download(package, folder):
+        (folder / WHEEL).write_bytes(made["pypi"].read_bytes())
 
-    monkeypatch.setattr(sets.python_package, "download", download)
+    monkeypatch.setattr(sets.client, "download", download)
     assert tree(get("wordllama", root=root)) == {"a.txt": b"one"}
     assert not list(root.rglob(".partial-*"))
 

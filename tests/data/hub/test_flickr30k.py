@@ -13,14 +13,9 @@ from mmtutor.data.fetch.pictures import PictureError
 from mmtutor.data.hub.flickr30k import load_flickr30k, one_row_per_caption, read_picture
 from tests.hub_standins import flickr_rows, picture, save_flickr30k
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 COUNTS = {"train": 7, "val": 2, "test": 5}
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from mmtutor.data.hub.vqav2 import load_vqav2, open_stream, ten_of_one_mind
 from tests.hub_standins import picture
 from tests.vqa_standins import KINDS, save_vqav2, vqa_rows
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 
 def saved(tmp_path, columns=None, split="validation", **changes):

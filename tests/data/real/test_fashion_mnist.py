@@ -8,7 +8,7 @@ import torch
 
 from data_scripts.package import run
 from mmtutor.data import load
-from mmtutor.data.fetch import SETS, FetchError, debian, get, summary
+from mmtutor.data.fetch import SETS, FetchError, client, get, summary
 from mmtutor.data.real.fashion_mnist import CLASSES
 from tests.data.debs import deb, member
 
@@ -114,11 +114,11 @@ def test_bad_options_are_named(tmp_path):
 def test_get_downloads_once_and_removes_the_package(tmp_path, monkeypatch):
     calls = []
 
-    def download(name, folder):
-        calls.append(name)
+    def download(wanted, folder):
+        calls.append(wanted.name)
         package(folder)
 
-    monkeypatch.setattr(debian, "download", download)
+    monkeypatch.setattr(client, "download", download)
     get("fashion-mnist", root=tmp_path)
     assert "17 pictures" in summary("fashion-mnist", tmp_path)
     assert tmp_path in get("fashion-mnist", root=tmp_path).parents

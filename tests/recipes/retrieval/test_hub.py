@@ -16,16 +16,9 @@ from mmtutor.recipes.retrieval import hub as retrieval_hub
 from mmtutor.recipes.retrieval.hub import Config, _evaluate, _objective_of, run
 from tests.hub_standins import flickr_rows, save_clip, save_flickr30k, save_siglip
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 COUNTS = {"train": 24, "val": 6, "test": 12}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
 
 
 @pytest.fixture(scope="module")

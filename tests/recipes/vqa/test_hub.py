@@ -19,14 +19,7 @@ from mmtutor.recipes.vqa.hub import Config, _controls, evaluate, questions_of, r
 from tests.hub_standins import COLOURS
 from tests.vqa_standins import save_idefics3, save_vilt, save_vqav2, vqa_rows
 
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 
 @pytest.fixture(scope="module")

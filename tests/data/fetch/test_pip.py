@@ -10,13 +10,17 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from mmtutor.data.fetch import FetchError, python_package
-from mmtutor.data.fetch.python_package import download
+from mmtutor.data.fetch import FetchError, client
+from mmtutor.data.fetch.registry import Package
 from tests.data.debs import member
 
 PURE = "tiny_thing-1.0-py3-none-any.whl"
 FOREIGN = "tiny_thing-1.0-cp312-cp312-win_amd64.whl"
 SOURCE = "tiny_thing-1.0.tar.gz"
+
+
+def download(name, version, file, folder):
+    return client.download(Package("pypi", name, version, "", "", [""], file=file), folder)
 
 
 def wheel() -> bytes:
@@ -79,7 +83,7 @@ def index(monkeypatch, tmp_path):
             monkeypatch.delenv(f"PIP_{name}", raising=False)
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(python_package, "PAUSE", 0)
+        monkeypatch.setattr(client, "PAUSE", 0)
         yield server
         server.shutdown()
 
@@ -126,6 +130,6 @@ def test_without_a_network_there_is_one_clear_sentence(file, index, folder, monk
 
 
 def test_without_pip_there_is_one_clear_sentence(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(python_package, "_PIP", [str(tmp_path / "python"), "-m", "pip"])
+    monkeypatch.setattr(client, "_PIP", [str(tmp_path / "python"), "-m", "pip"])
     with pytest.raises(FetchError, match=r"there is no pip here.*ensurepip"):
         download("tiny-thing", "1.0", PURE, folder)

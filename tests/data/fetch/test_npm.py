@@ -4,8 +4,12 @@ import stat
 
 import pytest
 
-from mmtutor.data.fetch import FetchError
-from mmtutor.data.fetch.npm_package import download
+from mmtutor.data.fetch import FetchError, client
+from mmtutor.data.fetch.registry import Package
+
+
+def download(name, version, folder):
+    return client.download(Package("npm", name, version, "", "", [""]), folder)
 
 
 @pytest.fixture
