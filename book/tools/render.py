@@ -9,12 +9,14 @@ warnings as errors, and puts that in the place of `_build/html` only if it succe
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from book.tools.execute import Timing, read_executed, timings
 from book.tools.layout import Book, digest, swap_folder
@@ -24,7 +26,17 @@ CARD = re.compile(r"(:::+\{admonition\}[^\n]*\n:class: chapter-card\n.*?)(\n:::)
 LEFT_OUT = shutil.ignore_patterns("*.ipynb", "tools", ".*", "__pycache__")
 KEY_FILE = ".source-key"
 BUILD_PAGE = "appendix/build.md"
+GLOSSARY_PAGE = "appendix/glossary.md"
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
+
+
+class Term(NamedTuple):
+    """A row of the glossary; `page` is the label of the chapter that explains it."""
+
+    term: str
+    chinese: str
+    meaning: str
+    page: str
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,6 +73,7 @@ def assemble(book: Book) -> Path:
         (site / f"{name}.ipynb").write_text(to_json(page), encoding="utf-8")
     (site / BUILD_PAGE).parent.mkdir(exist_ok=True)
     (site / BUILD_PAGE).write_text(build_page(list(runs.values())), encoding="utf-8")
+    (site / GLOSSARY_PAGE).write_text(glossary_page(glossary(book)), encoding="utf-8")
     copy_mathjax(site / "_static" / "mathjax")
     return site
 
@@ -98,6 +111,21 @@ def build_page(runs: list[Timing]) -> str:
             "",
         ]
     )
+
+
+def glossary(book: Book) -> list[Term]:
+    """The rows of `book/glossary.csv`."""
+    with (book.source / "glossary.csv").open(encoding="utf-8", newline="") as file:
+        return [Term(**row) for row in csv.DictReader(file)]
+
+
+def glossary_page(terms: list[Term]) -> str:
+    """Every term in English and Chinese, what it means, and a link to the page that explains it."""
+    entries = [
+        f"{term.term}\n{term.chinese}\n  {term.meaning} {{ref}}`{term.page}`" for term in terms
+    ]
+    body = "\n\n".join(entries)
+    return f"(glossary)=\n# Glossary\n\n:::{{glossary}}\n:sorted:\n\n{body}\n:::\n"
 
 
 def copy_mathjax(target: Path) -> None:

@@ -38,6 +38,11 @@ def test_the_build_page_lists_every_chapter_and_version():
     assert "| torch | 9.9 |" in page
 
 
+def test_the_glossary_page_names_each_term_twice_and_links_to_its_page(book):
+    page = render.glossary_page(render.glossary(book))
+    assert "attention\n注意力\n  A weighted mean. {ref}`tiny`" in page
+
+
 def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     root = ["--root", str(book.root)]
     assert render.main(root) == 0
@@ -46,6 +51,9 @@ def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     assert "41 seconds on Some CPU" in page
     assert colab in page
     assert "importlib" not in page  # the first cell is hidden
+    terms = (book.html / "appendix/glossary.html").read_text()
+    assert 'id="term-attention"' in terms
+    assert "注意力" in terms
     assert links.broken_links(book.html) == []
 
     good = {path: path.read_bytes() for path in book.html.rglob("*") if path.is_file()}

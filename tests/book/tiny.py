@@ -33,8 +33,10 @@ kernelspec:
 Prose, and {{cite:p}}`radford2021learning`.
 """
 CONFIG = ("_config.yml", "references.bib", "_static", "appendix/references.md")
+GLOSSARY = "term,chinese,meaning,page\nattention,注意力,A weighted mean.,tiny\n"
 TOC = "format: jb-book\nroot: intro\nchapters:\n" + "".join(
-    f"  - file: {page}\n" for page in ("labs/tiny", "appendix/build", "appendix/references")
+    f"  - file: {page}\n"
+    for page in ("labs/tiny", "appendix/glossary", "appendix/build", "appendix/references")
 )
 
 
@@ -47,6 +49,7 @@ def tiny_book(root: Path, *cells: str) -> Book:
         (book.source / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, book.source / name)
     (book.source / "_toc.yml").write_text(TOC)
+    (book.source / "glossary.csv").write_text(GLOSSARY)
     (book.source / "intro.md").write_text("# Intro\n\nSee {ref}`tiny`.\n")
     write_chapter(book, *cells)
     return book

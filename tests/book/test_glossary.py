@@ -1,0 +1,47 @@
+"""The glossary: each term once, explained on the page that it names, and not used before."""
+
+import re
+
+import pytest
+
+from book.tools.layout import Book
+from book.tools.render import glossary
+
+BOOK = Book()
+TERMS = glossary(BOOK)
+NO_PROSE = re.compile(r"\A---.*?\n---\n|```.*?```|\$[^$]*\$|`[^`]*`|<[^>]*>", re.DOTALL)
+
+
+def pages() -> dict[str, str]:
+    """Label -> text of each chapter, in the order of the table of contents."""
+    order = re.findall(r"file: (\d-\S+)", (BOOK.source / "_toc.yml").read_text())
+    texts = [(BOOK.source / f"{name}.md").read_text(encoding="utf-8") for name in order]
+    return {re.search(r"^\(([\w-]+)\)=", text, re.MULTILINE)[1]: text for text in texts}
+
+
+PAGES = pages()
+
+
+def test_at_least_150_terms_each_once_with_a_line_of_its_own():
+    assert len(TERMS) >= 150
+    for column in ("term", "chinese", "meaning"):
+        values = [getattr(term, column).lower() for term in TERMS]
+        assert sorted(set(values)) == sorted(values)
+    for term in TERMS:
+        assert re.search(r"[\u4e00-\u9fff]", term.chinese)
+        assert term.meaning.endswith(".")
+        assert len(term.meaning) <= 120
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.term)
+def test_a_term_stands_on_its_page_and_is_linked_where_it_comes_earlier(term):
+    assert term.chinese in PAGES[term.page]
+    used = re.compile(rf"\b{re.escape(term.term)}(s|es)?\b", re.IGNORECASE)
+    for label, text in PAGES.items():
+        if label == term.page:
+            break
+        if used.search(NO_PROSE.sub(" ", text)):
+            linked = f"`{term.page}`" in text or re.search(
+                rf"{{term}}`[^`]*{re.escape(term.term)}", text, re.IGNORECASE
+            )
+            assert linked, f"{label} uses {term.term!r} and links to no explanation"
