@@ -9,7 +9,8 @@ from book.tools.render import glossary
 
 BOOK = Book()
 TERMS = glossary(BOOK)
-NO_PROSE = re.compile(r"\A---.*?\n---\n|```.*?```|\$[^$]*\$|`[^`]*`|<[^>]*>", re.DOTALL)
+FENCED = re.compile(r"\A---.*?\n---\n|^(`{3,}|:{3,})\{code-cell.*?^\1$", re.DOTALL | re.MULTILINE)
+NO_PROSE = re.compile(r"\$[^$]*\$|(?<!\{term\})`[^`]*`|<[^>]*>")
 
 
 def pages() -> dict[str, str]:
@@ -38,10 +39,8 @@ def test_a_term_stands_on_its_page_and_is_linked_where_it_comes_earlier(term):
     assert term.chinese in PAGES[term.page]
     used = re.compile(rf"\b{re.escape(term.term)}(s|es)?\b", re.IGNORECASE)
     for label, text in PAGES.items():
-        if label == term.page:
-            break
-        if used.search(NO_PROSE.sub(" ", text)):
-            linked = f"`{term.page}`" in text or re.search(
-                rf"{{term}}`[^`]*{re.escape(term.term)}", text, re.IGNORECASE
-            )
-            assert linked, f"{label} uses {term.term!r} and links to no explanation"
+        if used.search(NO_PROSE.sub(" ", FENCED.sub(" ", text))):
+            linked = label == term.page or f"`{term.page}`" in text or f"{term.term}>`" in text
+            linked = linked or f"{{term}}`{term.term}`" in text
+            assert linked, f"{label} uses {term.term!r} first and links to no explanation"
+            return
