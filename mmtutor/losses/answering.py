@@ -11,8 +11,10 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.batch import require
-from mmtutor.losses.classification import cross_entropy
+from mmtutor.encoders.base import wide
+from mmtutor.losses.classification import class_loss, cross_entropy, in_range, same_shape
 
 
 def product_of_experts(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -29,7 +31,8 @@ def product_of_experts(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         KeyError: the batch lacks one of the two.
     """
     require(batch, "label", "bias")
-    return F.cross_entropy(output.logits + batch["bias"], batch["label"])
+    same_shape(logits=output.logits, bias=batch["bias"])
+    return class_loss(output.logits + batch["bias"], batch["label"])
 
 
 def reweighted(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -39,9 +42,11 @@ def reweighted(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
     the loss is the weighted mean. Arguments and errors as in `product_of_experts`.
     """
     require(batch, "label", "bias")
-    label = batch["label"]
-    weight = 1 - batch["bias"].gather(1, label.unsqueeze(1)).squeeze(1).exp()
-    losses = F.cross_entropy(output.logits, label, reduction="none")
+    label, bias = batch["label"], batch["bias"]
+    losses = class_loss(output.logits, label, reduction="none")
+    same_shape(logits=output.logits, bias=bias)
+    in_range("(-inf, 0]", bias=bias)
+    weight = 1 - bias.gather(1, label.long().unsqueeze(1)).squeeze(1).exp()
     return (weight * losses).sum() / weight.sum().clamp(min=1e-6)
 
 
@@ -59,13 +64,16 @@ def grounded(
     Args:
         output: `logits` (B, C) and `gates` (B, heads, N), logits.
         batch: `label` (B,) int64 and `attention_target` (B, up to heads, N), 1 or 0.
+        weight: at least 0.
     """
+    checks.within("[0, inf)", weight=weight)
     loss = answer_loss(output, batch)
     if "attention_target" not in batch:
         return loss
     target = batch["attention_target"]
+    checks.shaped(gates=(output.gates, "B H N"), attention_target=(target, "B K N"))
     gates = output.gates[:, : target.shape[1]]
-    return loss + weight * F.binary_cross_entropy_with_logits(gates, target)
+    return loss + weight * _yes_or_no(gates, attention_target=target)
 
 
 def cell_cross_entropy(output: tuple[Tensor, ...], batch: dict[str, Tensor]) -> Tensor:
@@ -76,10 +84,10 @@ def cell_cross_entropy(output: tuple[Tensor, ...], batch: dict[str, Tensor]) -> 
         batch: `cells` (B, N, K) int64.
     """
     require(batch, "cells")
+    checks.shaped(cells=(batch["cells"], f"B N {len(output)}"))
     truth = batch["cells"].unbind(dim=2)  # K of [B, N]
-    return sum(
-        F.cross_entropy(z.flatten(0, 1), t.flatten()) for z, t in zip(output, truth, strict=True)
-    )
+    pairs = zip(output, truth, strict=True)
+    return sum(class_loss(z.flatten(0, 1), t.flatten(), name="cells") for z, t in pairs)
 
 
 def attribute_cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -90,4 +98,16 @@ def attribute_cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         batch: `kinds` (B, K) float, 1 where the picture has it.
     """
     require(batch, "kinds")
-    return logits.shape[1] * F.binary_cross_entropy_with_logits(logits, batch["kinds"])
+    checks.shaped(logits=(logits, "B K"))
+    return logits.shape[1] * _yes_or_no(logits, kinds=batch["kinds"])
+
+
+def _yes_or_no(logits: Tensor, **target: Tensor) -> Tensor:
+    """Mean cross-entropy of questions with one logit each; the target, in [0, 1], by its name."""
+    same_shape(logits=logits, **target)
+    checks.floating(logits=logits)
+    logits = wide(logits)
+    [(name, wanted)] = target.items()
+    wanted = wanted.to(logits.dtype)
+    in_range("[0, 1]", **{name: wanted})
+    return F.binary_cross_entropy_with_logits(logits, wanted)

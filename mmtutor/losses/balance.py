@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.losses.classification import cross_entropy
+from mmtutor import checks
+from mmtutor.losses.classification import class_loss, cross_entropy
 
 
 class BranchLosses(nn.Module):
@@ -25,12 +25,14 @@ class BranchLosses(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
+        checks.within("[0, inf)", weight=weight)
         self.weight = weight
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
-        """A scalar; `output` as `BranchesOutput`, `batch["label"]` (B,) int64."""
-        own = [F.cross_entropy(x.float(), batch["label"]) for x in output.branches.values()]
-        return cross_entropy(output, batch) + self.weight * torch.stack(own).sum()
+        """A scalar; `output` of `Branches`, `batch["label"]` (B,) int64."""
+        joint = cross_entropy(output, batch)
+        own = [class_loss(x, batch["label"]) for x in output.branches.values()]
+        return joint + self.weight * torch.stack(own).sum()
 
 
 class GradientModulation(nn.Module):
@@ -47,10 +49,11 @@ class GradientModulation(nn.Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
+        checks.within("[0, inf)", alpha=alpha)
         self.alpha = alpha
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
-        """A scalar; `output` as `BranchesOutput`, `batch["label"]` (B,) int64."""
+        """A scalar; `output` of `Branches`, `batch["label"]` (B,) int64."""
         loss = cross_entropy(output, batch)
         factors = _modulation(output.branches, batch["label"], self.alpha)
         for code, factor in zip(output.codes.values(), factors, strict=True):
@@ -65,7 +68,7 @@ def _modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> 
     Raises ValueError for fewer than two modalities.
     """
     if len(branches) < 2:
-        raise ValueError(f"there is nothing to balance in {len(branches)} modality")
+        raise ValueError(f"branches must be of two modalities or more, got {', '.join(branches)}")
     with torch.no_grad():
         scores = torch.stack([x.float() for x in branches.values()])  # [M, B, C]
         sure = scores.softmax(dim=2)[:, torch.arange(len(label)), label].sum(dim=1)  # [M]
@@ -79,7 +82,10 @@ def code_gradients(loss: Tensor, codes: Mapping[str, Tensor]) -> dict[str, float
     It is the mean over the examples of the length of the gradient of their own loss: all that the
     encoder before the code hears of the task; a frozen one hears 0. The graph is kept.
     """
+    shapes = {f"codes[{name!r}]": (x, f"B D{m}") for m, (name, x) in enumerate(codes.items())}
+    checks.shaped(loss=(loss, ""), **shapes)
     heard = {name: code for name, code in codes.items() if code.requires_grad}
-    pulls = torch.autograd.grad(loss, list(heard.values()), retain_graph=True)
+    options = {"retain_graph": True, "materialize_grads": True}
+    pulls = torch.autograd.grad(loss, list(heard.values()), **options)
     lengths = [pull.norm(dim=1).sum().item() for pull in pulls]
     return dict.fromkeys(codes, 0.0) | dict(zip(heard, lengths, strict=True))

@@ -2,7 +2,8 @@
 
 Knows logits and labels; knows nothing of models, of modalities or of training. Every loss starts
 from log-probabilities, never from the logarithm of a probability that may have become 0, and
-computes in float32 at least. All are in nats.
+computes in float32 at least. All are in nats. A label that is no class, the -100 of other libraries
+included, is refused, and so is a batch without an example.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.batch import require
+from mmtutor.encoders.base import wide
+
+NONE_IGNORED = torch.iinfo(torch.int64).min  # PyTorch would leave the label -100 out silently
 
 
 def cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -25,12 +30,25 @@ def cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
 
     Raises:
         KeyError: the batch has no `label`.
-        ValueError: the shapes do not fit.
+        TypeError, ValueError: the shapes or types do not fit, or a label is no class.
     """
     require(batch, "label")
-    logits, label = output.logits, batch["label"]
-    _check("cross_entropy", logits, label)
-    return F.cross_entropy(logits.float(), label)
+    return class_loss(output.logits, batch["label"])
+
+
+def class_loss(
+    logits: Tensor, label: Tensor, reduction: str = "mean", name: str = "label"
+) -> Tensor:
+    """PyTorch's cross-entropy, in float32 at least, behind checks: the one that all losses use.
+
+    Args:
+        logits: (B, C) floating point.
+        label: (B,) integers in [0, C).
+        reduction: "mean" for a scalar, "none" for one loss an example (B,).
+        name: what a refusal calls the labels.
+    """
+    label = _checked(logits, label, name)
+    return F.cross_entropy(wide(logits), label, ignore_index=NONE_IGNORED, reduction=reduction)
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -39,7 +57,9 @@ def log_softmax(logits: Tensor) -> Tensor:
     The largest logit is subtracted first: that changes no probability, and no exponential is then
     above 1 (the log-sum-exp trick).
     """
-    logits = _at_least_float32(logits)
+    checks.shaped(logits=(logits, "... C"))
+    checks.floating(logits=logits)
+    logits = wide(logits)
     shifted = logits - logits.detach().amax(dim=-1, keepdim=True)
     return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
 
@@ -54,9 +74,10 @@ def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     Raises:
         ValueError: the temperature is not positive.
     """
-    if not temperature > 0:
-        raise ValueError(f"the temperature must be positive, got {temperature}")
-    return log_softmax(_at_least_float32(logits) / temperature).exp()
+    checks.within("(0, inf)", temperature=temperature)
+    checks.shaped(logits=(logits, "... C"))
+    checks.floating(logits=logits)
+    return log_softmax(wide(logits) / temperature).exp()
 
 
 def categorical_cross_entropy(
@@ -75,16 +96,14 @@ def categorical_cross_entropy(
         smoothing: in [0, 1].
 
     Raises:
-        ValueError: the shapes do not fit, or `smoothing` is out of range.
+        ValueError: the shapes do not fit, or a number is out of range.
     """
-    _check("categorical_cross_entropy", logits, label, weight)
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothing must be in [0, 1], got {smoothing}")
+    label = _checked(logits, label, weight=weight)
+    checks.within("[0, 1]", smoothing=smoothing)
     log_p = log_softmax(logits)
-    loss = -_of_label(log_p, label)  # first: it refuses labels that are no classes
     weight = log_p.new_ones(log_p.shape[1]) if weight is None else weight.to(log_p)
     own = weight[label]
-    loss = own * loss
+    loss = -own * log_p.gather(1, label[:, None]).squeeze(1)  # [B]
     if smoothing:
         loss = (1 - smoothing) * loss - smoothing * (weight * log_p).mean(dim=1)
     return loss.sum() / own.sum()
@@ -100,18 +119,18 @@ def binary_cross_entropy(
     Args:
         logits: any shape, floating point.
         target: of the same shape, in [0, 1]; floating point, integer or bool.
-        positive_weight: factor on the first term, broadcast against the logits.
+        positive_weight: factor on the first term, at least 0, broadcast to the logits' shape.
 
     Raises:
         ValueError: the shapes do not fit, or there is nothing to average.
     """
-    if logits.shape != target.shape or not logits.numel():
-        raise ValueError(
-            "binary_cross_entropy needs logits and target of one shape that is not empty, got "
-            f"{tuple(logits.shape)} and {tuple(target.shape)}"
-        )
-    logits = _at_least_float32(logits)
+    same_shape(logits=logits, target=target)
+    checks.floating(logits=logits)
+    in_range("[0, inf)", positive_weight=positive_weight)
+    _broadcasts_to(logits, positive_weight=positive_weight)
+    logits = wide(logits)
     target, zero = target.to(logits.dtype), torch.zeros_like(logits)
+    in_range("[0, 1]", target=target)
     yes, no = torch.logaddexp(zero, -logits), torch.logaddexp(zero, logits)
     return (positive_weight * target * yes + (1 - target) * no).mean()
 
@@ -134,34 +153,49 @@ def focal(
     Raises:
         ValueError: the shapes do not fit, there is one class only, or `gamma` is negative.
     """
-    _check("focal", logits, label, weight)
-    if logits.shape[1] < 2 or gamma < 0:
-        raise ValueError(
-            f"focal needs at least 2 classes and gamma >= 0, got {logits.shape[1]} and {gamma}"
-        )
+    label = _checked(logits, label, weight=weight)
+    checks.within("[0, inf)", gamma=gamma)
+    if logits.shape[1] < 2:
+        raise ValueError("logits must be of at least 2 classes, got 1")
     log_p = log_softmax(logits)
     own = F.one_hot(label, logits.shape[1]).bool()
     log_rest = log_p.masked_fill(own, -torch.inf).logsumexp(dim=1)  # log(1 - p), [B]
-    loss = -(gamma * log_rest).exp() * _of_label(log_p, label)
+    loss = -(gamma * log_rest).exp() * log_p.gather(1, label[:, None]).squeeze(1)  # [B]
     return (loss if weight is None else weight.to(loss)[label] * loss).mean()
 
 
-def _of_label(log_p: Tensor, label: Tensor) -> Tensor:
-    return log_p.gather(1, label[:, None]).squeeze(1)  # [B]
+def same_shape(**arguments: Tensor) -> None:
+    """ValueError unless the tensors have one shape, and hold something: nothing is broadcast."""
+    checks.instance(Tensor, **arguments)
+    shapes = {name: tuple(x.shape) for name, x in arguments.items()}
+    if len(set(shapes.values())) > 1 or not all(x.numel() for x in arguments.values()):
+        found = " and ".join(map(str, shapes.values()))
+        raise ValueError(f"{' and '.join(shapes)} must be of one shape and not empty, got {found}")
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+def in_range(interval: str, **arguments: Tensor | float | None) -> None:
+    """`checks.within` for numbers and for tensors on a CPU: a GPU would have to be waited for."""
+    for name, value in arguments.items():
+        if value is not None and not (isinstance(value, Tensor) and value.device.type != "cpu"):
+            checks.within(interval, **{name: value})
 
 
-def _check(name: str, logits: Tensor, label: Tensor, weight: Tensor | None = None) -> None:
-    if logits.ndim != 2 or label.shape != logits.shape[:1]:
-        raise ValueError(
-            f"{name} needs logits (B, C) and label (B,), got {tuple(logits.shape)} "
-            f"and {tuple(label.shape)}"
-        )
-    if weight is not None and weight.shape != logits.shape[1:]:
-        raise ValueError(
-            f"{name} needs a weight for each of {logits.shape[1]} classes, got shape "
-            f"{tuple(weight.shape)}"
-        )
+def _broadcasts_to(x: Tensor, **argument: Tensor | float) -> None:
+    [(name, value)] = argument.items()
+    shape = tuple(value.shape) if isinstance(value, Tensor) else ()
+    sizes = zip(reversed(shape), reversed(x.shape), strict=False)
+    if len(shape) > x.ndim or any(size not in (1, full) for size, full in sizes):
+        raise ValueError(f"{name} must broadcast to {tuple(x.shape)}, got {shape}")
+
+
+def _checked(
+    logits: Tensor, label: Tensor, name: str = "label", weight: Tensor | None = None
+) -> Tensor:
+    """The labels as int64; the weights, one a class, are looked at too."""
+    shapes = {"logits": (logits, "B C"), name: (label, "B"), "weight": (weight, "C | None")}
+    classes = checks.shaped(**shapes)["C"]
+    checks.floating(logits=logits)
+    on_cpu = label.device.type == "cpu"  # a GPU would have to be waited for, and refuses by itself
+    checks.indices(classes, **{name: label if on_cpu else label[:0]})
+    in_range("(0, inf)", weight=weight)
+    return label.long()

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
+from mmtutor.encoders.base import wide
 from mmtutor.losses.gather import gather_with_grad
 
 
@@ -61,6 +63,7 @@ def sigmoid_contrastive(
     Raises:
         ValueError: the shapes do not fit.
     """
+    _check_number("(-inf, inf)", bias=bias)
     logits = _pairwise_logits(image, text, logit_scale) + bias
     sign = 2 * _positives(logits, relevant).to(logits.dtype) - 1  # +1 a pair, -1 not
     return -F.logsigmoid(sign * logits).sum() / len(logits)
@@ -80,7 +83,7 @@ def triplet(
     Args:
         image: (B, D) floating point, usually of unit length.
         text: (B, D) likewise.
-        margin: by how much the pair has to lead, in units of the score.
+        margin: by how much the pair has to lead, at least 0, in units of the score.
         hardest: count only the best-scored negative of each query; else the mean of all of them.
         relevant: (B, B) bool, [i, j] = text j also describes image i: no negative. The diagonal
             always counts as the pair.
@@ -93,13 +96,16 @@ def triplet(
     """
     score = _pairwise_logits(image, text, 1.0)
     negative = ~_positives(score, relevant)
-    return (
-        hinge(score, negative, margin, hardest) + hinge(score.T, negative.T, margin, hardest)
-    ) / 2
+    both = ((score, negative), (score.T, negative.T))
+    one, other = (hinge(*each, margin, hardest) for each in both)
+    return (one + other) / 2
 
 
 def hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tensor:
     """Cost of the rows of (B, B) scores whose diagonal does not lead the negatives by `margin`."""
+    checks.shaped(score=(score, "B B"), negative=(negative, "B B"))
+    checks.within("[0, inf)", margin=margin)
+    negative = checks.as_mask(negative=negative)
     cost = (margin + score - score.diagonal()[:, None]).clamp(min=0)  # [B, B]
     cost = cost.masked_fill(~negative, 0)
     if hardest:
@@ -109,14 +115,20 @@ def hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tens
 
 def _pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tensor:
     """Scaled inner products of all pairs: (B, D), (B, D) -> (B, B), in float32 at least."""
-    if image.ndim != 2 or image.shape != text.shape or not len(image):
-        raise ValueError(
-            "image and text must both have shape (B, D) with B >= 1, "
-            f"got {tuple(image.shape)} and {tuple(text.shape)}"
-        )
-    dtype = torch.promote_types(image.dtype, torch.float32)
+    checks.shaped(image=(image, "B D"), text=(text, "B D"))
+    checks.floating(image=image, text=text)
+    _check_number("(0, inf)", logit_scale=logit_scale)
     with torch.autocast(image.device.type, enabled=False):
-        return logit_scale * (image.to(dtype) @ text.to(dtype).T)
+        return logit_scale * (wide(image) @ wide(text).T)
+
+
+def _check_number(interval: str, **argument: Tensor | float) -> None:
+    """A number in the interval, or a tensor of one, which is not looked at."""
+    [(name, value)] = argument.items()
+    if isinstance(value, Tensor):
+        checks.shaped(**{name: (value, " | 1")})
+    else:
+        checks.within(interval, **argument)
 
 
 def _positives(logits: Tensor, relevant: Tensor | None) -> Tensor:
@@ -124,12 +136,9 @@ def _positives(logits: Tensor, relevant: Tensor | None) -> Tensor:
     diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if relevant is None:
         return diagonal
-    if relevant.shape != logits.shape or relevant.dtype != torch.bool:
-        raise ValueError(
-            f"relevant must be bool of shape {tuple(logits.shape)}, "
-            f"got {relevant.dtype} of shape {tuple(relevant.shape)}"
-        )
-    return relevant | diagonal
+    relevant = checks.as_mask(relevant=relevant)
+    checks.shaped(relevant=(relevant, f"{len(logits)} {len(logits)}"))
+    return relevant.to(logits.device) | diagonal
 
 
 def _cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
@@ -148,18 +157,24 @@ class ContrastiveObjective(nn.Module):
             InfoNCE (Radford et al. 2021) and 10 for the sigmoid, whose bias starts at -10
             (Zhai et al. 2023).
         max_scale: the learned scale is brought back here when it grows past it, as CLIP's is.
+
+    Raises:
+        ValueError: an unknown kind, or a first scale that is not in (0, max_scale].
     """
 
     def __init__(
         self, kind: str = "info_nce", init_scale: float | None = None, max_scale: float = 100.0
     ) -> None:
         super().__init__()
-        if kind not in ("info_nce", "sigmoid"):
-            raise ValueError(f"kind must be 'info_nce' or 'sigmoid', got {kind!r}")
+        checks.one_of(("info_nce", "sigmoid"), kind=kind)
+        checks.within("(0, inf)", max_scale=max_scale)
         self.kind = kind
         self.max_scale = max_scale
-        scale = init_scale or (10.0 if kind == "sigmoid" else 1 / 0.07)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        if init_scale is None:
+            init_scale = min(max_scale, 10.0 if kind == "sigmoid" else 1 / 0.07)
+        most = max_scale * (1 + 1e-6)  # the exponential of a logarithm may be a little above
+        checks.within(f"(0, {most}]", init_scale=init_scale)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(init_scale)))
         self.bias = nn.Parameter(torch.tensor(-10.0)) if kind == "sigmoid" else None
 
     @property
@@ -169,13 +184,12 @@ class ContrastiveObjective(nn.Module):
 
     def forward(self, output: tuple[Tensor, Tensor], batch: dict[str, Tensor]) -> Tensor:
         """`output` has `.image` and `.text` (B, D); equal `batch["group"]` (B,) are positives."""
-        with (
-            torch.no_grad()
-        ):  # the parameter itself, for a clamp in the graph would stop its gradient
+        with torch.no_grad():  # a clamp in the graph would stop the parameter's gradient
             self.log_scale.clamp_(max=math.log(self.max_scale))
         image, text = gather_with_grad(output.image), gather_with_grad(output.text)
         relevant = None
         if "group" in batch:
+            checks.shaped(image=(output.image, "B D"), group=(batch["group"], "B"))
             group = gather_with_grad(batch["group"])
             relevant = group[:, None] == group[None, :]
         if self.kind == "sigmoid":

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmtutor import checks
+
 
 def gather_with_grad(x: Tensor) -> Tensor:
     """Concatenate `x` (B, ...) of all processes in rank order: (world size * B, ...).
@@ -15,6 +17,7 @@ def gather_with_grad(x: Tensor) -> Tensor:
     for a row, so a loss computed in full on each and averaged by DistributedDataParallel gives the
     gradients of one process holding the whole batch. Without several processes, returns `x` itself.
     """
+    checks.instance(Tensor, x=x)
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return x
     return _Gather.apply(x)

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.batch import require
+from mmtutor.encoders.base import wide
 from mmtutor.models.pose import to_cells
 
 SIGMA = 1.0
@@ -32,12 +34,11 @@ def heatmap_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tenso
         ValueError: the shapes do not fit.
     """
     require(batch, "joints")
-    joints, maps = batch["joints"], output.heatmaps.float()
-    if maps.ndim != 4 or joints.shape != (*maps.shape[:2], 2):
-        raise ValueError(
-            f"expected heatmaps (B, J, h, w) and joints (B, J, 2), got {tuple(maps.shape)} "
-            f"and {tuple(joints.shape)}"
-        )
+    maps, joints = output.heatmaps, batch["joints"]
+    checks.shaped(heatmaps=(maps, "B J h w"), joints=(joints, "B J 2"))
+    checks.floating(heatmaps=maps)
+    checks.within("(0, inf)", stride=output.stride)
+    maps, joints = wide(maps), joints.to(wide(maps))
     target = _hills(to_cells(joints, output.stride), *maps.shape[2:])
     return -(target * maps.flatten(2).log_softmax(dim=2)).sum(dim=2).mean()
 

@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import require
+from mmtutor.encoders.base import wide
+from mmtutor.losses.classification import class_loss
 
 Combine = Callable[[Tensor], Tensor]
 
@@ -21,7 +24,7 @@ def task_losses(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
     """The loss of every task, (T,), in the order of `output.tasks`, in float32 at least.
 
     Args:
-        output: has `tasks`, predictions (B, C) by task, such as `MultiTaskOutput`.
+        output: has `tasks`, predictions (B, C) by task, such as those of `MultiTask`.
         batch: has each task's target under the task's name: int64 (B,) in [0, C) asks for
             cross-entropy in nats, floating (B, C) for mean squared error.
 
@@ -34,27 +37,26 @@ def task_losses(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
 
 
 def _loss(name: str, prediction: Tensor, target: Tensor) -> Tensor:
-    expected = prediction.shape if target.is_floating_point() else prediction.shape[:1]
-    if prediction.ndim != 2 or target.shape != expected:
-        raise ValueError(
-            f"task {name!r} needs a prediction (B, C) and a target int64 (B,) or floating (B, C), "
-            f"got {tuple(prediction.shape)} and {target.dtype} {tuple(target.shape)}"
-        )
-    prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-    if target.is_floating_point():
-        return F.mse_loss(prediction, target.to(prediction.dtype))
-    return F.cross_entropy(prediction, target)
+    checks.instance(Tensor, **{name: target})
+    if not target.is_floating_point():
+        return class_loss(prediction, target, name=name)
+    checks.shaped(prediction=(prediction, "B C"), **{name: (target, "B C")})
+    checks.floating(prediction=prediction)
+    return F.mse_loss(wide(prediction), target.to(wide(prediction).dtype))
 
 
 class WeightedSum(nn.Module):
     """The objective sum of w_k L_k with weights that never change.
 
     Args:
-        weights: one for each task, by name; None weights all with 1.
+        weights: one for each task, by name, at least 0; None weights all with 1.
     """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         super().__init__()
+        checks.instance((Mapping, type(None)), weights=weights)
+        each = (weights or {}).items()
+        checks.within("[0, inf)", **{f"weights[{task!r}]": weight for task, weight in each})
         self.weights = weights
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -82,6 +84,8 @@ class UncertaintyWeighting(nn.Module):
 
     def __init__(self, tasks: int, speed: float = 1.0) -> None:
         super().__init__()
+        checks.at_least(1, tasks=tasks)
+        checks.within("(0, inf)", speed=speed)
         self.parameter = nn.Parameter(torch.zeros(tasks))
         self.speed = speed
 
@@ -92,8 +96,9 @@ class UncertaintyWeighting(nn.Module):
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar, which may be negative. Raises as `task_losses`."""
-        s = self.log_variance
-        return ((-s).exp() * task_losses(output, batch) + s).sum() / 2
+        losses, s = task_losses(output, batch), self.log_variance
+        checks.shaped(tasks=(losses, str(len(s))))
+        return ((-s).exp() * losses + s).sum() / 2
 
 
 def task_gradients(losses: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -102,9 +107,9 @@ def task_gradients(losses: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     The graph is kept, nothing is added to any `.grad`, and a parameter that a loss does not reach
     counts as zeros. Raises ValueError without parameters.
     """
-    parameters = list(parameters)
-    if not parameters:
-        raise ValueError("there are no shared parameters, so the tasks' gradients never meet")
+    checks.shaped(losses=(losses, "T"))
+    parameters = checks.listed(Tensor, parameters=parameters)
+    checks.same_length(parameters=parameters)  # without any the tasks' gradients never meet
     rows = [
         torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
         for loss in losses
@@ -144,8 +149,8 @@ def equal_norms(gradients: Tensor) -> Tensor:
 
 
 def _checked(gradients: Tensor) -> Tensor:
-    if gradients.ndim != 2 or not len(gradients):
-        raise ValueError(f"gradients must be (T, P) with T >= 1, got {tuple(gradients.shape)}")
+    checks.shaped(gradients=(gradients, "T P"))
+    checks.floating(gradients=gradients)
     return gradients
 
 
@@ -162,7 +167,7 @@ class CombinedGradients(nn.Module):
 
     def __init__(self, shared: Iterable[nn.Parameter], combine: Combine) -> None:
         super().__init__()
-        self.shared = list(shared)  # a list, for the model owns them
+        self.shared = checks.listed(Tensor, shared=shared)  # a list, for the model owns them
         self.combine = combine
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -204,7 +209,10 @@ class GradNorm(nn.Module):
         speed: float = 1.0,
     ) -> None:
         super().__init__()
-        self.shared = list(shared)
+        checks.at_least(1, tasks=tasks)
+        checks.within("[0, inf)", alpha=alpha)
+        checks.within("(0, inf)", speed=speed)
+        self.shared = checks.listed(Tensor, shared=shared)
         self.alpha, self.speed = alpha, speed
         self.parameter = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("first", torch.full((tasks,), torch.nan))
@@ -217,6 +225,7 @@ class GradNorm(nn.Module):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar, the weighted sum. Raises as `task_losses` and `task_gradients`."""
         losses, weights = task_losses(output, batch), self.weights
+        checks.shaped(tasks=(losses, str(len(weights))))
         total = weights.detach() @ losses
         if not torch.is_grad_enabled():
             return total

@@ -6,10 +6,11 @@ Knows logits, labels and weights; knows nothing of models, or of who made the la
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import require
+from mmtutor.losses.classification import class_loss, in_range
 
 
 class GeneralisedCrossEntropy(nn.Module):
@@ -24,8 +25,7 @@ class GeneralisedCrossEntropy(nn.Module):
 
     def __init__(self, q: float = 0.7) -> None:
         super().__init__()
-        if not 0 < q <= 1:
-            raise ValueError(f"q is {q}: expected a number in (0, 1]")
+        checks.within("(0, 1]", q=q)
         self.q = q
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -48,15 +48,15 @@ class SmallLoss(nn.Module):
 
     def __init__(self, keep: float, warmup: int) -> None:
         super().__init__()
-        if not 0 < keep <= 1 or warmup < 1:
-            raise ValueError(f"got keep={keep}, warmup={warmup}: expected (0, 1] and at least 1")
+        checks.within("(0, 1]", keep=keep)
+        checks.at_least(1, warmup=warmup)
         self.keep, self.warmup = keep, warmup
         self.register_buffer("steps", torch.tensor(0))
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output.logits` (B, C), `batch["label"]` (B,) int64."""
         loss = _each(output.logits, batch)
-        return loss[_smallest(loss, self.share())].mean()
+        return _mean_of_smallest(loss, loss, self.share())
 
     def share(self) -> float:
         """How much of this batch to keep; counts one training step."""
@@ -74,14 +74,19 @@ class CoTeaching(SmallLoss):
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output.pair` (2, B, C): the logits of either network."""
+        checks.shaped(pair=(output.pair, "2 B C"))
         one, two = (_each(logits, batch) for logits in output.pair)
         share = self.share()
-        return (one[_smallest(two, share)].mean() + two[_smallest(one, share)].mean()) / 2
+        return (_mean_of_smallest(one, two, share) + _mean_of_smallest(two, one, share)) / 2
 
 
-def _smallest(loss: Tensor, share: float) -> Tensor:
-    """Which examples of (B,) have the smallest losses, the share rounded, but at least one."""
-    return loss.detach().topk(max(1, round(share * len(loss))), largest=False).indices
+def _mean_of_smallest(loss: Tensor, judge: Tensor, share: float) -> Tensor:
+    """Mean loss of those of (B,) that `judge` finds easiest: the share rounded, but at least one.
+
+    NaN where any loss is: a network that has diverged is not to be kept in the dark.
+    """
+    easiest = judge.detach().topk(max(1, round(share * len(judge))), largest=False).indices
+    return loss[easiest].mean().masked_fill((loss + judge).isnan().any(), torch.nan)
 
 
 def weighted_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -91,14 +96,20 @@ def weighted_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tens
     no heavy example must not count for more. Weights should have mean 1 over the data.
     """
     require(batch, "weight")
-    return (batch["weight"] * _each(output.logits, batch)).mean()
+    losses, weight = _each(output.logits, batch), batch["weight"]
+    checks.shaped(logits=(output.logits, "B C"), weight=(weight, "B"))
+    in_range("[0, inf)", weight=weight)
+    return (weight * losses).mean()
 
 
 def inverse_frequency(kind: Tensor) -> Tensor:
     """Weights (N,) float32 of mean 1 that give each kind (N,) of example the same total.
 
-    A kind can be a class, a group of people, or both in one number.
+    A kind, an integer, can be a class, a group of people, or both in one number.
     """
+    checks.shaped(kind=(kind, "N"))
+    if kind.is_floating_point() or kind.is_complex():
+        raise TypeError(f"kind must be integers, got {kind.dtype}")
     _, place, count = kind.unique(return_inverse=True, return_counts=True)
     return (len(kind) / (len(count) * count.float()))[place]
 
@@ -106,4 +117,4 @@ def inverse_frequency(kind: Tensor) -> Tensor:
 def _each(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Cross-entropy (B,) of each example, in nats."""
     require(batch, "label")
-    return F.cross_entropy(logits.float(), batch["label"], reduction="none")
+    return class_loss(logits, batch["label"], reduction="none")

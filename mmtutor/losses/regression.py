@@ -6,6 +6,10 @@ Knows predictions and targets; knows nothing of models or of training.
 import torch
 from torch import Tensor
 
+from mmtutor import checks
+from mmtutor.encoders.base import wide
+from mmtutor.losses.classification import same_shape
+
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of the squared differences, in squared units of the target: a scalar.
@@ -19,13 +23,10 @@ def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes differ, or there is nothing to average.
     """
-    if prediction.shape != target.shape or not prediction.numel():
-        raise ValueError(
-            "prediction and target must have one shape that is not empty, got "
-            f"{tuple(prediction.shape)} and {tuple(target.shape)}"
-        )
-    dtype = torch.promote_types(prediction.dtype, torch.float32)
-    return (prediction.to(dtype) - target.to(dtype)).square().mean()
+    same_shape(prediction=prediction, target=target)
+    checks.floating(prediction=prediction)
+    prediction = wide(prediction)
+    return (prediction - target.to(prediction.dtype)).square().mean()
 
 
 def least_squares(x: Tensor, y: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -35,7 +36,7 @@ def least_squares(x: Tensor, y: Tensor, ridge: float = 0.0) -> tuple[Tensor, Ten
     not penalised (Hastie, Tibshirani and Friedman 2009, section 3.4.1).
 
     Args:
-        x: (N, D) float32 or float64.
+        x: (N, D) floating point; half precision is solved in float32.
         y: (N,) likewise.
         ridge: at least 0; above 0 where columns of `x` depend on each other.
 
@@ -47,11 +48,10 @@ def least_squares(x: Tensor, y: Tensor, ridge: float = 0.0) -> tuple[Tensor, Ten
         torch.linalg.LinAlgError: the columns depend on each other and `ridge` is 0. Where they
             nearly do, no error comes, and the weights mean little.
     """
-    if x.ndim != 2 or not len(x) or y.shape != x.shape[:1] or ridge < 0:
-        raise ValueError(
-            f"least_squares needs x (N, D), y (N,) and ridge >= 0, got {tuple(x.shape)}, "
-            f"{tuple(y.shape)} and {ridge}"
-        )
+    checks.shaped(x=(x, "N D"), y=(y, "N"))
+    checks.floating(x=x, y=y)
+    checks.within("[0, inf)", ridge=ridge)
+    x, y = wide(x), y.to(wide(x).dtype)
     centre = x.mean(dim=0)
     X, t = x - centre, y - y.mean()
     gram = X.T @ X / len(x) + ridge * torch.eye(x.shape[1]).to(X)

@@ -35,7 +35,7 @@ def test_modulation_by_hand():
     factors = _modulation(scores, torch.tensor([0]), alpha=0.5)
     torch.testing.assert_close(factors, torch.tensor([1 - torch.tanh(torch.tensor(2.0)), 1.0]))
     assert _modulation(scores, torch.tensor([0]), alpha=0.0).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="nothing to balance in 1 modality"):
+    with pytest.raises(ValueError, match="branches must be of two modalities or more, got a"):
         _modulation({"a": scores["a"]}, torch.tensor([0]), alpha=1.0)
 
 

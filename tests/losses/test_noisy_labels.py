@@ -8,7 +8,7 @@ from mmtutor.losses.noisy_labels import (
     CoTeaching,
     GeneralisedCrossEntropy,
     SmallLoss,
-    _smallest,
+    _mean_of_smallest,
     inverse_frequency,
     weighted_cross_entropy,
 )
@@ -65,10 +65,18 @@ def test_sure_and_right_or_wrong_stays_finite():
 
 def test_smallest_by_hand():
     loss = torch.tensor([3.0, 1.0, 2.0, 9.0])
-    assert sorted(_smallest(loss, 0.5).tolist()) == [1, 2]
-    assert sorted(_smallest(loss, 0.76).tolist()) == [0, 1, 2]
-    assert _smallest(loss, 0.01).tolist() == [1]
-    assert len(_smallest(loss, 1.0)) == 4
+    other = torch.tensor([8.0, 4.0, 2.0, 1.0])
+    assert _mean_of_smallest(loss, loss, 0.5) == (1 + 2) / 2
+    assert _mean_of_smallest(loss, loss, 0.76) == (1 + 2 + 3) / 3
+    assert _mean_of_smallest(loss, loss, 0.01) == 1
+    assert _mean_of_smallest(loss, loss, 1.0) == (1 + 2 + 3 + 9) / 4
+    assert _mean_of_smallest(other, loss, 0.5) == (4 + 2) / 2
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_loss_that_is_nan_is_not_left_out(share):
+    loss = torch.tensor([3.0, 1.0, torch.nan])
+    assert _mean_of_smallest(loss, loss, share).isnan()
 
 
 def test_small_loss_lets_go_step_by_step(case):
@@ -113,9 +121,9 @@ def test_weights_by_hand(case):
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="q is 0"):
+    with pytest.raises(ValueError, match=r"q must be in \(0, 1\], got 0"):
         GeneralisedCrossEntropy(0)
-    with pytest.raises(ValueError, match="keep=0"):
+    with pytest.raises(ValueError, match=r"keep must be in \(0, 1\], got 0"):
         SmallLoss(0, 1)
-    with pytest.raises(ValueError, match="warmup=0"):
+    with pytest.raises(ValueError, match="warmup must be a whole number of at least 1, got 0"):
         CoTeaching(0.5, 0)

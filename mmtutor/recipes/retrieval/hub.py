@@ -106,7 +106,8 @@ def _objective_of(model: HubDualEncoder) -> ContrastiveObjective:
     """The loss the checkpoint was trained with, starting from its learned scale and bias."""
     if model.logit_bias is None:
         return ContrastiveObjective("info_nce", init_scale=model.logit_scale)
-    objective = ContrastiveObjective("sigmoid", init_scale=model.logit_scale)
+    scale = model.logit_scale
+    objective = ContrastiveObjective("sigmoid", init_scale=scale, max_scale=max(scale, 100.0))
     torch.nn.init.constant_(objective.bias, model.logit_bias)
     return objective
 
