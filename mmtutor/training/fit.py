@@ -6,6 +6,7 @@ progress. With these off it trains the same weights as the loop, bit for bit on 
 of modalities, of particular losses or of metrics.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmtutor.training.history import History, PendingLosses
+from mmtutor import checks
+from mmtutor.training.arguments import check_loss, check_trained
+from mmtutor.training.history import History
 from mmtutor.training.loop import Objective
 from mmtutor.training.optim import (
     SCHEDULES,
@@ -69,9 +72,16 @@ def fit(
     Raises:
         FloatingPointError: a loss is NaN or infinite; names step, epoch and batch. On a CPU no
             update has used that loss; elsewhere a few may have, but no checkpoint.
-        ValueError: a bad argument, nothing to train, or a checkpoint that does not fit.
+        TypeError, ValueError: a bad argument, nothing to train, an optimiser of another model or
+            objective, an objective that returns no scalar, or a checkpoint that does not fit.
     """
-    _check(loader, epochs, accumulate, warmup, schedule)
+    _check_parts(model, objective, loader, optimizer, validate)
+    checks.at_least(1, epochs=epochs, accumulate=accumulate)
+    checks.within("(0, inf)", lr=lr, clip_norm=1.0 if clip_norm is None else clip_norm)
+    checks.within("[0, inf)", weight_decay=weight_decay)
+    checks.within("[0, 1]", warmup=warmup)
+    checks.one_of(SCHEDULES, schedule=schedule)
+    checks.instance((str, Path, type(None)), checkpoint=checkpoint)
     try:
         accelerator = Accelerator(mixed_precision=mixed_precision(precision))
         both = _ModelAndObjective(model, objective).to(accelerator.device)
@@ -89,17 +99,22 @@ def _forget_settings() -> None:
     GradientState._reset_state()
 
 
-def _check(loader: DataLoader, epochs: int, accumulate: int, warmup: float, schedule: str) -> None:
-    if not isinstance(loader, DataLoader):
-        raise TypeError(f"loader must be a DataLoader, got {type(loader).__name__}")
+def _check_parts(
+    model: nn.Module,
+    objective: nn.Module | Objective,
+    loader: DataLoader,
+    optimizer: torch.optim.Optimizer | None,
+    validate: Validate | None,
+) -> None:
+    checks.instance(nn.Module, model=model)
+    checks.instance(Callable, objective=objective)
+    checks.instance(DataLoader, loader=loader)
+    checks.instance((torch.optim.Optimizer, type(None)), optimizer=optimizer)
+    checks.instance((Callable, type(None)), validate=validate)
     if not len(loader):
-        raise ValueError("the loader gives no batch: the dataset is empty or smaller than a batch")
-    if epochs < 1 or accumulate < 1:
-        raise ValueError(f"epochs and accumulate must be at least 1, got {epochs} and {accumulate}")
-    if not 0 <= warmup <= 1:
-        raise ValueError(f"warmup is a share of all steps in [0, 1], got {warmup}")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+        raise ValueError("loader gives no batch: the dataset is empty or smaller than a batch")
+    if optimizer is not None:
+        check_trained(model, objective, optimizer)
 
 
 class _ModelAndObjective(nn.Module):
@@ -111,7 +126,49 @@ class _ModelAndObjective(nn.Module):
         self.objective = objective
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.objective(self.model(batch), batch)
+        return check_loss(self.objective(self.model(batch), batch))
+
+
+class _PendingLosses:
+    """Losses on their way from the device into a `History`.
+
+    On a CPU a loss is read at once, before its gradient is computed. On a GPU reading waits for all
+    queued work, and over several processes it takes a message, so there they are read in groups.
+    """
+
+    def __init__(self, accelerator: Accelerator, history: History, bar: tqdm) -> None:
+        self.accelerator, self.history, self.bar = accelerator, history, bar
+        alone = accelerator.device.type == "cpu" and accelerator.num_processes == 1
+        self.at_once = 1 if alone else 16
+        self.pending: list[tuple[Tensor, float, int, str]] = []
+
+    def add(self, loss: Tensor, weight: float, step: int, place: str) -> None:
+        """Remember a batch's scalar loss; it counts with `weight` in the loss of its `step`.
+
+        Raises:
+            FloatingPointError: this loss or an earlier one is not finite; the message says `place`.
+        """
+        self.pending.append((loss.detach(), weight, step, place))
+        if len(self.pending) >= self.at_once:
+            self.flush()
+
+    def flush(self) -> None:
+        """Read what is pending into the history; raises as `add` does."""
+        if not self.pending:
+            return
+        values = torch.stack([loss for loss, *_ in self.pending])
+        if self.accelerator.num_processes > 1:
+            values = self.accelerator.reduce(values, "mean")
+        losses = self.history.loss
+        for value, (_, weight, step, place) in zip(values.tolist(), self.pending, strict=True):
+            if not math.isfinite(value):
+                raise FloatingPointError(f"the loss is {value} at {place}")
+            if step == len(losses):
+                losses.append(0.0)
+                self.bar.update()
+            losses[step] += value * weight
+        self.bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
+        self.pending.clear()
 
 
 class Run:
@@ -151,14 +208,14 @@ class Run:
         with tqdm(total=self.steps * epochs, initial=done, disable=not show, unit="step") as bar:
             for epoch in range(len(self.history.epochs), epochs):
                 bar.set_description(f"epoch {epoch + 1}/{epochs}")
-                self.train_epoch(epoch, PendingLosses(self.accelerator, self.history, bar))
+                self.train_epoch(epoch, _PendingLosses(self.accelerator, self.history, bar))
                 self.end_epoch(epoch, validate)
                 if file and self.accelerator.is_main_process:
                     save_training(file, self)
         self.both.eval()
         return self.history
 
-    def train_epoch(self, epoch: int, losses: PendingLosses) -> None:
+    def train_epoch(self, epoch: int, losses: _PendingLosses) -> None:
         """All batches once; a step every `accumulate`."""
         self.both.train()
         self.batches.set_epoch(epoch)  # for samplers that shuffle by the epoch's number

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from mmtutor.training.arguments import refuses_bad_input
+
 Objective = Callable[[tuple[Tensor, ...], dict[str, Tensor]], Tensor]
 
 
+@refuses_bad_input
 def train(
     model: nn.Module,
     objective: nn.Module | Objective,
@@ -28,6 +31,10 @@ def train(
 
     Returns:
         The loss of every batch, in order.
+
+    Raises:
+        TypeError, ValueError: an optimiser of another model or objective, an objective that returns
+            no scalar, a loader without batches, or no epoch.
     """
     losses = []
     model.train()

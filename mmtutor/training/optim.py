@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
+from mmtutor.training.arguments import check_loss
+
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
 
@@ -34,7 +37,15 @@ def adam_direction(
     """Running mean of g over the root of that of g^2 (Kingma and Ba 2015, alg. 1).
 
     Both means start at 0, so they are divided by the sum of their weights, 1 - beta^t.
+
+    Args:
+        gradient: any shape, floating point.
+        state: of this parameter, empty at first: `step`, `exp_avg` and `exp_avg_sq` are kept here.
+        betas: each in [0, 1).
+        eps: above 0.
     """
+    checks.floating(gradient=gradient)
+    _check_numbers(betas=betas, eps=eps)
     beta1, beta2 = betas
     zero = torch.zeros_like(gradient)
     t = int(state.get("step", 0)) + 1
@@ -45,15 +56,22 @@ def adam_direction(
     return m / (s.sqrt() + eps)
 
 
+def _check_numbers(**numbers: float | tuple[float, float]) -> None:
+    """The numbers of an optimiser, by their names."""
+    for name, value in numbers.items():
+        if name == "betas":
+            for i, beta in enumerate(checks.listed((int, float), betas=value)):
+                checks.within("[0, 1)", **{f"betas[{i}]": beta})
+        else:
+            interval = {"momentum": "[0, 1)", "weight_decay": "[0, inf)"}.get(name, "(0, inf)")
+            checks.within(interval, **{name: value})
+
+
 class _PerParameter(torch.optim.Optimizer):
     """Calls `update` for every parameter that has a gradient."""
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], **defaults: Any) -> None:
-        if defaults["lr"] < 0 or defaults["weight_decay"] < 0:
-            raise ValueError(f"lr and weight_decay must not be negative, got {defaults}")
-        shares = (*defaults.get("betas", ()), defaults.get("momentum", 0.0))
-        if not all(0 <= share < 1 for share in shares):
-            raise ValueError(f"momentum and betas must be in [0, 1), got {defaults}")
+        _check_numbers(**defaults)
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -157,11 +175,15 @@ def descend(
         steps: how many updates.
         make: makes the optimiser, such as `lambda params: SGD(params, lr=0.1)`.
     """
+    checks.instance(Callable, loss=loss, make=make)
+    checks.floating(start=start)
+    checks.at_least(0, steps=steps)
     point = start.detach().clone().requires_grad_()
     optimizer = make([point])
+    checks.instance(torch.optim.Optimizer, **{"make(...)": optimizer})
     path = [point.detach().clone()]
     for _ in range(steps):
-        (point.grad,) = torch.autograd.grad(loss(point), [point])
+        (point.grad,) = torch.autograd.grad(check_loss(loss(point), "loss"), [point])
         optimizer.step()
         path.append(point.detach().clone())
     return torch.stack(path)
@@ -176,11 +198,10 @@ def mixed_precision(precision: str) -> str:
     Raises:
         ValueError: an unknown name, or fp16 without a GPU.
     """
+    checks.one_of(("auto", *PRECISIONS), precision=precision)
     gpu = torch.cuda.is_available()
     if precision == "auto":
         return ("bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16") if gpu else "no"
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be auto, fp32, fp16 or bf16, got {precision!r}")
     if precision == "fp16" and not gpu:
         raise ValueError("precision fp16 needs a GPU; on a CPU use fp32 or bf16")
     return PRECISIONS[precision]
@@ -195,9 +216,12 @@ def make_optimizer(module: nn.Module, lr: float, weight_decay: float) -> torch.o
     Raises:
         ValueError: nothing is trainable.
     """
+    checks.instance(nn.Module, module=module)
+    checks.within("(0, inf)", lr=lr)
+    checks.within("[0, inf)", weight_decay=weight_decay)
     trainable = [p for p in module.parameters() if p.requires_grad]
     if not trainable:
-        raise ValueError("nothing to train: no parameter of the model or objective requires grad")
+        raise ValueError("module has nothing to train: no parameter requires grad")
     groups = [
         {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
@@ -212,6 +236,12 @@ def learning_rate_factor(step: int, steps: int, warmup: float, schedule: str) ->
     Rises linearly over the first `warmup` share of all steps, then stays ("constant") or falls to
     zero along half a cosine ("cosine", Loshchilov and Hutter 2017, eq. 5, without restarts).
     """
+    checks.at_least(1, steps=steps)
+    checks.at_least(0, step=step)
+    checks.within("[0, 1]", warmup=warmup)
+    checks.one_of(SCHEDULES, schedule=schedule)
+    if step >= steps:
+        raise ValueError(f"step must be below steps = {steps}, got {step}")
     rising = round(warmup * steps)
     if step < rising:
         return (step + 1) / rising

@@ -69,7 +69,6 @@ def examples():
     return loader(Dataset({"x": torch.randn(12, 4), "label": torch.randint(3, (12,))}), 4)
 
 
-@unmended("nothing is trained, without a word")
 def test_the_optimizer_of_another_model():
     model, other = Classifier(), Classifier()
     before = model.linear.weight.clone()
@@ -80,7 +79,6 @@ def test_the_optimizer_of_another_model():
     assert refused or not torch.equal(before, model.linear.weight)
 
 
-@unmended("the objective's own parameter is never trained")
 def test_an_optimizer_without_the_objectives_own_parameters():
     model, objective = TwoTowers(), ContrastiveObjective()
     before = objective.log_scale.item()
