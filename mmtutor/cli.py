@@ -6,15 +6,13 @@ Knows nothing of what a recipe does.
 
 from __future__ import annotations
 
-import json
-import platform
-import re
 import shlex
-import shutil
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from functools import partial
-from importlib import import_module, metadata
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
@@ -36,12 +34,17 @@ app = typer.Typer(
 def run(
     recipe: Annotated[str, typer.Argument(help="Which experiment; `mmtutor list` names them.")],
     out: Annotated[
-        Path, typer.Option(help="Folder for metrics.json, model.safetensors, curve.png.")
+        str,
+        typer.Option(
+            metavar="FOLDER", help="Folder for metrics.json, model.safetensors, curve.png."
+        ),
     ],
     preset: Annotated[
         str | None, typer.Option(help="Size of the run; default: as this machine allows.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the preset's seed.")] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Instead of the preset's seed.")
+    ] = None,
     options: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, as NAME=VALUE.")
     ] = None,
@@ -49,31 +52,25 @@ def run(
     """Run one experiment and write its metrics, model and training curve."""
     from mmtutor.notebook.plots import learning_curve
     from mmtutor.notebook.setup import default_preset
-    from mmtutor.recipes.common.result import plain, require_writable, write_result
+    from mmtutor.recipes.common.result import plain, write_result
 
     module = _find(recipe)
-    preset = preset or default_preset()
     try:
+        preset = default_preset() if preset is None else preset
         config = module.Config.preset(preset)
-        config = config if seed is None else replace(config, seed=seed)
-        config = replace(config, **_settings(config, options or []))
+        given = {} if seed is None else {"seed": seed}
+        config = replace(config, **_settings(config, options or [], given))
     except ValueError as error:
-        _stop(str(error), code=2)
-    try:
-        require_writable(out)
-    except OSError as error:
-        _stop(f"cannot write to --out {out}: {error.strerror or error}", code=2)
-    try:
-        result = module.run(config)
-    except (OSError, FloatingPointError, ImportError) as error:
-        _stop(f"{recipe} stopped: {error}", code=1)
+        _stop(str(error).removeprefix("Config: "), code=2)
+    folder = _writable(out)
+    result = _finished(module, recipe, config, folder)
     typer.echo("\n".join(_lines(plain(result.metrics))))
-    command = ["mmtutor", "run", recipe, "--preset", preset, "--out", str(out)]
-    command += [] if seed is None else ["--seed", str(seed)]
+    command = ["mmtutor", "run", recipe, "--preset", preset, "--out", out]
+    command += [] if seed is None else ["--seed", seed]
     command += [part for option in options or [] for part in ("--set", option)]
     try:
         curve = learning_curve(result.history)
-        write_result(result, out, shlex.join(command), preset, module.__name__, curve)
+        write_result(result, folder, shlex.join(command), preset, module.__name__, curve)
     except OSError as error:
         _stop(f"the result could not be written: {error}", code=1)
     typer.echo(f"Written to {out}: metrics.json, model.safetensors, curve.png")
@@ -94,31 +91,33 @@ def fetch(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every set.")] = False,
     to: Annotated[
-        Path | None, typer.Option(help="Also copy them to this folder, to take along.")
+        str | None, typer.Option(help="Also copy them to this folder, to take along.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder that --to filled, instead of a network.")
+        str | None, typer.Option("--from", help="A folder that --to filled, instead of a network.")
     ] = None,
     deb: Annotated[
-        Path | None, typer.Option(help="The set's package as a file you have, instead of apt.")
+        str | None, typer.Option(help="The set's package as a file you have, instead of apt.")
     ] = None,
 ) -> None:
     """Fetch sets of data and weights, once. $MMTUTOR_CACHE may name a folder that --to filled."""
     from mmtutor.data.fetch import SETS, cache_dir, copy, get, summary
 
-    names = list(SETS) if every else names or []
-    if not names or (deb and len(names) > 1):
+    for option, value in {"to": to, "from": source, "deb": deb}.items():
+        if value is not None and not value.strip():
+            _stop(f"--{option} is {value!r}: expected a path", 2)
+    if every == bool(names) or (deb and (every or len(names) > 1 or source)):
         _stop(f"expected {'one set with --deb' if deb else '--all, or sets'}: {', '.join(SETS)}", 2)
-    failed = False
+    names, failed = list(SETS) if every else list(dict.fromkeys(names)), False
     for name in names:
         try:
             if source:
-                copy(name, source, cache_dir())
+                copy(name, Path(source), cache_dir())
             else:
-                get(name, package=deb)
+                get(name, package=deb and Path(deb))
             if to:
-                copy(name, cache_dir(), to)
-            typer.echo(summary(name, to))
+                copy(name, cache_dir(), Path(to))
+            typer.echo(summary(name, to and Path(to)))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, CacheError) else error
             typer.echo(f"mmtutor: {name}: {reason}", err=True)
@@ -128,43 +127,98 @@ def fetch(
 
 @app.command()
 def doctor() -> None:
-    """Say in plain words what machine, versions, data and cache there are."""
-    from mmtutor.data.fetch import SETS
+    """Say in plain words what machine, versions, data and cache there are.
 
-    sets = {f"data, {name}": partial(_set, name) for name in SETS}
-    parts = {"machine": _machine, "versions": _versions, "extras": _extras}
-    for name, part in (parts | {"data": _shapes} | sets | {"cache": _cache}).items():
-        try:
-            typer.echo(part())
-        except Exception as error:  # whatever is broken here is what the reader wants to hear of
-            typer.echo(f"{name[0].upper()}{name[1:]}: could not be found out ({error}).")
+    The status is 1 where $MMTUTOR_PRESET or $MMTUTOR_CACHE names what cannot be.
+    """
+    from mmtutor.doctor import report
+
+    failed = False
+    for lines, fine in report():
+        typer.echo(lines)
+        failed |= not fine
+    raise typer.Exit(failed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status. What is wrong with the words is one sentence."""
+    command = typer.main.get_command(app)
+    try:
+        return command.main(arguments, prog_name="mmtutor", standalone_mode=False) or 0
+    except typer.BadParameter.__base__ as error:  # a usage error, of whichever click typer uses
+        text = error.format_message()
+        if text:  # else the help has been shown
+            typer.echo(f"mmtutor: {text}", err=True)
+        return 2
+    except typer.Abort:
+        typer.echo("mmtutor: interrupted", err=True)
+        return 130
 
 
 def _find(recipe: str) -> ModuleType:
     """The recipe called `recipe`, with a dash or an underscore; or stop, naming those there are."""
     name = recipe.replace("-", "_")
     if name not in RECIPES:
-        _stop(f"unknown recipe {recipe!r}: expected one of {', '.join(sorted(RECIPES))}", code=2)
+        known = sorted(RECIPES)
+        _stop(
+            f"unknown recipe {recipe!r}: expected one of {', '.join(known)}{_near(name, known)}", 2
+        )
     return import_module(RECIPES[name])
 
 
-def _settings(config: Any, options: list[str]) -> dict[str, Any]:
-    """NAME=VALUE each, as keyword arguments for `replace`, each of the type that it replaces.
+def _settings(config: Any, options: list[str], given: dict[str, str]) -> dict[str, Any]:
+    """NAME=VALUE each, and what is `given` in other options, as keyword arguments for `replace`.
 
-    Raises ValueError for a name that `config` lacks or a value of another type.
+    Each is read by the annotation of the field. Raises ValueError for a name that `config` lacks,
+    one that comes twice, or a value that does not fit.
     """
-    settings = {}
+    from mmtutor.recipes.common.config import read_setting
+
+    kind, known = type(config), [field.name for field in fields(config)]
+    settings = {name: read_setting(kind, name, text) for name, text in given.items()}
     for option in options:
-        name, sign, value = option.partition("=")
-        if not sign or not hasattr(config, name):
-            known = ", ".join(field.name for field in fields(config))
-            raise ValueError(f"--set {option}: expected NAME=VALUE, NAME one of {known}")
-        kind = type(getattr(config, name))
+        name, sign, text = option.partition("=")
+        if not sign or name not in known:
+            hint = f"NAME one of {', '.join(known)}{_near(name, known)}"
+            raise ValueError(f"--set {option}: expected NAME=VALUE, {hint}")
+        if name in settings:
+            raise ValueError(f"--set {option}: {name} is given twice")
         try:
-            settings[name] = kind(value) if kind in (int, float, str) else json.loads(value)
-        except ValueError:
-            raise ValueError(f"--set {option}: expected a value of type {kind.__name__}") from None
+            settings[name] = read_setting(kind, name, text)
+        except ValueError as error:
+            raise ValueError(f"--set {option}: {error}") from None
     return settings
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    found = get_close_matches(word, known, 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _writable(out: str) -> Path:
+    """The folder `out`, made if need be, and known to take a file; or stop."""
+    from mmtutor.recipes.common.result import require_writable
+
+    if not out.strip():
+        _stop(f"--out is {out!r}: expected a folder", code=2)
+    try:
+        require_writable(Path(out))
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        _stop(f"cannot write to --out {out}: {getattr(error, 'strerror', None) or error}", code=2)
+    return Path(out)
+
+
+def _finished(module: ModuleType, recipe: str, config: Any, folder: Path) -> Any:
+    """The result of the recipe; or stop, with the reason and, for a bug, where it came up."""
+    try:
+        return module.run(config)
+    except (OSError, FloatingPointError, ImportError, MemoryError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+    except Exception as error:
+        (folder / "traceback.txt").write_text(traceback.format_exc(), "utf-8")
+        where = folder / "traceback.txt"
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
+    _stop(f"{recipe} stopped: {reason}", code=1)
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -183,77 +237,5 @@ def _lines(metrics: dict, indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}: {shown}"
 
 
-def _machine() -> str:
-    from mmtutor.machine import hardware
-    from mmtutor.notebook.setup import default_preset, precision
-
-    found = hardware()
-    system = f"{platform.system()} on {platform.machine()}"
-    size = f"{found['cores']} cores, {found['memory_gib']} GiB memory"
-    machine = f"Machine: {found['cpu']}, {size}, {system}."
-    how = f"training uses {precision()} and the preset {default_preset()!r}"
-    if "gpu" not in found:
-        return f"{machine}\nGPU: none that torch can use; {how}."
-    return f"{machine}\nGPU: {found['gpu']} with {found['gpu_memory_gib']} GiB; {how}."
-
-
-def _versions() -> str:
-    from mmtutor.machine import versions
-
-    return f"Versions: {', '.join(f'{name} {version}' for name, version in versions().items())}."
-
-
-def _extras() -> str:
-    """Which extras of `pyproject.toml` are installed, and how to get the others."""
-    try:
-        requirements = metadata.requires("mmtutor") or []
-    except metadata.PackageNotFoundError:
-        return "Extras: unknown, because mmtutor runs from its source and is not installed."
-    extras: dict[str, list[str]] = {}
-    for requirement in requirements:
-        if extra := re.search(r"extra == ['\"]([\w-]+)['\"]", requirement):
-            extras.setdefault(extra[1], []).append(re.match(r"[\w.-]+", requirement)[0])
-    missing = {extra: [n for n in names if not _installed(n)] for extra, names in extras.items()}
-    complete = ", ".join(extra for extra, names in missing.items() if not names) or "none"
-    lines = [f"Extras that are complete: {complete}."]
-    for extra, names in missing.items():
-        if names:
-            lines.append(f'  {extra} lacks {", ".join(names)}: pip install "mmtutor[{extra}]"')
-    return "\n".join(lines)
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _shapes() -> str:
-    return "Data, shapes: built in, made when asked for."
-
-
-def _set(name: str) -> str:
-    from mmtutor.data.fetch import summary
-
-    try:
-        return f"Data, {summary(name).splitlines()[0]}."
-    except FileNotFoundError as error:
-        return f"Data, {name}: {error}."
-
-
-def _cache() -> str:
-    from mmtutor.data import cache_dir
-    from mmtutor.machine import GIB
-
-    folder = cache_dir()
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(standing).free
-    state = f"holds {size / 2**20:.0f} MiB" if folder.exists() else "is not there yet"
-    return f"Cache: {folder} {state}; the disk has {free / GIB:.1f} GiB free."
-
-
 if __name__ == "__main__":
-    app()
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import mmtutor.recipes
-from mmtutor import cli
+from mmtutor import cli, doctor
 from mmtutor.data.fetch import SETS
 from mmtutor.data.fetch.registry import Package, Source
 from mmtutor.recipes.common.result import plain
 from tests.data.debs import FOLDER, deb
+from tests.sweep import command_line
 
 RECIPE = '''"""A recipe that trains nothing."""
 from dataclasses import dataclass
@@ -39,6 +41,8 @@ class Config:
 
 def run(config):
     CALLS.append(config)
+    if config.seed == 14:
+        raise IndexError("row 9 of 3")
     if config.seed == 13:
         raise FloatingPointError("the loss is nan at step 7, epoch 0, batch 7 of 9")
     metrics = {"recall": {1: tensor(0.25)}, "lost": float("nan"), "none": None}
@@ -84,7 +88,13 @@ def test_any_setting_can_be_set_and_stands_in_the_command(tmp_path):
 @pytest.mark.usefixtures("fake_recipe")
 @pytest.mark.parametrize(
     ("option", "wrong"),
-    [("width=3", "NAME one of size, seed"), ("size", "NAME=VALUE"), ("size=x", "of type int")],
+    [
+        ("width=3", "NAME one of size, seed"),
+        ("size", "NAME=VALUE"),
+        ("size=x", "expected a whole number"),
+        ("siz=3", "did you mean size?"),
+        ("preset=3", "NAME one of size, seed"),
+    ],
 )
 def test_a_wrong_setting_is_named(tmp_path, option, wrong):
     done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path, "--set", option)
@@ -177,6 +187,88 @@ def test_a_run_that_stops_says_why_and_keeps_the_older_result(tmp_path):
     assert one_sentence(done.stderr)
     assert "the loss is nan at step 7, epoch 0, batch 7 of 9" in done.stderr
     assert (tmp_path / "out/metrics.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_a_bug_ends_in_one_sentence_and_its_traceback_in_the_folder(tmp_path):
+    done = invoke("run", "fake", "--preset", "tiny", "--out", tmp_path / "out", "--seed", "14")
+    assert done.exit_code == 1
+    assert one_sentence(done.stderr)
+    assert "fake stopped: IndexError: row 9 of 3 (see " in done.stderr
+    assert "Traceback" in (tmp_path / "out/traceback.txt").read_text()
+
+
+@pytest.mark.usefixtures("fake_recipe")
+@pytest.mark.parametrize("out", ["", " "])
+def test_an_empty_out_is_refused(out):
+    done = invoke("run", "fake", "--preset", "tiny", "--out", out)
+    assert done.exit_code == 2
+    assert one_sentence(done.stderr)
+    assert "expected a folder" in done.stderr
+    assert calls() == []
+
+
+@pytest.mark.usefixtures("fake_recipe")
+def test_a_setting_comes_once(tmp_path):
+    done = invoke("run", "fake", "--out", tmp_path, "--seed", "1", "--set", "seed=2")
+    assert done.exit_code == 2
+    assert "seed is given twice" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], "Missing argument"),
+        (["runn"], "No such command 'runn'"),
+        (["list", "x"], "unexpected extra argument"),
+        (["run", "vqa", "--sed", "1"], "No such option: --sed"),
+    ],
+)
+def test_the_words_themselves_are_answered_in_one_sentence(words, said, capsys):
+    assert cli.main(words) == 2
+    shown = capsys.readouterr().err
+    assert one_sentence(shown)
+    assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MMTUTOR_PRESET", "huge", "$MMTUTOR_PRESET must be 'tiny', 'cpu'"),
+        ("MMTUTOR_CACHE", "file", "is a file: expected a folder; see $MMTUTOR_CACHE"),
+        ("MMTUTOR_CACHE", "file/below", "is a file: expected a folder; see $MMTUTOR_CACHE"),
+    ],
+)
+def test_doctor_notices_what_cannot_be(variable, value, said, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    monkeypatch.setenv(variable, value if value == "huge" else str(tmp_path / value))
+    done = invoke("doctor")
+    assert done.exit_code == 1
+    assert said in done.output
+    assert "Versions: " in done.output
+
+
+def test_no_bad_word_is_silent_and_none_ends_in_a_traceback(capsys):
+    counts, failures = command_line.sweep(int(os.environ.get("SWEEP_SEED", "0")), each=2)
+    with capsys.disabled():
+        print(f"\n{command_line.report(counts)}")
+    assert sum(counts.values()) >= 200
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(0, "silent"), (1, "unclear"), (IndexError("row 9"), "traceback")],
+    ids=["silent", "unclear", "traceback"],
+)
+def test_the_sweep_finds_what_is_wrong(answer, kind, monkeypatch):
+    def main(words):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(cli, "main", main)
+    assert command_line.outcome(command_line.Case(("run", "vqa"), "vqa"))[0] == kind
 
 
 @pytest.mark.usefixtures("fake_recipe")
@@ -291,7 +383,7 @@ def test_doctor_names_the_extras_that_are_missing(monkeypatch):
         'pytest>=8; extra == "test"',
         'no-such-thing>=1; extra == "hub"',
     ]
-    monkeypatch.setattr(cli.metadata, "requires", lambda name: requirements)
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: requirements)
     output = invoke("doctor").output
     assert "Extras that are complete: test." in output
     assert 'hub lacks no-such-thing: pip install "mmtutor[hub]"' in output

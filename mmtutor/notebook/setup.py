@@ -11,6 +11,9 @@ import os
 import random
 from importlib.resources import files
 
+from mmtutor import checks
+
+PRESETS = ("tiny", "cpu", "stored", "t4", "h100")
 CJK_FONTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei"),
     *("WenQuanYi Micro Hei", "PingFang SC", "Microsoft YaHei", "SimHei", "Arial Unicode MS"),
@@ -41,12 +44,18 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
 
 
 def default_preset() -> str:
-    """The preset for this machine: $MMTUTOR_PRESET if set, else "cpu", "t4" or "h100"."""
+    """The preset for this machine: $MMTUTOR_PRESET if set, else "cpu", "t4" or "h100".
+
+    Raises ValueError for a variable that names none of `PRESETS`.
+    """
     import torch
 
     chosen = os.environ.get("MMTUTOR_PRESET")
-    if chosen or not torch.cuda.is_available():
-        return chosen or "cpu"
+    if chosen:
+        checks.one_of(PRESETS, **{"$MMTUTOR_PRESET": chosen})
+        return chosen
+    if not torch.cuda.is_available():
+        return "cpu"
     return "h100" if torch.cuda.get_device_capability() >= (8, 0) else "t4"
 
 

@@ -96,7 +96,6 @@ def test_a_first_scale_that_cannot_be(scale):
     assert "init_scale" in got
 
 
-@unmended("numpy numbers are written as strings")
 def test_metrics_that_are_numpy_numbers():
     metrics = {
         "f": np.float32(0.5),
@@ -116,7 +115,6 @@ def said(answer, expected):
     return "Correct"
 
 
-@unmended("a tensor or an array for a number or a text ends in the library's own words")
 @pytest.mark.parametrize(
     ("answer", "expected"), [(torch.tensor([3, 4]), 3), (np.array([1, 2]), "a")]
 )

@@ -1,5 +1,6 @@
 """`fails` and `check` say what happened in one line, and do not pass what is wrong."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +34,25 @@ def test_fails_raises_when_nothing_failed():
         (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.00001])),
         ([1, (2.0, "x")], [1, (2.0, "x")]),
         ({"a": torch.ones(2)}, {"a": torch.ones(2)}),
+        ([1.0, 2.0], torch.tensor([1.0, 2.0])),
+        ([[1, 2], [3, 4]], torch.tensor([[1, 2], [3, 4]])),
+        (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0])),
+        (torch.tensor([1, 2]), [1, 2]),
+        (torch.tensor([1, 2]), np.array([1, 2])),
+        ((1, 2), np.array([1, 2])),
+        (torch.ones(2, dtype=torch.float16), torch.ones(2)),
+        (torch.tensor(3), 3),
+        (torch.tensor([0.5]), 0.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (3, np.int64(3)),
+        (torch.tensor([True, False]), [True, False]),
+        (torch.tensor([True, False]), torch.tensor([1, 0])),
+        (np.array(["a", "b"]), ["a", "b"]),
+        (np.array(["a"]), np.array(["a"])),
+        (torch.Size([2, 3]), (2, 3)),
+        ({1, 2}, {2, 1}),
+        (None, None),
     ],
 )
 def test_right_answers(answer, expected, capsys):
@@ -53,10 +73,32 @@ def test_right_answers(answer, expected, capsys):
         (None, 0.5),
         ("1", 1.0),
         (torch.ones(3), 1.0),
+        (torch.tensor([3, 4]), 3),
+        (np.array([1, 2]), "a"),
+        (torch.tensor([1, 2]), "a"),
+        ([1, 2], "12"),
+        ("12", [1, 2]),
+        ("ab", ["a", "b"]),
+        (3, [3]),
+        ([3], 3),
+        (torch.tensor([1, 2]), [1, 3]),
+        ([[1, 2], [3]], torch.tensor([[1, 2], [3, 4]])),
+        (np.zeros((2, 1)), torch.zeros(2)),
+        (torch.tensor([2**53]), torch.tensor([2**53 + 1])),
+        (2**53 + 1, 2**53),
+        (1.00001, 1),
+        (torch.tensor([float("nan")]), torch.zeros(1)),
+        (float("nan"), 0.5),
+        (1j, 1.0),
+        (None, [1]),
+        ([None], torch.ones(1)),
+        (torch.ones(1), None),
+        ({"a": 1}, [1]),
+        (object(), "a"),
     ],
 )
 def test_wrong_answers_raise_with_the_hint(answer, expected):
-    with pytest.raises(AssertionError, match=r"Not yet: got .* Hint: look at the mask"):
+    with pytest.raises(AssertionError, match=r"(?s)Not yet: got .* Hint: look at the mask"):
         check(answer, expected, "look at the mask")
 
 
@@ -72,3 +114,9 @@ def test_a_failed_import_does_not_show_where_python_lies(capsys):
 
     fails(located)
     assert capsys.readouterr().out.strip() == "ImportError: cannot import name 'x' from 'y'"
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf"), "0.1"])
+def test_a_tolerance_that_cannot_be_is_refused(tolerance):
+    with pytest.raises((TypeError, ValueError), match="tolerance must be"):
+        check(1.0, 1.0, tolerance=tolerance)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from mmtutor.files import atomic_file
@@ -88,10 +89,13 @@ def write_result(
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: dataclasses as dicts, tensors as lists, NaN as None."""
+    """`value` as JSON can hold it: dataclasses as dicts, tensors and arrays as lists, NaN as None.
+
+    NumPy's numbers become Python's; what is neither number nor text is written as `str` gives it.
+    """
     if is_dataclass(value):
         return plain(asdict(value))
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor | np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}

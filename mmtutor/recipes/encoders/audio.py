@@ -20,6 +20,7 @@ from mmtutor.data.splits import fold_of
 from mmtutor.encoders import AudioCNN, AudioTransformer
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
 from mmtutor.recipes.common.classifier import Trained, train_classifier
+from mmtutor.recipes.common.config import BelowOne, Count, Fold, Rate, require_multiple
 
 LANGUAGES = ("be", "bg", "ca", "el", "es", "fr", "ro", "ru")
 ARTICLES = ("un", "una")
@@ -43,21 +44,25 @@ class Config(TrainConfig):
 
     task: Literal["article", "language", "position", "colour", "shape", "size"] = "article"
     voice: Literal["es", "ca"] = "es"
-    examples: int = 60
-    seconds: float = 0.5
+    examples: Count = 60
+    seconds: Rate = 0.5
     part: Literal["all", "speech", "quietest"] = "speech"
     encoder: Literal["cnn", "transformer"] = "transformer"
-    dim: int = 64
-    width: int = 16
-    depth: int = 2
-    heads: int = 4
-    dropout: float = 0.0
+    dim: Count = 64
+    width: Count = 16
+    depth: Count = 2
+    heads: Count = 4
+    dropout: BelowOne = 0.0
     subtract_mean: bool = False
     shuffle_labels: bool = False
-    epochs: int = 8
-    batch_size: int = 32
-    lr: float = 2e-3
-    fold: int = 1
+    epochs: Count = 8
+    batch_size: Count = 32
+    lr: Rate = 2e-3
+    fold: Fold = 1
+
+    def _check(self) -> None:
+        if self.encoder == "transformer":
+            require_multiple(self, "dim", "heads")
 
 
 PRESETS = {

@@ -20,8 +20,11 @@ from mmtutor.encoders import SmallCNN, VisionTransformer
 from mmtutor.encoders.vision_transformer import rearrange_patches
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
 from mmtutor.recipes.common.classifier import train_classifier
+from mmtutor.recipes.common.config import Count, CountOrZero, Rate, require_multiple
 
 POOL = 50_000  # the published training pictures from here on are for validation
+
+Side = Annotated[int, Field(ge=1, le=SIDE)]
 
 
 @settings
@@ -46,20 +49,27 @@ class Config(TrainConfig):
 
     encoder: Literal["cnn", "vit"] = "cnn"
     train: Annotated[int, Field(ge=1, le=POOL)] = 1_200
-    test: int = 1_000
+    test: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     split: Literal["test", "validation"] = "test"
-    dim: int = 48
-    width: int = 24
-    patch: int | None = None
-    depth: int = 2
-    heads: int = 4
-    shift: int = 0
+    dim: Count = 48
+    width: Count = 24
+    patch: Side | None = None
+    depth: Count = 2
+    heads: Count = 4
+    shift: Annotated[int, Field(ge=0, le=SIDE)] = 0
     augment: bool = False
-    rearrange: int = 0
+    rearrange: CountOrZero = 0
     shuffle_labels: bool = False
-    epochs: int = 5
-    batch_size: int = 32
-    lr: float = 3e-3
+    epochs: Count = 5
+    batch_size: Count = 32
+    lr: Rate = 3e-3
+
+    def _check(self) -> None:
+        if self.encoder == "vit":
+            require_multiple(self, "dim", "heads")
+        for name in ("patch", "rearrange") if self.encoder == "vit" else ("rearrange",):
+            if SIDE % (getattr(self, name) or 1):
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a divisor of {SIDE}")
 
 
 PRESETS = {

@@ -19,6 +19,7 @@ from mmtutor.losses.heatmaps import heatmap_cross_entropy
 from mmtutor.models.pose import PoseNetwork, argmax_joints, soft_argmax_joints
 from mmtutor.recipes import common
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate, require_multiple
 
 DECODERS = {"argmax": argmax_joints, "soft-argmax": soft_argmax_joints}
 
@@ -34,14 +35,17 @@ class Config(TrainConfig):
         decoder: "argmax" or "soft-argmax".
     """
 
-    train: int = 2_000
-    test: int = 400
-    size: int = 48
-    width: int = 16
+    train: Count = 2_000
+    test: Count = 400
+    size: Count = 48
+    width: Count = 16
     decoder: Literal["argmax", "soft-argmax"] = "argmax"
-    epochs: int = 3
-    batch_size: int = 32
-    lr: float = 1e-2
+    epochs: Count = 3
+    batch_size: Count = 32
+    lr: Rate = 1e-2
+
+    def _check(self) -> None:
+        require_multiple(self, "size", 8)
 
 
 PRESETS = {

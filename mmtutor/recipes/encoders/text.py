@@ -18,6 +18,7 @@ from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
 from mmtutor.encoders import BagOfWords, RecurrentEncoder, SmallTransformer
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
 from mmtutor.recipes.common.classifier import Trained, train_classifier
+from mmtutor.recipes.common.config import BelowOne, Count, Fold, Rate, require_multiple
 
 ENCODERS = ("bag", "rnn", "lstm", "gru", "transformer")
 TOKENS = ("word", "char", "bpe")
@@ -44,24 +45,30 @@ class Config(TrainConfig):
 
     task: Literal["order", "language"] = "order"
     language: Literal["en", "zh"] = "en"
-    train: int = 2_500
-    test: int = 300
+    train: Count = 2_500
+    test: Count = 300
     encoder: Literal[ENCODERS] = "transformer"
     bidirectional: bool = False
     positions: Literal["learned", "sinusoidal", "none"] = "learned"
     tokens: Literal[TOKENS] = "word"
-    vocabulary: int = 2_000
-    max_length: int = 96
+    vocabulary: Count = 2_000
+    max_length: Count = 96
     shuffle_labels: bool = False
-    fold: int = 0
+    fold: Fold = 0
     split: Literal["test", "val"] = "test"
-    dim: int = 64
-    depth: int = 1
-    heads: int = 4
-    dropout: float = 0.0
-    epochs: int = 1
-    batch_size: int = 16
-    lr: float = 2e-3
+    dim: Count = 64
+    depth: Count = 1
+    heads: Count = 4
+    dropout: BelowOne = 0.0
+    epochs: Count = 1
+    batch_size: Count = 16
+    lr: Rate = 2e-3
+
+    def _check(self) -> None:
+        if self.encoder == "transformer":
+            require_multiple(self, "dim", "heads")
+        if self.bidirectional:
+            require_multiple(self, "dim", 2)
 
 
 PRESETS = {

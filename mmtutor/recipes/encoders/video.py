@@ -6,19 +6,21 @@ another order, and clips played backwards. Knows no other data.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from mmtutor.data import Dataset, load
-from mmtutor.data.shapes.motion import OPPOSITE
+from mmtutor.data.shapes.motion import MOTIONS, OPPOSITE
 from mmtutor.encoders import VideoCNN, VideoTransformer
 from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.models import Classifier
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
 from mmtutor.recipes.common.classifier import train_classifier
+from mmtutor.recipes.common.config import Count, Rate
 
 
 @settings
@@ -36,17 +38,21 @@ class Config(TrainConfig):
     """
 
     encoder: Literal["2d", "3d", "2+1d", "transformer"] = "3d"
-    train: int = 2_000
-    test: int = 300
-    frames: int = 8
-    see: int = 8
-    motions: int = 4
-    size: int = 32
-    dim: int = 32
-    width: int = 8
-    epochs: int = 2
-    batch_size: int = 32
-    lr: float = 1e-2
+    train: Count = 2_000
+    test: Count = 300
+    frames: Annotated[int, Field(ge=2, le=1_000)] = 8
+    see: Count = 8
+    motions: Annotated[int, Field(ge=2, le=len(MOTIONS))] = 4
+    size: Count = 32
+    dim: Count = 32
+    width: Count = 8
+    epochs: Count = 2
+    batch_size: Count = 32
+    lr: Rate = 1e-2
+
+    def _check(self) -> None:
+        if self.see > self.frames:
+            raise ValueError(f"see is {self.see}: expected at most frames, {self.frames}")
 
 
 PRESETS = {

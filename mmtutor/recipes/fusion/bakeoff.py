@@ -18,6 +18,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.synthetic import bits as information
 from mmtutor.models import Ensemble
 from mmtutor.recipes.common import Result, settings
+from mmtutor.recipes.common.config import Count, Rate, Size
 from mmtutor.recipes.fusion import entrants as contest
 from mmtutor.recipes.fusion.entrants import ENTRANTS, ContestConfig, SummedCrossEntropy
 from mmtutor.training import History
@@ -34,11 +35,11 @@ class Config(ContestConfig):
 
     tasks: tuple[Literal[tuple(information.QUESTIONS)], ...] = tuple(information.QUESTIONS)[:6]
     entrants: tuple[Literal[tuple(ENTRANTS)], ...] = tuple(ENTRANTS)[:15]
-    noise: float = 0.2
-    parameters: int = 5600
-    dim: int = 8
-    out_dim: int = 16
-    lr: float = 0.012
+    noise: Size = 0.2
+    parameters: Count = 5600
+    dim: Count = 8
+    out_dim: Count = 16
+    lr: Rate = 0.012
 
 
 PRESETS = {

@@ -23,6 +23,7 @@ from mmtutor.fusion import FUSIONS
 from mmtutor.models import ClassifierOutput, Ensemble, FusionClassifier, ProjectionHead
 from mmtutor.recipes import common
 from mmtutor.recipes.common import Result, TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Size
 from mmtutor.training import History
 
 
@@ -92,14 +93,14 @@ class ContestConfig(TrainConfig):
     """
 
     entrants: tuple[Literal[tuple(ENTRANTS)], ...] = ()
-    seeds: int = 5
-    train: int = 2048
-    test: int = 1024
-    parameters: int = 5000
-    dim: int = 12
-    out_dim: int = 12
-    epochs: int = 2
-    weight_decay: float = 0.0
+    seeds: Count = 5
+    train: Count = 2048
+    test: Count = 1024
+    parameters: Count = 5000
+    dim: Count = 12
+    out_dim: Count = 12
+    epochs: Count = 2
+    weight_decay: Size = 0.0
 
 
 def build(

@@ -17,6 +17,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.real import fashion_mnist
 from mmtutor.models import Ensemble
 from mmtutor.recipes.common import Result, settings
+from mmtutor.recipes.common.config import Count, Rate, Share
 from mmtutor.recipes.fusion import entrants as contest
 from mmtutor.recipes.fusion.entrants import ContestConfig, SummedCrossEntropy
 from mmtutor.training import History
@@ -39,11 +40,11 @@ class Config(ContestConfig):
     """
 
     entrants: tuple[Literal[tuple(contest.ENTRANTS)], ...] = ENTERED
-    train: int = 3000
-    test: int = 1000
-    missing: float = 0.0
-    batch_size: int = 50
-    lr: float = 0.015
+    train: Count = 3000
+    test: Count = 1000
+    missing: Share = 0.0
+    batch_size: Count = 50
+    lr: Rate = 0.015
 
 
 PRESETS = {

@@ -27,6 +27,7 @@ from mmtutor.losses import cross_entropy
 from mmtutor.models import FusionClassifier, ProjectionHead
 from mmtutor.recipes import common
 from mmtutor.recipes.common import Result, TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate
 
 MODALITIES = ("audio", "image", "tokens")  # the first is the answer's most significant bit
 
@@ -36,13 +37,13 @@ class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses. `fusion` is a name in `FUSIONS`."""
 
     fusion: Literal[tuple(FUSIONS)] = "attention"
-    train: int = 2_400
-    test: int = 800
-    size: int = 32
-    dim: int = 32
-    epochs: int = 4
-    batch_size: int = 100
-    lr: float = 4e-3
+    train: Count = 2_400
+    test: Count = 800
+    size: Count = 32
+    dim: Count = 32
+    epochs: Count = 4
+    batch_size: Count = 100
+    lr: Rate = 4e-3
 
 
 PRESETS = {

@@ -22,6 +22,7 @@ from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradie
 from mmtutor.models.branches import Branches
 from mmtutor.recipes import common
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings
+from mmtutor.recipes.common.config import Count, Rate, Share, Size
 from mmtutor.recipes.joint.tasks import JointConfig, Trained
 
 MODALITIES = ("image", "tokens")
@@ -48,10 +49,10 @@ class Config(JointConfig):
         ways: which of WAYS to train.
     """
 
-    channels: int = 8
-    right: float = 0.9
-    word_scale: float = 2.0
-    alpha: float = 1.0
+    channels: Count = 8
+    right: Share = 0.9
+    word_scale: Rate = 2.0
+    alpha: Size = 1.0
     ways: tuple[Literal[tuple(WAYS)], ...] = tuple(WAYS)
 
 

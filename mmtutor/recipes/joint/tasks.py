@@ -30,6 +30,7 @@ from mmtutor.losses.multitask import (
 from mmtutor.models.multitask import MultiTask
 from mmtutor.recipes import common
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate, Size
 from mmtutor.training import History
 
 TASKS = {
@@ -57,15 +58,15 @@ class JointConfig(TrainConfig):
         seeds: how many seeds, from `seed` on.
     """
 
-    train: int = 1_000
-    test: int = 400
-    dim: int = 32
-    channels: int = 16
-    patch: int = 8
-    epochs: int = 8
-    batch_size: int = 128
-    lr: float = 1e-2
-    seeds: int = 3
+    train: Count = 1_000
+    test: Count = 400
+    dim: Count = 32
+    channels: Count = 16
+    patch: Count = 8
+    epochs: Count = 8
+    batch_size: Count = 128
+    lr: Rate = 1e-2
+    seeds: Count = 3
 
 
 @settings
@@ -80,10 +81,17 @@ class Config(JointConfig):
     """
 
     data: Literal["shapes", "fashion-mnist"] = "shapes"
-    width: int = 2
-    wide: int = 32
-    weight: float = 4.0
+    width: Count = 2
+    wide: Count = 32
+    weight: Size = 4.0
     ways: tuple[Literal[tuple(WAYS)], ...] = ("joint", "weights", "pcgrad", "branches", "wide")
+
+    def _check(self) -> None:
+        if self.data == "fashion-mnist" and (self.train > 60_000 or self.test > 10_000):
+            raise ValueError(
+                f"fashion-mnist has 60000 pictures to train on and 10000 to test on, "
+                f"train is {self.train} and test {self.test}"
+            )
 
 
 LARGE = Config(train=20_000, dim=128, channels=64, patch=4, wide=128, ways=tuple(WAYS))

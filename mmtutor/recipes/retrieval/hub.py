@@ -21,6 +21,7 @@ from mmtutor.evaluation.retrieval.recall import chance_recall, hit_rates, ranks,
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models.hub.dual_encoder import HubDualEncoder, load_clip
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import Count, CountOrZero, Rate, Words
 from mmtutor.recipes.retrieval.scoring import KS, direction
 from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
@@ -47,15 +48,15 @@ class Config(TrainConfig):
     are good already. `precision` is that of evaluation, too.
     """
 
-    model: str = CLIP_B32
-    data: str = FLICKR30K
-    images: int | None = None
+    model: Words = CLIP_B32
+    data: Words = FLICKR30K
+    images: Count | None = None
     fine_tune: bool = False
-    train_images: int | None = None
-    batch_size: int = 64
-    lr: float = 1e-5
-    workers: int = 0
-    checkpoint: str | None = None
+    train_images: Count | None = None
+    batch_size: Count = 64
+    lr: Rate = 1e-5
+    workers: CountOrZero = 0
+    checkpoint: Words | None = None
 
 
 PRESETS = {

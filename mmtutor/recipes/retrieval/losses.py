@@ -20,6 +20,7 @@ from mmtutor.evaluation.retrieval.recall import chance_recall, embed, hit_rates
 from mmtutor.losses import ContrastiveObjective, triplet
 from mmtutor.models import DualEncoder, ProjectionHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import Count, Rate
 from mmtutor.recipes.retrieval.scoring import KS, score
 
 Batch = dict[str, Tensor]
@@ -76,14 +77,14 @@ class Config(TrainConfig):
     """
 
     loss: Literal[tuple(OBJECTIVES)] = "info_nce"
-    train: int = 512
-    test: int = 200
-    size: int = 32
-    dim: int = 32
-    width: int = 8
-    epochs: int = 8
-    batch_size: int = 64
-    lr: float = 5e-3
+    train: Count = 512
+    test: Count = 200
+    size: Count = 32
+    dim: Count = 32
+    width: Count = 8
+    epochs: Count = 8
+    batch_size: Count = 64
+    lr: Rate = 5e-3
 
 
 PRESETS = {

@@ -8,9 +8,10 @@ checkpoints from a hub are `retrieval_hub`.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -32,6 +33,7 @@ from mmtutor.models import DualEncoder, ProjectionHead
 from mmtutor.models.dual_encoder import l2_normalize
 from mmtutor.models.zero_shot import ConSE, ResidualHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import BelowOne, Count, CountOrZero, Rate, Size
 from mmtutor.recipes.retrieval.scoring import score, summary
 from mmtutor.training import History
 from mmtutor.training.optim import make_optimizer
@@ -58,14 +60,20 @@ class Config(TrainConfig):
     finetune: bool = False
     caption: Literal["caption", "caption_zh"] = "caption"
     shuffle_pairs: bool = False
-    folds: int = 5
-    fold_numbers: tuple[int, ...] = (0, 1, 2, 3, 4)
-    limit: int | None = None
-    epochs: int = 30
-    batch_size: int = 112
-    tower_lr: float = 1e-5
-    weight_decay: float = 0.1
-    dropout: float = 0.3
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    fold_numbers: tuple[CountOrZero, ...] = (0, 1, 2, 3, 4)
+    limit: Count | None = None
+    epochs: Count = 30
+    batch_size: Count = 112
+    tower_lr: Rate = 1e-5
+    weight_decay: Size = 0.1
+    dropout: BelowOne = 0.3
+
+    def _check(self) -> None:
+        if not max(self.fold_numbers) < self.folds:
+            raise ValueError(
+                f"fold_numbers is {self.fold_numbers}: expected numbers below folds, {self.folds}"
+            )
 
 
 PRESETS = {

@@ -21,6 +21,7 @@ from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import Count, Rate, require_multiple
 from mmtutor.recipes.retrieval.scoring import score, summary
 
 
@@ -38,18 +39,21 @@ class Config(TrainConfig):
         loss: of `ContrastiveObjective`.
     """
 
-    train: int = 60_000
-    test: int = 1_000
-    size: int = 32
+    train: Count = 60_000
+    test: Count = 1_000
+    size: Count = 32
     caption: Literal["caption", "caption_zh"] = "caption"
-    dim: int = 96
-    width: int = 24
-    depth: int = 1
-    heads: int = 4
+    dim: Count = 96
+    width: Count = 24
+    depth: Count = 1
+    heads: Count = 4
     loss: Literal["info_nce", "sigmoid"] = "info_nce"
-    epochs: int = 3
-    batch_size: int = 128
-    lr: float = 2e-3
+    epochs: Count = 3
+    batch_size: Count = 128
+    lr: Rate = 2e-3
+
+    def _check(self) -> None:
+        require_multiple(self, "dim", "heads")
 
 
 PRESETS = {

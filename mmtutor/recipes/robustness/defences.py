@@ -30,6 +30,7 @@ from mmtutor.losses.noisy_labels import (
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings
 from mmtutor.recipes.common import training as common
+from mmtutor.recipes.common.config import BelowOne, Count, Share
 from mmtutor.recipes.robustness import product_titles as shop
 from mmtutor.training import History
 
@@ -53,9 +54,13 @@ class Config(shop.ShopConfig):
     task: Literal["clothes", "shop"] = "clothes"
     defence: Defence = "none"
     objective: Objective = "cross-entropy"
-    wrong: float = 0.0
-    radius: float = 8 / 255
-    steps: int = 2
+    wrong: BelowOne = 0.0
+    radius: Share = 8 / 255
+    steps: Count = 2
+
+    def _check(self) -> None:
+        if self.task == "clothes" and self.defence in ("modality dropout", "synonyms"):
+            raise ValueError(f"the defence {self.defence!r} is for the task 'shop'")
 
 
 PRESETS = {
@@ -96,6 +101,8 @@ def run(config: Config, progress: bool = True) -> Result:
 
 def train(config: Config, data: Dataset | None = None, progress: bool = False) -> _Trained:
     """Train the model of `config` on `data`, or on its own training set."""
+    if data is None and config.objective == "weighted":
+        raise ValueError("the objective 'weighted' needs data with a column `weight`")
     data = training_set(config) if data is None else data
     steps = -(-len(data) // config.batch_size) * config.epochs
     torch.manual_seed(config.seed)
@@ -129,10 +136,8 @@ def perturbation(config: Config) -> Change | None:
     """What the defence of `config` does to a training batch; None for nothing.
 
     "synonyms" changes the training set instead, and "modality dropout" hides one of the two
-    modalities of two examples in three. Raises ValueError for one that the task has no use for.
+    modalities of two examples in three.
     """
-    if config.task == "clothes" and config.defence in ("modality dropout", "synonyms"):
-        raise ValueError(f"the defence {config.defence!r} is for the task 'shop'")
     generator = torch.Generator().manual_seed(config.seed)
 
     def noise(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from mmtutor.evaluation.robustness.fairness import group_gaps
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.noisy_labels import inverse_frequency, weighted_cross_entropy
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result, settings, train
+from mmtutor.recipes.common.config import Share
 from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.robustness import product_titles as shop
 
@@ -37,10 +38,10 @@ class Config(shop.ShopConfig):
             drawn so that both groups are equally frequent.
     """
 
-    share: float = 0.05
+    share: Share = 0.05
     remedy: Remedy = "none"
-    train: shop.Count = 1_500
-    test: int = 2_000
+    train: shop.Pool = 1_500
+    test: shop.Tested = 2_000
 
 
 PRESETS = {

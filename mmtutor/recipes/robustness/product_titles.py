@@ -15,6 +15,7 @@ from mmtutor.data import Dataset, load
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.data.transforms import Compose, SynonymReplacement, Tokenize
 from mmtutor.recipes.common import TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate
 
 # What a seller calls each class, in the order of `fashion_mnist.CLASSES`, and what others call it.
 SYNONYMS = {
@@ -35,7 +36,8 @@ ENDINGS = ("for sale", "as seen", "last one", "free shipping", "")
 POOL = 50_000  # the published training pictures from here on are for validation
 WRONG = 0.15  # of the titles name another class: sellers are careless
 
-Count = Annotated[int, Field(ge=1, le=POOL)]  # of photographs to train on
+Pool = Annotated[int, Field(ge=1, le=POOL)]  # of photographs to train on
+Tested = Annotated[int, Field(ge=1, le=10_000)]
 
 
 @settings
@@ -48,13 +50,13 @@ class ShopConfig(TrainConfig):
         dim, width: size of all tokens, and of the CNN.
     """
 
-    train: Count = 1_000
-    test: int = 500
+    train: Pool = 1_000
+    test: Tested = 500
     split: Literal["test", "validation"] = "test"
-    dim: int = 32
-    width: int = 16
-    epochs: int = 5
-    lr: float = 3e-3
+    dim: Count = 32
+    width: Count = 16
+    epochs: Count = 5
+    lr: Rate = 3e-3
 
 
 def photographs(split: str, config: ShopConfig) -> Dataset:

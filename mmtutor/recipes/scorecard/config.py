@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mmtutor.recipes.common import TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate, Size, require_multiple
 
 
 @settings
@@ -24,22 +25,27 @@ class Config(TrainConfig):
         examined: see `EvaluationSuite`.
     """
 
-    train: int = 10_000
-    pictures: int = 6_000
-    test: int = 600
+    train: Count = 10_000
+    pictures: Count = 6_000
+    test: Count = 600
     split: Literal["test", "val"] = "test"
-    size: int = 36
-    dim: int = 48
-    width: int = 16
-    hidden: int = 48
-    look: int = 8
-    epochs: int = 8
-    batch_size: int = 128
-    lr: float = 1e-2
-    weight_decay: float = 0.05
+    size: Count = 36
+    dim: Count = 48
+    width: Count = 16
+    hidden: Count = 48
+    look: Count = 8
+    epochs: Count = 8
+    batch_size: Count = 128
+    lr: Rate = 1e-2
+    weight_decay: Size = 0.05
     hub: bool = True
-    hub_steps: int = 100
-    examined: int = 100
+    hub_steps: Count = 100
+    examined: Count = 100
+
+    def _check(self) -> None:
+        require_multiple(self, "size", 12)
+        if self.pictures > self.train:
+            raise ValueError(f"pictures is {self.pictures}: expected at most train, {self.train}")
 
 
 PRESETS = {

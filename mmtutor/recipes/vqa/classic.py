@@ -20,7 +20,7 @@ from mmtutor.encoders.image import EdgeCNN, EncodeUniqueImages
 from mmtutor.fusion import FUSIONS
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
 from mmtutor.recipes.common import training
-from mmtutor.recipes.common.config import settings
+from mmtutor.recipes.common.config import Count, CountOrZero, Rate, Size, settings
 from mmtutor.recipes.common.result import Result
 from mmtutor.recipes.vqa.questions import (
     BOTH,
@@ -51,12 +51,17 @@ class Config(QuestionConfig):
     dataset: Literal["easy-vqa", "shapes-questions"] = "easy-vqa"
     fusion: Literal[tuple(FUSIONS)] = "product"
     modalities: tuple[Literal[BOTH], ...] = BOTH
-    holdout: int = 0
-    hidden: int = 64
-    epochs: int = 10
-    batch_size: int = 64
-    lr: float = 2e-3
-    weight_decay: float = 0.05
+    holdout: CountOrZero = 0
+    hidden: Count = 64
+    epochs: Count = 10
+    batch_size: Count = 64
+    lr: Rate = 2e-3
+    weight_decay: Size = 0.05
+
+    def _check(self) -> None:
+        if self.dataset == "easy-vqa" and self.split not in ("test", "val"):
+            raise ValueError(f"split is {self.split!r}: expected 'test' or 'val' of easy-vqa")
+        super()._check()
 
 
 SHAPES = Config(dataset="shapes-questions", fusion="film", hidden=128, batch_size=32)

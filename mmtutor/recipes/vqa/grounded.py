@@ -24,7 +24,7 @@ from mmtutor.models import FusionClassifier, ProjectionHead
 from mmtutor.models.grid_detector import GridDetector
 from mmtutor.models.grounded_classifier import GroundedClassifier
 from mmtutor.recipes.common import training
-from mmtutor.recipes.common.config import TrainConfig, settings
+from mmtutor.recipes.common.config import Count, Rate, Size, TrainConfig, settings
 from mmtutor.recipes.common.result import Result
 from mmtutor.recipes.vqa.cells import attention_target, cells
 from mmtutor.recipes.vqa.questions import (
@@ -53,15 +53,15 @@ class Config(QuestionConfig):
     """
 
     model: Literal["grounded", *FUSIONS] = "grounded"
-    ground: float = 3.0
+    ground: Size = 3.0
     teacher_forcing: bool = True
-    pictures: int = 20_000
-    detector_epochs: int = 2
-    train: int = 100_000
-    test: int = 3_000
-    epochs: int = 6
-    batch_size: int = 128
-    lr: float = 3e-3
+    pictures: Count = 20_000
+    detector_epochs: Count = 2
+    train: Count = 100_000
+    test: Count = 3_000
+    epochs: Count = 6
+    batch_size: Count = 128
+    lr: Rate = 3e-3
 
 
 PRESETS = {

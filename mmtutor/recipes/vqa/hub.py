@@ -20,7 +20,7 @@ from mmtutor.evaluation.modality_use import permuted
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval, by_group
 from mmtutor.evaluation.vqa.accuracy import vqa_accuracy
 from mmtutor.models.hub.vqa import PROMPT, HubVqa, load_vqa
-from mmtutor.recipes.common.config import Presets, settings
+from mmtutor.recipes.common.config import Count, CountOrZero, Presets, Words, settings
 from mmtutor.recipes.common.result import Result
 from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
@@ -52,14 +52,24 @@ class Config(Presets):
         seed: of the exchanged pictures.
     """
 
-    model: str = VILT
-    data: str = VQAV2
-    split: str = "validation"
-    questions: int | None = None
-    batch_size: int = 32
-    prompt: str = PROMPT
+    model: Words = VILT
+    data: Words = VQAV2
+    split: Words = "validation"
+    questions: Count | None = None
+    batch_size: Count = 32
+    prompt: Words = PROMPT
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    seed: int = 0
+    seed: CountOrZero = 0
+
+    def _check(self) -> None:
+        try:
+            asks = self.prompt.format(question="?") != self.prompt.format(question="!")
+        except (KeyError, IndexError, ValueError):
+            asks = False
+        if not asks:
+            raise ValueError(
+                f"prompt is {self.prompt!r}: expected {{question}} and no other braces"
+            )
 
 
 PRESETS = {  # "tiny" is meant for tiny stand-ins

@@ -23,7 +23,7 @@ from mmtutor.evaluation.statistics.bootstrap import by_group
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.answering import product_of_experts, reweighted
 from mmtutor.models import Classifier
-from mmtutor.recipes.common.config import TEST_SEED_OFFSET, TrainConfig, settings
+from mmtutor.recipes.common.config import TEST_SEED_OFFSET, Count, TrainConfig, settings
 from mmtutor.recipes.common.training import train
 from mmtutor.training import History
 
@@ -49,16 +49,22 @@ class QuestionConfig(TrainConfig):
         dim, width: size of all tokens, and of the CNN.
     """
 
-    train: int | None = None
-    test: int | None = None
+    train: Count | None = None
+    test: Count | None = None
     split: Literal["test", "val", "unseen", "adversarial"] = "test"
     types: tuple[Literal[TYPES], ...] = TYPES
     prior: Literal["balanced", "biased"] = "balanced"
     language: Literal["en", "zh"] = "en"
     with_masks: bool = False
     remedy: Literal[tuple(REMEDIES)] = "none"
-    dim: int = 64
-    width: int = 16
+    dim: Count = 64
+    width: Count = 16
+
+    def _check(self) -> None:
+        if self.split == "adversarial" and self.prior != "biased":
+            raise ValueError(
+                "split is 'adversarial', which turns a bias round: it needs prior 'biased'"
+            )
 
 
 class Trained(NamedTuple):

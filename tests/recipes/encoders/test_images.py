@@ -90,7 +90,7 @@ def test_every_preset_builds_and_stays_within_the_data(preset):
     [
         ({"encoder": "rnn"}, "encoder is 'rnn': expected 'cnn' or 'vit'"),
         ({"split": "dev"}, "split is 'dev': expected 'test' or 'validation'"),
-        ({"train": POOL + 1}, "train is 50001: expected less than or equal to 50000"),
+        ({"train": POOL + 1}, "train is 50001: expected at most 50000"),
     ],
 )
 def test_what_is_wrong_is_named(change, message):

@@ -63,7 +63,7 @@ def test_random_group_tells_nothing_of_the_shade(suite):
 
 
 def test_training_pictures_say_what_is_in_them():
-    data = training_questions(replace(TINY, train=50))
+    data = training_questions(replace(TINY, train=50, pictures=50))
     found = _kinds(data)
     assert found.shape == (50, 48)
     pairs = zip(data.column("colour"), data.column("shape"), found, strict=True)
