@@ -17,7 +17,7 @@ from mmtutor.losses.noisy_labels import (
 from mmtutor.notebook import check
 from mmtutor.recipes.common.result import plain
 from mmtutor.training import fit
-from tests.cases.outcome import outcome, unmended
+from tests.cases.outcome import outcome
 
 
 class Logits(NamedTuple):
