@@ -124,6 +124,14 @@ def floating(**arguments: Any) -> None:
             _refuse(name, "a floating-point tensor", value, TypeError)
 
 
+def whole(**arguments: Any) -> None:
+    """TypeError unless each argument is a tensor of whole numbers, booleans apart (None passes)."""
+    for name, value in arguments.items():
+        fits = isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
+        if value is not None and (not fits or value.dtype == torch.bool):
+            _refuse(name, "a tensor of whole numbers", value, TypeError)
+
+
 def indices(below: int | None, /, **arguments: Any) -> None:
     """Each argument is an integer tensor in [0, below), or from 0 on if `below` is None.
 

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor.checks import at_least, finite, shaped, within
+from mmtutor.evaluation.classification.scores import check_logits
+
 
 class _WeightChoice(NamedTuple):
     """What cross-validation found.
@@ -41,11 +44,11 @@ def choose_weight(
     Raises:
         ValueError: the shapes do not fit, or there are fewer than two folds or more than examples.
     """
-    if one.shape != other.shape or label.shape != one.shape[:1]:
-        shapes = f"{tuple(one.shape)}, {tuple(other.shape)} and {tuple(label.shape)}"
-        raise ValueError(f"expected scores (N, C) twice and labels (N,), got {shapes}")
-    if not 2 <= folds <= len(label):
-        raise ValueError(f"folds is {folds}: expected 2 to {len(label)}")
+    check_logits(one, label)
+    shaped(other=(other, f"{one.shape[0]} {one.shape[1]}"), weights=(weights, "A"))
+    finite(one=one, other=other, weights=weights)
+    at_least(2, folds=folds)
+    within(f"[2, {len(label)}]", folds=folds)
     scores = torch.stack([alpha * one + (1 - alpha) * other for alpha in weights.tolist()])
     right = (scores.argmax(dim=-1) == label).double()  # [A, N]
     fold = torch.arange(len(label)) % folds

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmtutor.checks import finite, indices, listed, shaped, within
+
 
 def correct_keypoints(
     predicted: Tensor, truth: Tensor, scale: Tensor, alpha: float = 0.2
@@ -29,18 +31,18 @@ def correct_keypoints(
     with the trunk as scale: Sapp and Taskar, MODEC (2013).
     Raises ValueError if shapes do not fit or alpha or a scale is not above 0.
     """
-    if predicted.shape != truth.shape or truth.ndim != 3 or scale.shape != truth.shape[:1]:
-        raise ValueError(
-            "expected predicted and truth (N, J, 2) and scale (N,), got "
-            f"{tuple(predicted.shape)}, {tuple(truth.shape)} and {tuple(scale.shape)}"
-        )
-    if not alpha > 0 or not (scale > 0).all():
-        raise ValueError(f"alpha and every scale must be above 0, got alpha={alpha}, scale={scale}")
+    shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"), scale=(scale, "N"))
+    finite(predicted=predicted, truth=truth)
+    within("(0, inf)", scale=scale, alpha=alpha)
+    predicted, truth, scale = predicted.double(), truth.double(), scale.double()
     return (predicted - truth).norm(dim=2) <= alpha * scale.unsqueeze(1)
 
 
 def trunk_length(joints: Tensor, shoulder: int = 1, hip: int = 8) -> Tensor:
     """(N, J, 2) -> (N,) pixels from the left shoulder to the right hip."""
+    joints_of = shaped(joints=(joints, "N J 2"))["J"]
+    finite(joints=joints)
+    within(f"[0, {joints_of})", shoulder=shoulder, hip=hip)
     return (joints[:, shoulder] - joints[:, hip]).norm(dim=1)
 
 
@@ -49,7 +51,10 @@ def confused_sides(predicted: Tensor, truth: Tensor, mirrored: Sequence[int]) ->
 
     Joints without another side (their own mirror image) are never confused.
     """
-    own, other = (
-        (predicted - place).norm(dim=2) for place in (truth, truth[:, torch.tensor(mirrored)])
-    )
+    count = shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"))["J"]
+    finite(predicted=predicted, truth=truth)
+    mirrored = torch.tensor(listed(int, mirrored=mirrored))
+    shaped(mirrored=(mirrored, f"{count}"))
+    indices(count, mirrored=mirrored)
+    own, other = ((predicted - place).norm(dim=2) for place in (truth, truth[:, mirrored]))
     return other < own

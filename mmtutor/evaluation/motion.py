@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmtutor.checks import finite, floating, shaped
+
 
 def endpoint_error(flow: Tensor, truth: Tensor) -> Tensor:
     """Length in pixels of the difference of two flows (..., 2, H, W) -> (..., H, W).
@@ -36,7 +38,7 @@ def angular_error(flow: Tensor, truth: Tensor) -> Tensor:
 
 
 def _check(flow: Tensor, truth: Tensor) -> None:
-    if flow.shape != truth.shape or flow.ndim < 3 or flow.shape[-3] != 2:
-        raise ValueError(
-            f"flows must both be (..., 2, H, W), got {tuple(flow.shape)} and {tuple(truth.shape)}"
-        )
+    shaped(flow=(flow, "... 2 H W"), truth=(truth, "... 2 H W"))
+    shaped(truth=(truth, " ".join(map(str, flow.shape))))
+    floating(flow=flow, truth=truth)
+    finite(flow=flow, truth=truth)

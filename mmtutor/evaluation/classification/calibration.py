@@ -9,13 +9,14 @@ for a confidence that lies exactly on an edge.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from mmtutor.evaluation.classification.scores import number, weighted_sums
+from mmtutor.checks import as_mask, at_least, one_of, shaped, within
+from mmtutor.evaluation.classification.scores import check_logits, number, weighted_sums
 from mmtutor.evaluation.statistics.bootstrap import BLOCK, Interval, percentile_interval
 
 Scheme = Literal["width", "mass"]
@@ -48,7 +49,8 @@ def top_label(logits: Tensor, label: Tensor, temperature: float = 1.0) -> tuple[
     `logits` (N, C) floating point and `label` (N,) int64 in [0, C); the confidence is the largest
     softmax probability after division by `temperature`, which changes no answer.
     """
-    _check_logits(logits, label)
+    check_logits(logits, label)
+    within("(0, inf)", temperature=temperature)
     probability = (logits.detach().cpu().double() / temperature).softmax(1)
     confidence, predicted = probability.max(1)
     return confidence, predicted == label.cpu()
@@ -63,15 +65,18 @@ def reliability(
 ) -> _Reliability:
     """Mean confidence and accuracy in bins of confidence.
 
-    `confidence` (N,) in [0, 1] and `correct` (N,) bool. The bins have equal width, or, with scheme
-    "mass", as nearly equally many examples as ties allow (equal confidences share a bin; the edges
-    are scikit-learn's quantiles). `weights` (N,) or (R, N) say how often each example counts; they
-    move no edge.
+    `confidence` (N,) in [0, 1] and `correct` (N,) bool, or 0 and 1. The bins have equal width, or,
+    with scheme "mass", as nearly equally many examples as ties allow (equal confidences share a
+    bin; the edges are scikit-learn's quantiles). `weights` (N,) or (R, N) say how often each
+    example counts; they move no edge.
 
     Source: Murphy and Winkler (1977); Guo et al. (2017), section 2.
     Raises ValueError for empty or wrongly shaped input, confidences outside [0, 1], and bins < 1.
     """
-    confidence, correct = _checked(confidence, correct, bins)
+    one_of(get_args(Scheme), scheme=scheme)
+    correct = as_mask(correct=correct)
+    shaped(confidence=(confidence, "N"), correct=(correct, "N"))
+    confidence, correct = _checked(confidence, bins), correct.cpu().double()
     edges = _edges(confidence, bins, scheme)
     index = torch.bucketize(confidence, edges[1:-1])  # [N]
     count = weighted_sums(index, bins, weights)
@@ -134,15 +139,16 @@ def calibration_floor(confidence: Tensor, bins: int = 15, resamples: int = 1000)
 
     Source: Bröcker and Smith (2007). Errors as in `reliability`.
     """
-    confidence, _ = _checked(confidence, torch.ones_like(confidence), bins)
+    at_least(1, resamples=resamples)
+    confidence = _checked(confidence, bins)
     index = torch.bucketize(confidence, _edges(confidence, bins, "width")[1:-1])
-    promised = weighted_sums(index, bins, values=confidence)
     generator = torch.Generator().manual_seed(0)
     errors, rows = [], max(1, BLOCK // len(confidence))
     for start in range(0, resamples, rows):
         shape = min(rows, resamples - start), len(confidence)
-        right = torch.rand(shape, generator=generator, dtype=torch.float64) < confidence
-        surplus = weighted_sums(index, bins, right) - promised
+        right = (torch.rand(shape, generator=generator, dtype=torch.float64) < confidence).double()
+        blank = torch.zeros(shape[0], bins, dtype=torch.float64)
+        surplus = blank.scatter_add_(1, index.expand(shape), right - confidence)
         errors.append(surplus.abs().sum(1) / len(confidence))
     found = torch.cat(errors)
     return percentile_interval(torch.cat([found.mean()[None], found]))
@@ -158,7 +164,7 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 
     Source: Guo et al. (2017), section 4.2. Raises ValueError for wrong shapes or no examples.
     """
-    _check_logits(logits, label)
+    check_logits(logits, label)
     logits = logits.detach().cpu().double()
     right = logits.gather(1, label.cpu()[:, None]).mean()
 
@@ -179,8 +185,6 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 
 def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:
     """(bins + 1,) edges; with scheme "mass" inner ones are confidences that occur."""
-    if scheme not in ("width", "mass"):
-        raise ValueError(f"scheme must be 'width' or 'mass', got {scheme!r}")
     inner = torch.arange(bins + 1, dtype=torch.float64) / bins
     if scheme == "mass":
         last = len(confidence) - 1
@@ -188,30 +192,9 @@ def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:
     return inner
 
 
-def _checked(confidence: Tensor, correct: Tensor, bins: int) -> tuple[Tensor, Tensor]:
-    if confidence.ndim != 1 or len(confidence) == 0 or confidence.shape != correct.shape:
-        raise ValueError(
-            "confidence and correct must both be (N,) with N >= 1, "
-            f"got {tuple(confidence.shape)} and {tuple(correct.shape)}"
-        )
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, got {bins}")
-    confidence = confidence.detach().cpu().double()
-    outside = ~((confidence >= 0) & (confidence <= 1))  # NaN too
-    if outside.any():
-        first = int(outside.nonzero()[0])
-        raise ValueError(f"confidence must lie in [0, 1], value {first} is {confidence[first]}")
-    return confidence, correct.detach().cpu().double()
-
-
-def _check_logits(logits: Tensor, label: Tensor) -> None:
-    if logits.ndim != 2 or 0 in logits.shape or label.shape != logits.shape[:1]:
-        raise ValueError(
-            f"expected logits (N, C) and label (N,) with N >= 1, "
-            f"got {tuple(logits.shape)} and {tuple(label.shape)}"
-        )
-    if label.min() < 0 or label.max() >= logits.shape[1]:
-        found = f"{label.min()} to {label.max()}"
-        raise ValueError(f"labels must lie in [0, {logits.shape[1]}), got {found}")
-    if logits.isnan().any():
-        raise ValueError(f"row {int(logits.isnan().any(1).nonzero()[0])} has NaN")
+def _checked(confidence: Tensor, bins: int) -> Tensor:
+    """`confidence` (N,) as float64 on the CPU."""
+    shaped(confidence=(confidence, "N"))
+    within("[0, 1]", confidence=confidence)
+    at_least(1, bins=bins)
+    return confidence.detach().cpu().double()

@@ -10,18 +10,18 @@ scikit-learn warns there and returns NaN or 0, which vanishes in the next mean.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from mmtutor.checks import as_mask, shaped
 from mmtutor.evaluation.classification.scores import number, weighted_sums
 
 
 def auroc(score: Tensor, positive: Tensor, weights: Tensor | None = None) -> float | Tensor:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
-    `score` (N,) and `positive` (N,) bool. All pairs are counted, in whole numbers (the U statistic
-    of Mann and Whitney, 1947). `weights` (N,) say how often each example counts; of many sets of
-    weights (R, N) the result is (R,), NaN where one has no positive or no negative.
+    `score` (N,) and `positive` (N,) bool, or 0 and 1. All pairs are counted, in whole numbers (the
+    U statistic of Mann and Whitney, 1947). `weights` (N,) say how often each example counts; of
+    many sets of weights (R, N) the result is (R,), NaN where one has no positive or no negative.
     """
     positives, negatives = _at_each_score(score, positive, weights, both=True)  # [..., T], rising
     beaten = negatives.cumsum(-1) - negatives / 2  # those below, and half of the tied
@@ -48,17 +48,14 @@ def _at_each_score(
     score: Tensor, positive: Tensor, weights: Tensor | None, both: bool
 ) -> tuple[Tensor, Tensor]:
     """How many positives, and how many negatives, have each score that occurs: (..., T) each."""
-    if score.ndim != 1 or score.shape != positive.shape or positive.dtype != torch.bool:
-        raise ValueError(
-            "expected score (N,) and positive (N,) bool, got "
-            f"{tuple(score.shape)} and {tuple(positive.shape)} {positive.dtype}"
-        )
+    positive = as_mask(positive=positive)
+    shaped(score=(score, "N"), positive=(positive, "N"))
+    if score.isnan().any():  # infinite scores have an order, NaN has none
+        raise ValueError(f"score must not be NaN, got it at {int(score.isnan().nonzero()[0])}")
     count = int(positive.sum())
     if count == 0 or (both and count == len(positive)):
-        missing = "positive" if count == 0 else "negative"
-        raise ValueError(f"none of the {len(positive)} examples is {missing}")
-    if score.isnan().any():
-        raise ValueError(f"score {int(score.isnan().nonzero()[0])} is NaN")
+        missing = "a positive" if count == 0 else "a negative"
+        raise ValueError(f"positive must hold {missing}, got none in {len(positive)} examples")
     values, place = score.detach().cpu().double().unique(return_inverse=True)
     table = weighted_sums(2 * place + ~positive.cpu(), 2 * len(values), weights)  # [..., 2 T]
     return table[..., ::2], table[..., 1::2]

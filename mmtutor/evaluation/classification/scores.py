@@ -8,10 +8,12 @@ what makes resampling fast.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+
+from mmtutor.checks import at_least, finite, floating, indices, one_of, shaped, within
 
 Average = Literal["macro", "micro", "weighted"]
 
@@ -43,17 +45,20 @@ def weighted_sums(
         weights: (N,), or (R, N) for many sets at once; without them each example counts once.
         values: (N,); without them the weights themselves are summed.
 
-    Raises ValueError for weights of another shape, negative or not finite.
+    Raises ValueError for weights of another shape, negative, not finite or all 0.
     """
-    place, n = place.cpu(), len(place)
+    shaped(place=(place, "N"), weights=(weights, "N | R N | None"), values=(values, "N | None"))
+    at_least(1, places=places)
+    indices(places, place=place)
+    finite(values=values)
+    place = place.cpu().long()
     if weights is None and values is None:
         return place.bincount(minlength=places).double()
-    weights = torch.ones(n) if weights is None else weights.detach().cpu()
-    if weights.ndim not in (1, 2) or weights.shape[-1] != n:
-        raise ValueError(f"weights must be ({n},) or (R, {n}), got {tuple(weights.shape)}")
-    if not weights.isfinite().all() or (weights < 0).any():
-        raise ValueError("weights must be finite and not negative")
-    each = weights.double() if values is None else weights * values.double()
+    weights = torch.ones(len(place)) if weights is None else weights.detach().cpu()
+    within("[0, inf)", weights=weights)
+    if not weights.any():
+        raise ValueError("weights must not all be 0: nothing would count")
+    each = weights.double() if values is None else weights * values.cpu().double()
     blank = torch.zeros(*each.shape[:-1], places, dtype=torch.float64)
     return blank.scatter_add_(-1, place.expand_as(each), each)
 
@@ -72,16 +77,12 @@ def confusion(
     With `weights` (N,) the weight of those examples, float64; of many sets (R, N) as many tables.
     Raises ValueError for unequal shapes, no examples, and numbers outside [0, classes).
     """
-    if label.ndim != 1 or len(label) == 0 or predicted.shape != label.shape:
-        raise ValueError(
-            "predicted and label must both be (N,) with N >= 1, "
-            f"got {tuple(predicted.shape)} and {tuple(label.shape)}"
-        )
-    low, high = (int(value) for value in torch.cat([predicted, label]).aminmax())
-    classes = high + 1 if classes is None else classes
-    if low < 0 or high >= classes:
-        raise ValueError(f"classes must lie in [0, {classes}), got {low} to {high}")
-    cell = label * classes + predicted
+    shaped(predicted=(predicted, "N"), label=(label, "N"))
+    if classes is not None:
+        at_least(1, classes=classes)
+    indices(classes, predicted=predicted, label=label)
+    classes = int(max(predicted.max(), label.max())) + 1 if classes is None else int(classes)
+    cell = label.long() * classes + predicted.long()
     if weights is None:
         return cell.bincount(minlength=classes**2).view(classes, classes)
     return weighted_sums(cell, classes**2, weights).unflatten(-1, (classes, classes))
@@ -93,7 +94,7 @@ def per_class(table: Tensor) -> _PerClass:
     Precision is 0 for a class that was never predicted, recall 0 for one that never occurs, and F1
     0 where both are, as in scikit-learn (`zero_division=0`).
     """
-    table = table.double()
+    table = _counted(table)
     right = table.diagonal(dim1=-2, dim2=-1)
     support, called = table.sum(-1), table.sum(-2)
     return _PerClass(
@@ -109,11 +110,11 @@ def averages(table: Tensor, average: Average = "macro") -> _Averages:
     neither occur nor are predicted, as scikit-learn does. Macro F1 is the mean of the F1 of the
     classes, not the F1 of the means (Opitz and Burst, 2019).
     """
+    one_of(get_args(Average), average=average)
+    table = _counted(table)
     if average == "micro":
-        right = table.diagonal(dim1=-2, dim2=-1).double().sum(-1) / table.double().sum((-2, -1))
+        right = table.diagonal(dim1=-2, dim2=-1).sum(-1) / table.sum((-2, -1))
         return _Averages(right, right, right)
-    if average not in ("macro", "weighted"):
-        raise ValueError(f"average must be 'macro', 'micro' or 'weighted', got {average!r}")
     found = per_class(table)
     weights = found.support
     if average == "macro":
@@ -126,6 +127,24 @@ def balanced_accuracy(table: Tensor) -> Tensor:
     """Mean recall of the classes that occur, (...), from tables of confusion (..., C, C)."""
     found = per_class(table)
     return found.recall.sum(-1) / (found.support > 0).sum(-1)
+
+
+def check_logits(logits: Tensor, label: Tensor) -> None:
+    """Refuse logits (N, C) that rank no class, and labels (N,) that are none of them.
+
+    NaN and infinity rank nothing; minus infinity rules a class out, but not every one.
+    """
+    sizes = shaped(logits=(logits, "N C"), label=(label, "N"))
+    floating(logits=logits)
+    indices(sizes["C"], label=label)
+    finite(logits=logits.amax(dim=1))
+
+
+def _counted(table: Tensor) -> Tensor:
+    """Tables of confusion (..., C, C) as float64."""
+    shaped(table=(table, "... C C"))
+    within("[0, inf)", table=table)
+    return table.double()
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

@@ -15,6 +15,19 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor.checks import (
+    at_least,
+    finite,
+    floating,
+    instance,
+    listed,
+    one_of,
+    same_length,
+    shaped,
+    whole,
+    within,
+)
+
 BLOCK = 2**17  # draws held at once: as many as stay in a processor's cache
 
 Statistic = Callable[[Tensor], Tensor]  # weights (R, N) float64 -> (R, ...)
@@ -37,9 +50,13 @@ def bootstrap_weights(
     instead (the cluster bootstrap). That is the honest choice when captions share an image: drawing
     them one by one would make the interval too narrow.
     """
+    at_least(1, examples=examples, resamples=resamples)
+    at_least(0, seed=seed)
+    shaped(groups=(groups, f"{examples} | None"))
+    whole(groups=groups)
     group = None if groups is None else groups.cpu().unique(return_inverse=True)[1]
     units = examples if group is None else int(group.max()) + 1
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     rows = max(1, BLOCK // examples)
     for start in range(0, resamples, rows):
         drawn = torch.randint(units, (min(rows, resamples - start), units), generator=generator)
@@ -60,15 +77,22 @@ def bootstrap_draws(
     Statistics of the same number of examples, seed and groups see the same resamples, so that
     their draws are paired. Arguments as in `bootstrap_statistic`.
     """
-    sample = torch.ones(1, examples, dtype=torch.float64)
+    instance(Callable, statistic=statistic)
+    at_least(1, examples=examples)
+    itself = statistic(torch.ones(1, examples, dtype=torch.float64))
+    if not isinstance(itself, Tensor) or itself.shape[:1] != (1,):
+        raise TypeError(f"statistic must be (R, ...) of weights (R, N), got {itself!r} of (1, N)")
     blocks = bootstrap_weights(examples, resamples, seed, groups)
-    return torch.cat([statistic(sample), *map(statistic, blocks)])
+    return torch.cat([itself, *map(statistic, blocks)])
 
 
 def percentile_interval(draws: Tensor, level: float = 0.95) -> Interval:
     """The interval of `bootstrap_draws` (1 + R,); resamples that give NaN are left out."""
+    shaped(draws=(draws, "R"))
+    floating(draws=draws)
+    within("(0, 1)", level=level)
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    return Interval(draws[0].item(), *draws[1:].nanquantile(tails).tolist())
+    return Interval(draws[0].item(), *draws[1:].double().nanquantile(tails).tolist())
 
 
 def bootstrap_statistic(
@@ -90,8 +114,7 @@ def bootstrap_statistic(
     Resamples in which the statistic does not exist (NaN, as an AUC without positives) are left
     out. Raises ValueError if there are no examples or it never exists.
     """
-    if examples < 1:
-        raise ValueError(f"there must be at least one example, got {examples}")
+    within("(0, 1)", level=level)
     draws = bootstrap_draws(statistic, examples, resamples, seed, groups)
     if draws[0].isnan() or draws[1:].isnan().all():
         raise ValueError("the statistic does not exist for these examples")
@@ -110,7 +133,7 @@ def bootstrap_interval(
 
     Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
     """
-    values = _checked(values, groups, statistic, resamples, level)
+    one_of(("mean", "median"), statistic=statistic)
     chosen = weighted_mean(values) if statistic == "mean" else _weighted_median(values)
     return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
 
@@ -128,25 +151,26 @@ def by_group(
     Raises:
         ValueError: the lengths differ or there is no example.
     """
-    if len(values) != len(names) or not len(names):
-        raise ValueError(f"expected a name for each value, got {len(values)} and {len(names)}")
+    names = listed(str, names=names)
+    shaped(values=(values, "N"), groups=(groups, "N | None"))
+    same_length(values=values, names=names)
     found = {}
     for name in sorted(set(names)):
         part = torch.tensor([other == name for other in names])
         tied = None if groups is None else groups[part]
-        found[name] = bootstrap_interval(values[part].double(), groups=tied)
+        found[name] = bootstrap_interval(values[part], groups=tied)
     return found
 
 
 def weighted_mean(values: Tensor) -> Statistic:
-    """The statistic that is the mean of `values` (N,): weights (R, N) -> (R,)."""
-    values = values.cpu().double()
+    """The statistic that is the mean of `values` (N,), all finite: weights (R, N) -> (R,)."""
+    values = _checked(values)
     return lambda weights: weights @ values / weights.sum(dim=1)
 
 
 def _weighted_median(values: Tensor) -> Statistic:
     """The statistic that is the median of `values` (N,), each as often as its whole weight."""
-    ordered, order = values.sort()
+    ordered, order = _checked(values).sort()
 
     def median(weights: Tensor) -> Tensor:
         reached = weights[:, order].cumsum(dim=1)  # [R, N]: drawn so far, in order
@@ -158,22 +182,8 @@ def _weighted_median(values: Tensor) -> Statistic:
     return median
 
 
-def _checked(
-    values: Tensor, groups: Tensor | None, statistic: str, resamples: int, level: float
-) -> Tensor:
-    """`values` as float64 on the CPU, or a ValueError that says what is wrong."""
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"values must be a non-empty (N,) tensor, got {tuple(values.shape)}")
-    if groups is not None and groups.shape != values.shape:
-        raise ValueError(f"groups must be {tuple(values.shape)}, got {tuple(groups.shape)}")
-    if statistic not in ("mean", "median"):
-        raise ValueError(f"statistic must be 'mean' or 'median', got {statistic!r}")
-    if resamples < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"need resamples >= 1 and 0 < level < 1, got resamples={resamples}, level={level}"
-        )
-    values = values.detach().cpu().double()
-    if not values.isfinite().all():
-        first = int((~values.isfinite()).nonzero()[0])
-        raise ValueError(f"values must be finite, value {first} is {values[first]}")
-    return values
+def _checked(values: Tensor) -> Tensor:
+    """`values` as float64 on the CPU."""
+    shaped(values=(values, "N"))
+    finite(values=values)
+    return values.detach().cpu().double()

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor.checks import at_least, floating, shaped, within
+
 
 class _Atoms(NamedTuple):
     """The parts of I(X1, X2; Y), in bits; they sum to it."""
@@ -23,7 +25,7 @@ class _Atoms(NamedTuple):
 
 def mutual_information(p: Tensor) -> float:
     """I(X; Y) in bits of a table p[x, y] that sums to 1; empty cells add nothing."""
-    _distribution(p, 2)
+    p = _distribution(p, "X Y")
     independent = p.sum(dim=1, keepdim=True) * p.sum(dim=0)
     return _divergence(p, independent)
 
@@ -40,7 +42,7 @@ def decompose(p: Tensor) -> _Atoms:
     Raises:
         ValueError: p is not a distribution over three variables.
     """
-    _distribution(p, 3)
+    p = _distribution(p, "X1 X2 Y")
     one, two = (_specific(p.sum(dim=dim)) for dim in (1, 0))  # [Y] each
     redundant = (p.sum(dim=(0, 1)) * torch.minimum(one, two)).sum().item()
     alone = [mutual_information(p.sum(dim=dim)) for dim in (1, 0)]
@@ -60,7 +62,9 @@ def invisible_to_sums(p: Tensor, steps: int = 1000, tolerance: float = 1e-12) ->
     Raises:
         ValueError: p is not a distribution over three variables.
     """
-    _distribution(p, 3)
+    p = _distribution(p, "X1 X2 Y")
+    at_least(1, steps=steps)
+    within("[0, inf)", tolerance=tolerance)
     fitted = torch.full_like(p, 1 / p.numel())
     for _ in range(steps):
         before = fitted
@@ -85,9 +89,12 @@ def _divergence(p: Tensor, q: Tensor) -> float:
     return (p[filled] * (p[filled] / q[filled]).log2()).sum().item()
 
 
-def _distribution(p: Tensor, dims: int) -> None:
-    if p.ndim != dims or p.min() < 0 or not torch.isclose(p.sum(), torch.ones_like(p.sum())):
-        raise ValueError(
-            f"expected a distribution over {dims} variables: not negative, and of sum 1, "
-            f"got {tuple(p.shape)} of sum {p.sum().item():.4g}"
-        )
+def _distribution(p: Tensor, variables: str) -> Tensor:
+    """A table of these variables that is not negative and sums to 1, as float64."""
+    shaped(p=(p, variables))
+    floating(p=p)
+    within("[0, 1]", p=p)
+    total = p.double().sum().item()
+    if abs(total - 1) > 1e-5:
+        raise ValueError(f"p must be a distribution, which sums to 1, got a sum of {total:.4g}")
+    return p.double()

@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from mmtutor.checks import at_least, finite, listed, same_length, shaped
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_statistic
 
 
@@ -21,10 +22,13 @@ def paired_interval(one: Sequence[float], other: Sequence[float]) -> Interval:
     Pairing takes out what the seed does to both. The interval is wide on purpose: three seeds say
     little about how seeds differ. Raises ValueError for unequal or unsuitable numbers of seeds.
     """
-    if len(one) != len(other) or not 2 <= len(one) <= 10:
-        raise ValueError(f"expected 2 to 10 seeds on both sides, got {len(one)} and {len(other)}")
+    one, other = listed((float, int), one=one), listed((float, int), other=other)
+    seeds = same_length(one=one, other=other)
+    if not 2 <= seeds <= 10:
+        raise ValueError(f"one and other must be of 2 to 10 seeds, got {seeds}")
+    finite(one=one, other=other)
     difference = np.subtract(one, other)
-    half = stats.t.ppf(0.975, len(one) - 1) * stats.sem(difference)
+    half = stats.t.ppf(0.975, seeds - 1) * stats.sem(difference)
     return Interval(*(float(difference.mean() + side * half) for side in (0, -1, 1)))
 
 
@@ -39,14 +43,10 @@ def kendall_tau(
 
     Raises ValueError for other shapes, fewer than two examples or scores that are not finite.
     """
-    if scores.shape != truth.shape or scores.ndim != 1 or len(scores) < 2:
-        raise ValueError(
-            f"scores and truth must both be (N,) of at least 2, got {tuple(scores.shape)} "
-            f"and {tuple(truth.shape)}"
-        )
-    if not (scores.isfinite().all() and truth.isfinite().all()):
-        raise ValueError("scores and truth must be finite")
-    pair = torch.stack([scores, truth]).detach().double().numpy()
+    shaped(scores=(scores, "N"), truth=(truth, "N"))
+    at_least(2, **{"len(scores)": len(scores)})
+    finite(scores=scores, truth=truth)
+    pair = torch.stack([scores.double(), truth.double()]).detach().cpu().numpy()
 
     def tau(weights: Tensor) -> Tensor:
         drawn = (np.repeat(pair, row, axis=1) for row in weights.long().numpy())

@@ -11,6 +11,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from mmtutor.checks import at_least, finite, indices, instance, shaped, whole, within
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_draws, percentile_interval
 
 STEPS = 100
@@ -44,14 +45,11 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     Raises ValueError for a matrix that is not square, negative or not finite, a negative prior, and
     without a prior if there is no maximum: some models never beat the others, or never met them.
     """
+    models = shaped(wins=(wins, "... M M"))["M"]
+    within("[0, inf)", wins=wins, prior=prior)
     wins = wins.double()
-    if wins.ndim < 2 or wins.shape[-1] != wins.shape[-2]:
-        raise ValueError(f"wins must be (..., M, M), got {tuple(wins.shape)}")
-    if not wins.isfinite().all() or (wins < 0).any():
-        raise ValueError("wins must be finite and not negative")
-    models = wins.shape[-1]
-    if prior < 0 or (prior == 0 and not _connected(wins)):
-        raise ValueError(f"prior is {prior}: without one, each model must beat each by some way")
+    if prior == 0 and not _connected(wins):
+        raise ValueError("prior must be above 0 unless each model beats each by some way, got 0")
     wins = wins * (1 - torch.eye(models, dtype=wins.dtype))
     met = wins + wins.transpose(-1, -2)  # how often two models were compared
     s = torch.zeros(wins.shape[:-1], dtype=torch.float64)
@@ -77,7 +75,7 @@ def strengths(judged: Preferences, models: int, resamples: int = 1_000) -> list[
     """
     wins = _wins_by_rater(judged, models)  # [R, M, M]
     if len(wins) < 2:
-        raise ValueError("one rater says nothing of how raters differ: expected at least two")
+        raise ValueError("judged must hold at least two raters: one does not differ from others")
 
     def fitted(weights: Tensor) -> Tensor:
         return bradley_terry((weights @ wins.flatten(1)).view(-1, models, models))
@@ -94,14 +92,16 @@ def _connected(wins: Tensor) -> bool:
 
 def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
     """(R, M, M) float64: how often each rater preferred row to column. Raises ValueError."""
-    shapes = {name: tuple(column.shape) for name, column in judged._asdict().items()}
-    if len(set(shapes.values())) > 1 or judged.winner.ndim != 1 or not len(judged.winner):
-        raise ValueError(f"judgements must be (N,) each with N >= 1, got {shapes}")
-    named = torch.cat([judged.winner, judged.loser])
-    if named.min() < 0 or named.max() >= models or (judged.winner == judged.loser).any():
-        raise ValueError(f"models must be two different numbers in 0..{models - 1}")
-    rater = judged.rater.unique(return_inverse=True)[1]
-    place = (rater * models + judged.winner) * models + judged.loser
+    instance(Preferences, judged=judged)
+    at_least(2, models=models)
+    winner, loser, rater = judged
+    shaped(**{f"judged.{name}": (column, "N") for name, column in judged._asdict().items()})
+    indices(models, **{"judged.winner": winner, "judged.loser": loser})
+    whole(**{"judged.rater": rater})
+    if (winner == loser).any():
+        raise ValueError("judged.winner and judged.loser must be two different numbers everywhere")
+    rater = rater.unique(return_inverse=True)[1]
+    place = (rater * models + winner.long()) * models + loser.long()
     size = (int(rater.max()) + 1) * models**2
     return place.bincount(minlength=size).double().view(-1, models, models)
 
@@ -116,11 +116,16 @@ def simulate(
     """Raters whose truth is known: each judges `judgements` random pairs of M models.
 
     Args:
-        truth: (M,) strengths.
+        truth: (M,) strengths of at least two models.
         careless: share of raters who toss a coin.
         first_place: added to the strength of the answer that is shown first (position bias). Which
             one that is, is random, as it should be.
     """
+    shaped(truth=(truth, "M"))
+    finite(truth=truth, first_place=first_place)
+    at_least(2, **{"len(truth)": len(truth)})
+    at_least(1, raters=raters, judgements=judgements)
+    within("[0, 1]", careless=careless)
     generator = torch.Generator().manual_seed(0)
     n = raters * judgements
     first = torch.randint(len(truth), (n,), generator=generator)

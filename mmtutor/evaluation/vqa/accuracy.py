@@ -8,13 +8,15 @@ challenge describes them. Does not know pictures, models or how answers were mad
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmtutor.checks import as_mask, instance, listed, same_length, shaped
+from mmtutor.evaluation.classification.scores import weighted_sums
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'  # not the apostrophe and not the colon (2:50)
@@ -102,26 +104,25 @@ def vqa_accuracy(
 
     Source: Antol et al. 2015, and `vqaEval.py` of the VQA v2 release.
     """
-    if isinstance(predictions, str):
-        raise TypeError(f"predictions is one string {predictions!r}: expected a list of answers")
-    if not predictions or len(predictions) != len(annotator_answers):
-        counts = f"{len(predictions)} predictions and answers for {len(annotator_answers)}"
-        raise ValueError(f"expected as many predictions as questions, at least one, got {counts}")
+    predictions = listed(str, predictions=predictions)
+    annotator_answers = listed(Iterable, annotator_answers=annotator_answers)
+    same_length(predictions=predictions, annotator_answers=annotator_answers)
     loose = lru_cache(100_000)(partial(normalize_answer, quirks=quirks))  # many say the same
     counts = []
     for row, (said, people) in enumerate(zip(predictions, annotator_answers, strict=True)):
-        if isinstance(people, str):
-            raise TypeError(f"question {row} has one string {people!r}: expected a list of answers")
-        if not people:
-            raise ValueError(f"question {row} has no annotator")
+        people = listed(str, **{f"annotator_answers[{row}]": people})
+        same_length(**{f"annotator_answers[{row}]": people})
         same = loose if not quirks or len(set(map(_trimmed, people))) > 1 else _trimmed
         counts.append((list(map(same, people)).count(same(said)), len(people)))
     matches, annotators = torch.tensor(counts).T
     # Who matches sees one match fewer among the others. Whole numbers until the one division.
     thirds = matches * (matches - 1).clamp(max=3) + (annotators - matches) * matches.clamp(max=3)
     scores = thirds.double() / (3 * annotators)
-    weights = torch.ones_like(scores) if weights is None else weights.double()
-    return _VQAAccuracy(scores, ((scores * weights).sum() / weights.sum()).item())
+    shaped(weights=(weights, f"{len(scores)} | None"))
+    every, everyone = torch.zeros(len(scores), dtype=torch.int64), weighted_sums
+    return _VQAAccuracy(
+        scores, (everyone(every, 1, weights, scores) / everyone(every, 1, weights)).item()
+    )
 
 
 def _trimmed(answer: str) -> str:
@@ -145,6 +146,7 @@ def normalize_answer(answer: str, quirks: bool = True) -> str:
     >>> normalize_answer("The dogs' two bowls, I dont know.")
     "dogs' 2 bowls i don't know"
     """
+    instance(str, answer=answer)
     known = REFERENCE_WORDS if quirks else MEANT_WORDS
     words = _unmarked(_trimmed(answer), quirks).lower().split()
     kept = [known.get(word, word) for word in words if word not in ARTICLES]
@@ -181,18 +183,18 @@ def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> _PairAccurac
     """Accuracy on swap pairs, in the manner of VQA v2 (Goyal et al. 2017); rows 2k, 2k+1 are one.
 
     Args:
-        correct: (2P,) bool.
+        correct: (2P,) bool, or 0 and 1.
         said: 2P answers, strings or class indices (2P,) int64.
 
     Raises:
         ValueError: the lengths differ, or the number of rows is odd or 0.
     """
-    if len(correct) != len(said) or not len(correct):
-        raise ValueError(f"expected an answer a row, got {len(correct)} rows, {len(said)} answers")
-    if len(correct) % 2:
-        raise ValueError(f"expected pairs, got an odd number of rows: {len(correct)}")
-    pairs = correct.bool().view(-1, 2)
-    changed = [bool(a != b) for a, b in zip(said[::2], said[1::2], strict=True)]
+    correct, said = as_mask(correct=correct), listed((str, int), said=said)
+    shaped(correct=(correct, "N"))
+    if same_length(correct=correct, said=said) % 2:
+        raise ValueError(f"correct must hold pairs, got an odd number of rows: {len(correct)}")
+    pairs = correct.view(-1, 2)
+    changed = [a != b for a, b in zip(said[::2], said[1::2], strict=True)]
     return _PairAccuracy(
         bootstrap_interval(pairs.double().mean(dim=1)),
         bootstrap_interval(pairs.all(dim=1).double()),

@@ -170,16 +170,19 @@ def test_temperature_at_its_bounds():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: reliability(torch.zeros(0), torch.zeros(0)), "N >= 1"),
-        (lambda: reliability(torch.zeros(2), torch.zeros(3)), r"\(2,\) and \(3,\)"),
-        (lambda: reliability(torch.tensor([0.5, 1.5]), torch.ones(2)), "value 1 is 1.5"),
-        (lambda: reliability(torch.tensor([torch.nan]), torch.ones(1)), "value 0 is nan"),
-        (lambda: reliability(torch.ones(1), torch.ones(1), bins=0), "bins"),
-        (lambda: reliability(torch.ones(1), torch.ones(1), scheme="even"), "even"),
-        (lambda: squared_calibration_error(torch.ones(1), torch.ones(1)), "two examples"),
+        (lambda: reliability(torch.zeros(0), torch.zeros(0) > 0), r"confidence must be \(N,\)"),
+        (lambda: reliability(torch.zeros(2), torch.zeros(3) > 0), r"correct .* N = 2.* \(3,\)"),
+        (lambda: reliability(torch.tensor([0.5, 1.5]), torch.ones(2) > 0), r"\[0, 1\], got 1.5"),
+        (lambda: reliability(torch.tensor([torch.nan]), torch.ones(1) > 0), r"\[0, 1\], got nan"),
+        (lambda: reliability(torch.ones(1), torch.ones(1) > 0, bins=0), "bins must be"),
+        (lambda: reliability(torch.ones(1), torch.ones(1) > 0, scheme="even"), "'even'"),
+        (lambda: squared_calibration_error(torch.ones(1), torch.ones(1) > 0), "two examples"),
         (lambda: temperature(torch.zeros(2, 3), torch.tensor([0, 3])), r"\[0, 3\)"),
-        (lambda: temperature(torch.zeros(0, 3), torch.zeros(0).long()), "N >= 1"),
-        (lambda: top_label(torch.full((1, 2), torch.nan), torch.tensor([0])), "NaN"),
+        (lambda: temperature(torch.zeros(0, 3), torch.zeros(0).long()), r"logits must be \(N, C\)"),
+        (
+            lambda: top_label(torch.full((1, 2), torch.nan), torch.tensor([0])),
+            "logits must be finite, got nan",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_an_error(call, says):

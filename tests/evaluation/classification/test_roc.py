@@ -59,13 +59,22 @@ def test_constant_infinite_and_signed_zero_scores():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: auroc(torch.ones(2), torch.tensor([True, True])), "none .* negative"),
-        (lambda: auroc(torch.ones(2), torch.tensor([False, False])), "none .* positive"),
-        (lambda: auroc(torch.ones(0), torch.ones(0) > 0), "none of the 0"),
-        (lambda: average_precision(torch.ones(2), torch.zeros(2) > 0), "none .* positive"),
-        (lambda: auroc(torch.ones(2), torch.tensor([1, 0])), "bool"),
-        (lambda: auroc(torch.ones(3), torch.tensor([True, False])), r"\(3,\)"),
-        (lambda: auroc(torch.tensor([0, torch.nan]), torch.tensor([True, False])), "1 is NaN"),
+        (lambda: auroc(torch.ones(2), torch.tensor([True, True])), "positive must hold a negative"),
+        (
+            lambda: auroc(torch.ones(2), torch.tensor([False, False])),
+            "positive must hold a positive",
+        ),
+        (lambda: auroc(torch.ones(0), torch.ones(0) > 0), r"score must be \(N,\)"),
+        (
+            lambda: average_precision(torch.ones(2), torch.zeros(2) > 0),
+            "positive must hold a positive",
+        ),
+        (lambda: auroc(torch.ones(2), torch.tensor([2, 0])), "positive must be True or False"),
+        (lambda: auroc(torch.ones(3), torch.tensor([True, False])), r"positive .* N = 3.* \(2,\)"),
+        (
+            lambda: auroc(torch.tensor([0, torch.nan]), torch.tensor([True, False])),
+            "must not be NaN, got it at 1",
+        ),
     ],
 )
 def test_what_does_not_exist_is_an_error(call, says):

@@ -78,13 +78,13 @@ def test_median():
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        (torch.zeros(0), {}, "non-empty"),
-        (torch.zeros(2, 2), {}, "non-empty"),
-        (torch.tensor([0.0, torch.nan]), {}, "value 1 is nan"),
+        (torch.zeros(0), {}, r"values must be \(N,\)"),
+        (torch.zeros(2, 2), {}, r"values must be \(N,\)"),
+        (torch.tensor([0.0, torch.nan]), {}, r"values must be finite, got nan at \[1\]"),
         (torch.zeros(3), {"groups": torch.zeros(2)}, "groups must be"),
         (torch.zeros(3), {"statistic": "mode"}, "'mode'"),
-        (torch.zeros(3), {"level": 95}, "level=95"),
-        (torch.zeros(3), {"resamples": 0}, "resamples=0"),
+        (torch.zeros(3), {"level": 95}, r"level must be in \(0, 1\), got 95"),
+        (torch.zeros(3), {"resamples": 0}, "resamples must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_input_is_named(values, options, message):
@@ -125,7 +125,7 @@ def test_of_a_mean_the_bootstrap_of_a_statistic_is_that_of_means():
 def test_what_never_exists_is_an_error():
     with pytest.raises(ValueError, match="does not exist"):
         bootstrap_statistic(lambda w: w.sum(1) * torch.nan, 3, resamples=5)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="examples must be a whole number of at least 1"):
         bootstrap_statistic(lambda w: w.sum(1), 0)
 
 
