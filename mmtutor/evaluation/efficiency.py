@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import timeit
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.models.modes import evaluating
@@ -60,9 +61,15 @@ def cost(
 
     Raises ValueError for a batch that is too small.
     """
-    rows = min(len(column) for column in batch.values())
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    checks.same_length(batch=batch)
+    sizes = checks.listed(int, sizes=sizes)
+    checks.same_length(sizes=sizes)
+    checks.at_least(1, repeats=repeats, **{"the smallest of sizes": min(sizes)})
+    rows = checks.same_length(**{f"batch[{key!r}]": column for key, column in batch.items()})
     if rows < max(sizes):
-        raise ValueError(f"a batch of {rows} examples cannot be cut to {max(sizes)}")
+        raise ValueError(f"batch must hold {max(sizes)} examples, the largest of sizes, got {rows}")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     most = max(sizes)
     with evaluating(model), torch.no_grad():
@@ -84,6 +91,7 @@ def cost(
 
 def parameters(module: nn.Module) -> int:
     """How many numbers training may change."""
+    checks.instance(nn.Module, module=module)
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
@@ -104,11 +112,14 @@ def _flops(call: Callable[[], object]) -> int:
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:
     """Median wall-clock time of a call, after one that does not count."""
+    checks.instance(Callable, call=call)
+    checks.at_least(1, repeats=repeats)
     return median(_times(call, repeats))
 
 
 def once(call: Callable[[], object]) -> float:
     """Wall-clock seconds of one call, without garbage collection."""
+    checks.instance(Callable, call=call)
     return timeit.timeit(call, timer=_clock, number=1)
 
 
@@ -146,6 +157,7 @@ def peak_bytes(call: Callable[[], object], device: torch.device | None = None) -
     process is not: the system's allocator keeps for later what it is given back. None is the GPU
     if there is one.
     """
+    checks.instance(Callable, call=call)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -191,6 +203,7 @@ def saved_bytes(forward: Callable[[], Tensor]) -> int:
 
     Parameters are among them. It is the same on every machine, unlike a measured peak.
     """
+    checks.instance(Callable, forward=forward)
     sizes: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

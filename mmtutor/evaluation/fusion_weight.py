@@ -10,8 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.checks import at_least, finite, shaped, within
-from mmtutor.evaluation.classification.scores import check_logits
+from mmtutor import checks
 
 
 class _WeightChoice(NamedTuple):
@@ -44,11 +43,13 @@ def choose_weight(
     Raises:
         ValueError: the shapes do not fit, or there are fewer than two folds or more than examples.
     """
-    check_logits(one, label)
-    shaped(other=(other, f"{one.shape[0]} {one.shape[1]}"), weights=(weights, "A"))
-    finite(one=one, other=other, weights=weights)
-    at_least(2, folds=folds)
-    within(f"[2, {len(label)}]", folds=folds)
+    sizes = checks.shaped(
+        one=(one, "N C"), other=(other, "N C"), label=(label, "N"), weights=(weights, "A")
+    )
+    checks.finite(one=one, other=other, weights=weights)
+    checks.indices(sizes["C"], label=label)
+    checks.at_least(2, folds=folds)
+    checks.within(f"[2, {len(label)}]", folds=folds)
     scores = torch.stack([alpha * one + (1 - alpha) * other for alpha in weights.tolist()])
     right = (scores.argmax(dim=-1) == label).double()  # [A, N]
     fold = torch.arange(len(label)) % folds

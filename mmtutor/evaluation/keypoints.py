@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmtutor.checks import finite, indices, listed, shaped, within
+from mmtutor import checks
 
 
 def correct_keypoints(
@@ -31,18 +31,20 @@ def correct_keypoints(
     with the trunk as scale: Sapp and Taskar, MODEC (2013).
     Raises ValueError if shapes do not fit or alpha or a scale is not above 0.
     """
-    shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"), scale=(scale, "N"))
-    finite(predicted=predicted, truth=truth)
-    within("(0, inf)", scale=scale, alpha=alpha)
-    predicted, truth, scale = predicted.double(), truth.double(), scale.double()
+    checks.shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"), scale=(scale, "N"))
+    checks.floating(predicted=predicted, truth=truth)
+    checks.finite(predicted=predicted, truth=truth)
+    checks.within("(0, inf)", scale=scale, alpha=alpha)
     return (predicted - truth).norm(dim=2) <= alpha * scale.unsqueeze(1)
 
 
 def trunk_length(joints: Tensor, shoulder: int = 1, hip: int = 8) -> Tensor:
     """(N, J, 2) -> (N,) pixels from the left shoulder to the right hip."""
-    joints_of = shaped(joints=(joints, "N J 2"))["J"]
-    finite(joints=joints)
-    within(f"[0, {joints_of})", shoulder=shoulder, hip=hip)
+    places = checks.shaped(joints=(joints, "N J 2"))["J"]
+    checks.floating(joints=joints)
+    checks.finite(joints=joints)
+    checks.at_least(0, shoulder=shoulder, hip=hip)
+    checks.within(f"[0, {places})", shoulder=shoulder, hip=hip)
     return (joints[:, shoulder] - joints[:, hip]).norm(dim=1)
 
 
@@ -51,10 +53,11 @@ def confused_sides(predicted: Tensor, truth: Tensor, mirrored: Sequence[int]) ->
 
     Joints without another side (their own mirror image) are never confused.
     """
-    count = shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"))["J"]
-    finite(predicted=predicted, truth=truth)
-    mirrored = torch.tensor(listed(int, mirrored=mirrored))
-    shaped(mirrored=(mirrored, f"{count}"))
-    indices(count, mirrored=mirrored)
+    count = checks.shaped(predicted=(predicted, "N J 2"), truth=(truth, "N J 2"))["J"]
+    checks.floating(predicted=predicted, truth=truth)
+    checks.finite(predicted=predicted, truth=truth)
+    mirrored = torch.tensor(checks.listed(int, mirrored=mirrored))
+    checks.shaped(mirrored=(mirrored, f"{count}"))
+    checks.indices(count, mirrored=mirrored)
     own, other = ((predicted - place).norm(dim=2) for place in (truth, truth[:, mirrored]))
     return other < own

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmtutor import checks
 from mmtutor.data import Dataset, loader
-from mmtutor.data.batch import Batch, require
+from mmtutor.data.batch import Batch
 from mmtutor.data.tokenizer import UNKNOWN
-from mmtutor.evaluation.predict import predict
+from mmtutor.evaluation.predict import BATCH_SIZE, predict
 from mmtutor.evaluation.statistics.bootstrap import (
     Interval,
     bootstrap_interval,
@@ -26,7 +27,6 @@ from mmtutor.evaluation.statistics.bootstrap import (
 
 How = Literal["permute", "zero", "mean"]
 Groups = Tensor | str | None
-BATCH = 256
 
 
 class _Ablation(NamedTuple):
@@ -65,9 +65,12 @@ def permuted(data: Dataset, *modalities: str, seed: int = 0, groups: Groups = No
         KeyError: there is no such column.
         ValueError: one group (or, without groups, one example) is more than half of all.
     """
-    generator = torch.Generator().manual_seed(seed)
+    checks.instance(Dataset, data=data)
+    checks.at_least(0, seed=seed)
+    generator = torch.Generator().manual_seed(int(seed))
     ids = torch.arange(len(data)) if groups is None else _column(data, groups)
     for name in modalities:
+        checks.instance(str, modalities=name)
         source, column = _others(ids, generator), data.column(name)
         moved = (
             column[source] if isinstance(column, Tensor) else [column[i] for i in source.tolist()]
@@ -121,14 +124,15 @@ def example_scores(
 
     For what a modality is worth to each type of question: `by_group(before - after, types)`.
     """
-    if how not in get_args(How):
-        raise ValueError(f"expected how in {get_args(How)}, got {how!r}")
-    intact = loader(data, BATCH)
+    checks.instance(Dataset, data=data)
+    checks.instance(str, modality=modality)
+    checks.one_of(get_args(How), how=how)
+    ids = None if groups is None else _column(data, groups)
     if how == "permute":
-        without = loader(permuted(data, modality, groups=groups), BATCH)
+        without = permuted(data, modality, groups=ids)
     else:
-        without = _replaced(intact, modality, how)
-    return ExampleScores(*(predict(model, each).correct.double() for each in (intact, without)))
+        without = _replaced(loader(data, BATCH_SIZE), modality, how)
+    return ExampleScores(*(predict(model, each).correct.double() for each in (data, without)))
 
 
 def perceptual_score(scores: ExampleScores, groups: Tensor | None = None) -> Interval:
@@ -143,9 +147,12 @@ def perceptual_score(scores: ExampleScores, groups: Tensor | None = None) -> Int
     Raises:
         ValueError: the model is never right.
     """
+    checks.instance(ExampleScores, scores=scores)
+    checks.shaped(**{"scores.before": (scores.before, "N"), "scores.after": (scores.after, "N")})
+    checks.within("[0, 1]", **{"scores.before": scores.before, "scores.after": scores.after})
     before, after = (values.double() for values in scores)
     if not before.any():
-        raise ValueError("the model is never right, so there is nothing to divide by")
+        raise ValueError("scores.before is never right, so there is nothing to divide by")
     return bootstrap_statistic(
         lambda weights: (weights @ (before - after)) / (weights @ before),
         len(before),
@@ -168,6 +175,9 @@ def require_modality_use(
     Raises:
         ModalityUnusedError: naming every modality that the model does not use, and its figures.
     """
+    modalities = checks.listed(str, modalities=modalities)
+    checks.same_length(modalities=modalities)
+    checks.within("(-inf, inf)", margin=margin)
     use = {name: ablate(model, data, name, groups=groups) for name in modalities}
     unused = [
         f"permuting {name!r} costs {a.drop.estimate:.3f} "
@@ -189,7 +199,7 @@ def _others(ids: Tensor, generator: torch.Generator) -> Tensor:
     largest = int(size.max())
     if 2 * largest > len(ids):
         raise ValueError(
-            f"a group has {largest} of {len(ids)} examples: others are too few to swap with"
+            f"groups must leave others to swap with, but one has {largest} of {len(ids)} examples"
         )
     rank = torch.randperm(len(size), generator=generator)[group]  # groups in random order
     order = torch.randperm(len(ids), generator=generator)
@@ -210,8 +220,7 @@ def _replaced(batches: DataLoader, modality: str, how: How) -> Iterator[Batch]:
 
 
 def _zeroed(batch: Batch, modality: str) -> Batch:
-    require(batch, modality)
-    values, mask = batch[modality], f"{modality}_mask"
+    values, mask = _values(batch, modality), f"{modality}_mask"
     if mask not in batch or values.is_floating_point():
         return {**batch, modality: torch.zeros_like(values)}
     token = values.new_full((len(values), 1), UNKNOWN)
@@ -221,8 +230,7 @@ def _zeroed(batch: Batch, modality: str) -> Batch:
 def _mean(batches: DataLoader, modality: str) -> Tensor:
     total, count = 0.0, 0
     for batch in batches:
-        require(batch, modality)
-        values = batch[modality]
+        values = _values(batch, modality)
         if f"{modality}_mask" in batch or not values.is_floating_point():
             raise ValueError(
                 f"'mean' cannot replace {modality!r}: only numbers of one shape have a mean, not "
@@ -232,5 +240,17 @@ def _mean(batches: DataLoader, modality: str) -> Tensor:
     return total / count
 
 
+def _values(batch: Batch, modality: str) -> Tensor:
+    if modality not in batch:
+        there = ", ".join(batch)
+        raise KeyError(f"modality must be a key, but the batch lacks {modality}; it has {there}")
+    return batch[modality]
+
+
 def _column(data: Dataset, groups: Tensor | str) -> Tensor:
-    return data.column(groups) if isinstance(groups, str) else groups
+    """(N,) the group of each example."""
+    checks.instance(Dataset, data=data)
+    groups = data.column(groups) if isinstance(groups, str) else groups
+    checks.shaped(groups=(groups, f"{len(data)}"))
+    checks.whole(groups=groups)
+    return groups

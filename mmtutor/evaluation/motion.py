@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmtutor.checks import finite, floating, shaped
+from mmtutor import checks
 
 
 def endpoint_error(flow: Tensor, truth: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def angular_error(flow: Tensor, truth: Tensor) -> Tensor:
 
 
 def _check(flow: Tensor, truth: Tensor) -> None:
-    shaped(flow=(flow, "... 2 H W"), truth=(truth, "... 2 H W"))
-    shaped(truth=(truth, " ".join(map(str, flow.shape))))
-    floating(flow=flow, truth=truth)
-    finite(flow=flow, truth=truth)
+    checks.shaped(flow=(flow, "... 2 H W"), truth=(truth, "... 2 H W"))
+    checks.shaped(truth=(truth, " ".join(map(str, flow.shape))))
+    checks.floating(flow=flow, truth=truth)
+    checks.finite(flow=flow, truth=truth)

@@ -6,15 +6,16 @@ model was trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmtutor.data.batch import Batch, loader
+from mmtutor import checks
+from mmtutor.data.batch import Batch, loader, require
 from mmtutor.data.dataset import Dataset
-from mmtutor.evaluation.classification.scores import confusion
+from mmtutor.evaluation.classification.scores import check_logits, confusion
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.models.modes import evaluating
 
@@ -34,7 +35,11 @@ class Predictions(NamedTuple):
 
     @property
     def predicted(self) -> Tensor:
-        """(N,) int64: the class with the highest logit; of equals the first."""
+        """(N,) int64: the class with the highest logit; of equals the first.
+
+        Raises ValueError where a row of logits ranks no class (NaN) and for labels of none.
+        """
+        check_logits(self.logits, self.label)
         return self.logits.argmax(dim=1)
 
     @property
@@ -58,13 +63,19 @@ def predict(model: nn.Module, data: Dataset | Iterable[Batch]) -> Predictions:
     """Run a model whose output has `logits` over a data set, or batches, with a column `label`.
 
     The model runs in evaluation mode on its own device, and is left in the mode it came in.
-    Raises ValueError if there is no batch, KeyError if a batch has no `label`.
+    Raises ValueError if there is no batch, a label is no class or a row of logits ranks none (NaN),
+    KeyError if a batch has no `label`.
     """
     logits, labels = [], []
     for batch, output in outputs(model, data):
+        require(batch, "label")
+        if not hasattr(output, "logits"):
+            raise TypeError(f"model must give an output with logits, got {type(output).__name__}")
         logits.append(output.logits.float().cpu())
         labels.append(batch["label"].cpu())
-    return Predictions(torch.cat(logits), torch.cat(labels))
+    found = Predictions(torch.cat(logits), torch.cat(labels))
+    check_logits(*found)
+    return found
 
 
 def outputs(model: nn.Module, data: Dataset | Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
@@ -75,9 +86,12 @@ def outputs(model: nn.Module, data: Dataset | Iterable[Batch]) -> Iterator[tuple
     No gradients are recorded. The model runs in evaluation mode and is left in the mode it came
     in. Raises ValueError if the data give no batch.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance((Dataset, Iterable), data=data)
     empty = True
     with evaluating(model):
         for batch in loader(data, BATCH_SIZE) if isinstance(data, Dataset) else data:
+            checks.instance(dict, **{"each batch of data": batch})
             empty = False
             batch = on_device_of(model, batch)
             with torch.no_grad():
@@ -89,5 +103,9 @@ def outputs(model: nn.Module, data: Dataset | Iterable[Batch]) -> Iterator[tuple
 
 def on_device_of(model: nn.Module, batch: Batch) -> Batch:
     """The batch where the model's parameters are."""
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    for name, value in batch.items():
+        checks.instance(Tensor, **{f"batch[{name!r}]": value})
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     return {name: value.to(device) for name, value in batch.items()}

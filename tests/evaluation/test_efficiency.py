@@ -93,7 +93,9 @@ def test_the_cost_of_a_model():
 
 
 def test_a_batch_too_small_is_refused():
-    with pytest.raises(ValueError, match="a batch of 8 examples cannot be cut to 64"):
+    with pytest.raises(
+        ValueError, match="batch must hold 64 examples, the largest of sizes, got 8"
+    ):
         cost(Squares(), {"x": torch.randn(8, 10)})
 
 

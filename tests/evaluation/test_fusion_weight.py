@@ -26,7 +26,7 @@ def test_the_fold_that_is_tested_has_no_say():
 
 def test_what_does_not_fit_is_refused():
     scores, label = torch.zeros(3, 2), torch.zeros(3, dtype=torch.long)
-    with pytest.raises(ValueError, match="scores"):
+    with pytest.raises(ValueError, match=r"other must be \(N, C\) with N = 3"):
         choose_weight(scores, scores[:2], label, ALPHAS)
-    with pytest.raises(ValueError, match="folds is 4"):
+    with pytest.raises(ValueError, match=r"folds must be in \[2, 3\], got 4"):
         choose_weight(scores, scores, label, ALPHAS, folds=4)

@@ -34,9 +34,9 @@ def test_confused_sides_by_hand():
 
 def test_what_is_wrong_is_named():
     places = torch.zeros(2, 3, 2)
-    with pytest.raises(ValueError, match=r"scale \(N,\), got \(2, 3, 2\), \(2, 3, 2\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"scale must be \(N,\) with N = 2, got .*\(3,\)"):
         correct_keypoints(places, places, torch.ones(3))
-    with pytest.raises(ValueError, match="above 0, got alpha=0"):
+    with pytest.raises(ValueError, match=r"alpha must be in \(0, inf\), got 0"):
         correct_keypoints(places, places, torch.ones(2), 0)
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match=r"scale must be in \(0, inf\), got 0"):
         correct_keypoints(places, places, torch.zeros(2))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, collate, loader
 from mmtutor.data.tokenizer import UNKNOWN
 from mmtutor.encoders import BagOfWords, SmallCNN
-from mmtutor.evaluation import bootstrap_interval, modality_use, predict
+from mmtutor.evaluation import bootstrap_interval, predict
 from mmtutor.evaluation.modality_use import (
     ExampleScores,
     ModalityUnusedError,
@@ -280,7 +280,8 @@ def everything():
 
 def seen(modality, how, monkeypatch):
     model = Record()
-    monkeypatch.setattr(modality_use, "BATCH", 2)
+    for module in ("predict", "modality_use"):
+        monkeypatch.setattr(f"mmtutor.evaluation.{module}.BATCH_SIZE", 2)
     ablate(model, everything(), modality, how)
     return model.batches[:3], model.batches[3:]
 

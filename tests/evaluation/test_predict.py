@@ -48,7 +48,7 @@ def test_a_frozen_part_stays_frozen():
 def test_a_data_set_is_read_whole_and_in_order():
     n = 2 * 256 + 3  # more than two batches
     data = Dataset({"image_features": torch.randn(n, 2), "label": torch.arange(n)})
-    model = Classifier(FeatureEncoder(2), 3)
+    model = Classifier(FeatureEncoder(2), n)
     whole, by_hand = predict(model, data), predict(model, loader(data, 100))
     assert whole.label.tolist() == list(range(n))
     torch.testing.assert_close(whole.logits, by_hand.logits)

@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from mmtutor.checks import as_mask, at_least, one_of, shaped, within
+from mmtutor import checks
 from mmtutor.evaluation.classification.scores import check_logits, number, weighted_sums
 from mmtutor.evaluation.statistics.bootstrap import BLOCK, Interval, percentile_interval
 
@@ -50,7 +50,7 @@ def top_label(logits: Tensor, label: Tensor, temperature: float = 1.0) -> tuple[
     softmax probability after division by `temperature`, which changes no answer.
     """
     check_logits(logits, label)
-    within("(0, inf)", temperature=temperature)
+    checks.within("(0, inf)", temperature=temperature)
     probability = (logits.detach().cpu().double() / temperature).softmax(1)
     confidence, predicted = probability.max(1)
     return confidence, predicted == label.cpu()
@@ -73,9 +73,9 @@ def reliability(
     Source: Murphy and Winkler (1977); Guo et al. (2017), section 2.
     Raises ValueError for empty or wrongly shaped input, confidences outside [0, 1], and bins < 1.
     """
-    one_of(get_args(Scheme), scheme=scheme)
-    correct = as_mask(correct=correct)
-    shaped(confidence=(confidence, "N"), correct=(correct, "N"))
+    checks.one_of(get_args(Scheme), scheme=scheme)
+    correct = checks.as_mask(correct=correct)
+    checks.shaped(confidence=(confidence, "N"), correct=(correct, "N"))
     confidence, correct = _checked(confidence, bins), correct.cpu().double()
     edges = _edges(confidence, bins, scheme)
     index = torch.bucketize(confidence, edges[1:-1])  # [N]
@@ -139,7 +139,7 @@ def calibration_floor(confidence: Tensor, bins: int = 15, resamples: int = 1000)
 
     Source: Bröcker and Smith (2007). Errors as in `reliability`.
     """
-    at_least(1, resamples=resamples)
+    checks.at_least(1, resamples=resamples)
     confidence = _checked(confidence, bins)
     index = torch.bucketize(confidence, _edges(confidence, bins, "width")[1:-1])
     generator = torch.Generator().manual_seed(0)
@@ -194,7 +194,7 @@ def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:
 
 def _checked(confidence: Tensor, bins: int) -> Tensor:
     """`confidence` (N,) as float64 on the CPU."""
-    shaped(confidence=(confidence, "N"))
-    within("[0, 1]", confidence=confidence)
-    at_least(1, bins=bins)
+    checks.shaped(confidence=(confidence, "N"))
+    checks.within("[0, 1]", confidence=confidence)
+    checks.at_least(1, bins=bins)
     return confidence.detach().cpu().double()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmtutor.checks import as_mask, shaped
+from mmtutor import checks
 from mmtutor.evaluation.classification.scores import number, weighted_sums
 
 
@@ -48,10 +48,9 @@ def _at_each_score(
     score: Tensor, positive: Tensor, weights: Tensor | None, both: bool
 ) -> tuple[Tensor, Tensor]:
     """How many positives, and how many negatives, have each score that occurs: (..., T) each."""
-    positive = as_mask(positive=positive)
-    shaped(score=(score, "N"), positive=(positive, "N"))
-    if score.isnan().any():  # infinite scores have an order, NaN has none
-        raise ValueError(f"score must not be NaN, got it at {int(score.isnan().nonzero()[0])}")
+    positive = checks.as_mask(positive=positive)
+    checks.shaped(score=(score, "N"), positive=(positive, "N"))
+    checks.finite(score=score.masked_fill(score.isinf(), 0))  # infinity has an order, NaN has none
     count = int(positive.sum())
     if count == 0 or (both and count == len(positive)):
         missing = "a positive" if count == 0 else "a negative"

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from mmtutor.checks import at_least, finite, floating, indices, one_of, shaped, within
+from mmtutor import checks
 
 Average = Literal["macro", "micro", "weighted"]
 
@@ -47,20 +47,33 @@ def weighted_sums(
 
     Raises ValueError for weights of another shape, negative, not finite or all 0.
     """
-    shaped(place=(place, "N"), weights=(weights, "N | R N | None"), values=(values, "N | None"))
-    at_least(1, places=places)
-    indices(places, place=place)
-    finite(values=values)
+    checks.shaped(place=(place, "N"), values=(values, "N | None"))
+    checks.at_least(1, places=places)
+    checks.indices(places, place=place)
+    checks.finite(values=values)
     place = place.cpu().long()
     if weights is None and values is None:
         return place.bincount(minlength=places).double()
-    weights = torch.ones(len(place)) if weights is None else weights.detach().cpu()
-    within("[0, inf)", weights=weights)
-    if not weights.any():
-        raise ValueError("weights must not all be 0: nothing would count")
-    each = weights.double() if values is None else weights * values.cpu().double()
+    each = as_weights(weights, len(place))
+    each = each if values is None else each * values.cpu().double()
     blank = torch.zeros(*each.shape[:-1], places, dtype=torch.float64)
     return blank.scatter_add_(-1, place.expand_as(each), each)
+
+
+def as_weights(weights: Tensor | None, examples: int) -> Tensor:
+    """How often each example counts: (N,) or (R, N) float64, ones for None.
+
+    Raises ValueError for another shape, a weight that is negative or not finite, and where all
+    are 0.
+    """
+    checks.at_least(1, examples=examples)
+    if weights is None:
+        return torch.ones(examples, dtype=torch.float64)
+    checks.shaped(weights=(weights, f"{examples} | R {examples}"))
+    checks.within("[0, inf)", weights=weights)
+    if not weights.any():
+        raise ValueError("weights must not all be 0: nothing would count")
+    return weights.detach().cpu().double()
 
 
 def number(value: Tensor) -> float | Tensor:
@@ -77,10 +90,10 @@ def confusion(
     With `weights` (N,) the weight of those examples, float64; of many sets (R, N) as many tables.
     Raises ValueError for unequal shapes, no examples, and numbers outside [0, classes).
     """
-    shaped(predicted=(predicted, "N"), label=(label, "N"))
+    checks.shaped(predicted=(predicted, "N"), label=(label, "N"))
     if classes is not None:
-        at_least(1, classes=classes)
-    indices(classes, predicted=predicted, label=label)
+        checks.at_least(1, classes=classes)
+    checks.indices(classes, predicted=predicted, label=label)
     classes = int(max(predicted.max(), label.max())) + 1 if classes is None else int(classes)
     cell = label.long() * classes + predicted.long()
     if weights is None:
@@ -110,7 +123,7 @@ def averages(table: Tensor, average: Average = "macro") -> _Averages:
     neither occur nor are predicted, as scikit-learn does. Macro F1 is the mean of the F1 of the
     classes, not the F1 of the means (Opitz and Burst, 2019).
     """
-    one_of(get_args(Average), average=average)
+    checks.one_of(get_args(Average), average=average)
     table = _counted(table)
     if average == "micro":
         right = table.diagonal(dim1=-2, dim2=-1).sum(-1) / table.sum((-2, -1))
@@ -134,16 +147,16 @@ def check_logits(logits: Tensor, label: Tensor) -> None:
 
     NaN and infinity rank nothing; minus infinity rules a class out, but not every one.
     """
-    sizes = shaped(logits=(logits, "N C"), label=(label, "N"))
-    floating(logits=logits)
-    indices(sizes["C"], label=label)
-    finite(logits=logits.amax(dim=1))
+    sizes = checks.shaped(logits=(logits, "N C"), label=(label, "N"))
+    checks.floating(logits=logits)
+    checks.indices(sizes["C"], label=label)
+    checks.finite(logits=logits.amax(dim=1))
 
 
 def _counted(table: Tensor) -> Tensor:
     """Tables of confusion (..., C, C) as float64."""
-    shaped(table=(table, "... C C"))
-    within("[0, inf)", table=table)
+    checks.shaped(table=(table, "... C C"))
+    checks.within("[0, inf)", table=table)
     return table.double()
 
 

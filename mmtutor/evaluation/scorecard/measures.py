@@ -15,10 +15,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.evaluation.statistics.bootstrap import (
     Interval,
     Statistic,
@@ -54,10 +55,21 @@ class Scorecard:
     model: str
     measures: Mapping[str, Mapping[str, Measure]]
 
+    def __post_init__(self) -> None:
+        """Raise TypeError where a name or a measure is something else."""
+        checks.instance(str, model=self.model)
+        checks.instance(Mapping, measures=self.measures)
+        for standard, cells in self.measures.items():
+            checks.instance(Mapping, **{f"measures[{standard!r}]": cells})
+            for name, cell in cells.items():
+                checks.instance(Measure, **{f"measures[{standard!r}][{name!r}]": cell})
+
     def __getitem__(self, name: tuple[str, str]) -> Measure:
-        """The measure (standard, name)."""
-        standard, measure = name
-        return self.measures[standard][measure]
+        """The measure (standard, name). Raises KeyError naming those that there are."""
+        known = [(standard, cell) for standard, cells in self.measures.items() for cell in cells]
+        if name not in known:
+            raise KeyError(f"no measure with standard and name {name!r}; there are {known}")
+        return self.measures[name[0]][name[1]]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: estimate, low, high, better and unit of each measure."""
@@ -84,6 +96,8 @@ def measure(
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.
     """
+    checks.at_least(1, n=n)
+    checks.one_of(get_args(Better), better=better)
     draws = bootstrap_draws(statistic, n, resamples, groups=groups)
     estimate, low, high = percentile_interval(draws)
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
@@ -92,6 +106,10 @@ def measure(
 
 def constant_measure(value: float, better: Better, unit: str) -> Measure:
     """A measure that has no doubt, such as a number of parameters."""
+    checks.within("(-inf, inf)", value=value)
+    checks.one_of(get_args(Better), better=better)
+    checks.instance(str, unit=unit)
+    value = value if isinstance(value, int | float) else float(value)  # not NumPy's, for JSON
     return Measure(Interval(value, value, value), better, unit)
 
 
@@ -100,8 +118,12 @@ def significantly_better(one: Measure, other: Measure) -> bool:
 
     Where draws cannot be paired, the two intervals must not overlap.
     """
+    checks.instance(Measure, one=one, other=other)
+    if one.better != other.better:
+        raise ValueError(f"one and other must be better alike, got {one.better}, {other.better}")
     sign = 1 if one.better == "high" else -1
     if one.draws is not None and other.draws is not None:
+        checks.shaped(**{"one.draws": (one.draws, "R"), "other.draws": (other.draws, "R")})
         return bool((sign * (one.draws - other.draws)).nanquantile(0.025) > 0)
     ours, theirs = (sorted(sign * bound for bound in m.interval[1:]) for m in (one, other))
     return ours[0] > theirs[1]
@@ -115,9 +137,9 @@ def ranks(cards: Sequence[Scorecard], standard: str, name: str) -> dict[str, int
 
     Raises ValueError if two cards have one name.
     """
-    names = [card.model for card in cards]
+    names = [card.model for card in _cards(cards)]
     if len(set(names)) < len(names):
-        raise ValueError(f"every card needs a name of its own, got {names}")
+        raise ValueError(f"cards must each have a name of their own, got {names}")
     cells = {card.model: card[standard, name] for card in cards}
     return {
         model: 1 + sum(significantly_better(other, cell) for other in cells.values())
@@ -134,6 +156,8 @@ def last(cards: Sequence[Scorecard], standard: str, name: str) -> str | None:
 
 def write(cards: Sequence[Scorecard], path: str | Path) -> None:
     """One JSON file with all cards, written whole or not at all; what is not a number is null."""
+    checks.instance((str, Path), path=path)
+    cards = _cards(cards)
     record = {"cards": [card.to_dict() for card in cards]}
     with atomic_file(Path(path)) as file:
         file.write(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode())
@@ -141,19 +165,26 @@ def write(cards: Sequence[Scorecard], path: str | Path) -> None:
 
 def read(path: str | Path) -> list[Scorecard]:
     """The cards that `write` wrote, without their draws. Raises ValueError for another file."""
-    record = json.loads(Path(path).read_text(encoding="utf-8"))
-    if "cards" not in record:
-        raise ValueError(f"{path} has no entry 'cards': it is no file of scorecards")
-    return [
-        Scorecard(
-            card["model"],
-            {
-                standard: {name: _measure(cell) for name, cell in measures.items()}
-                for standard, measures in card["standards"].items()
-            },
-        )
-        for card in record["cards"]
-    ]
+    checks.instance((str, Path), path=path)
+    try:
+        return [
+            Scorecard(
+                card["model"],
+                {
+                    standard: {name: _measure(cell) for name, cell in measures.items()}
+                    for standard, measures in card["standards"].items()
+                },
+            )
+            for card in json.loads(Path(path).read_text(encoding="utf-8"))["cards"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path must be a file of scorecards, got {path}: {error!r}") from None
+
+
+def _cards(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    cards = checks.listed(Scorecard, cards=cards)
+    checks.same_length(cards=cards)
+    return cards
 
 
 def _plain(cell: Measure) -> dict[str, Any]:

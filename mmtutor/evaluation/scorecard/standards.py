@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data import Dataset, loader
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
@@ -69,6 +70,19 @@ class EvaluationSuite:
     radius: float = 2 / 255
     examined: int = 200
 
+    def __post_init__(self) -> None:
+        """Raise TypeError, KeyError or ValueError for what cannot be asked."""
+        checks.instance(Dataset, data=self.data, pairs=self.pairs)
+        for name, other in {"paraphrased": self.paraphrased, **self.corrupted}.items():
+            checks.instance(Dataset, **{name: other})
+            checks.same_length(**{name: other, "data": self.data})
+        if len(self.pairs) % 2:
+            raise ValueError(f"pairs must have an even number of rows, got {len(self.pairs)}")
+        for column in ("label", "target", *self.domains, *self.sensitive):
+            self.data.column(column)
+        checks.within("[0, inf)", radius=self.radius)
+        checks.at_least(1, examined=self.examined)
+
     @property
     def groups(self) -> Tensor | None:
         """(N,) int64: which picture each row is about."""
@@ -98,6 +112,9 @@ class _Answers(NamedTuple):
 
 def scorecard(model: nn.Module, suite: EvaluationSuite, name: str = "model") -> Scorecard:
     """All seven standards for one model: an interval on every cell, and never a sum."""
+    checks.instance(nn.Module, model=model)
+    checks.instance(EvaluationSuite, suite=suite)
+    checks.instance(str, name=name)
     said = _ask(model, suite)
     return Scorecard(
         name,
@@ -147,14 +164,17 @@ def _accuracy(clean: Predictions, suite: EvaluationSuite) -> Measures:
 
 def diversity(clean: Predictions, suite: EvaluationSuite) -> Measures:
     """The worst of the domains, and in how many of them it beats the most frequent answer there."""
-    masks = _groups(suite.data, suite.domains)  # [N, G]
+    checks.instance(Predictions, clean=clean)
+    checks.instance(EvaluationSuite, suite=suite)
+    checks.same_length(label=clean.label, suite=suite.data)
+    correct, masks = clean.correct, _groups(suite.data, suite.domains)  # [N], [N, G]
     floor = _majority(clean.label, masks)
 
     def worst(weights: Tensor) -> Tensor:
-        return _by_group(weights, clean.correct, masks).amin(dim=1)
+        return _by_group(weights, correct, masks).amin(dim=1)
 
     def covered(weights: Tensor) -> Tensor:
-        return (_by_group(weights, clean.correct, masks) > floor).double().mean(dim=1)
+        return (_by_group(weights, correct, masks) > floor).double().mean(dim=1)
 
     return {"worst domain": suite.measure(worst), "domains covered": suite.measure(covered)}
 
@@ -251,6 +271,8 @@ def _answered(model: nn.Module, data: Dataset, rows: Tensor) -> tuple[Batch, Ten
 
 def kept(before: Tensor, after: Tensor) -> Statistic:
     """Of the right answers before, the share that are right after; both (N,) bool; NaN of none."""
+    before, after = checks.as_mask(before=before), checks.as_mask(after=after)
+    checks.shaped(before=(before, "N"), after=(after, "N"))
     both, before = (before & after).double(), before.double()
     return lambda weights: (weights @ both) / (weights @ before)
 
@@ -271,5 +293,5 @@ def _by_group(weights: Tensor, correct: Tensor, masks: Tensor) -> Tensor:
 
 def _majority(label: Tensor, masks: Tensor) -> Tensor:
     """(G,): the share of the most frequent answer in each group."""
-    counts = masks.T @ F.one_hot(label).double()
+    counts = masks.T @ F.one_hot(label.long()).double()
     return counts.amax(dim=1) / masks.sum(dim=0)

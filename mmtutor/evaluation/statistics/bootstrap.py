@@ -15,18 +15,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.checks import (
-    at_least,
-    finite,
-    floating,
-    instance,
-    listed,
-    one_of,
-    same_length,
-    shaped,
-    whole,
-    within,
-)
+from mmtutor import checks
 
 BLOCK = 2**17  # draws held at once: as many as stay in a processor's cache
 
@@ -50,10 +39,10 @@ def bootstrap_weights(
     instead (the cluster bootstrap). That is the honest choice when captions share an image: drawing
     them one by one would make the interval too narrow.
     """
-    at_least(1, examples=examples, resamples=resamples)
-    at_least(0, seed=seed)
-    shaped(groups=(groups, f"{examples} | None"))
-    whole(groups=groups)
+    checks.at_least(1, examples=examples, resamples=resamples)
+    checks.at_least(0, seed=seed)
+    checks.shaped(groups=(groups, f"{examples} | None"))
+    checks.whole(groups=groups)
     group = None if groups is None else groups.cpu().unique(return_inverse=True)[1]
     units = examples if group is None else int(group.max()) + 1
     generator = torch.Generator().manual_seed(int(seed))
@@ -77,8 +66,8 @@ def bootstrap_draws(
     Statistics of the same number of examples, seed and groups see the same resamples, so that
     their draws are paired. Arguments as in `bootstrap_statistic`.
     """
-    instance(Callable, statistic=statistic)
-    at_least(1, examples=examples)
+    checks.instance(Callable, statistic=statistic)
+    checks.at_least(1, examples=examples)
     itself = statistic(torch.ones(1, examples, dtype=torch.float64))
     if not isinstance(itself, Tensor) or itself.shape[:1] != (1,):
         raise TypeError(f"statistic must be (R, ...) of weights (R, N), got {itself!r} of (1, N)")
@@ -88,9 +77,10 @@ def bootstrap_draws(
 
 def percentile_interval(draws: Tensor, level: float = 0.95) -> Interval:
     """The interval of `bootstrap_draws` (1 + R,); resamples that give NaN are left out."""
-    shaped(draws=(draws, "R"))
-    floating(draws=draws)
-    within("(0, 1)", level=level)
+    checks.shaped(draws=(draws, "R"))
+    checks.at_least(2, **{"len(draws)": len(draws)})
+    checks.floating(draws=draws)
+    checks.within("(0, 1)", level=level)
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     return Interval(draws[0].item(), *draws[1:].double().nanquantile(tails).tolist())
 
@@ -114,7 +104,7 @@ def bootstrap_statistic(
     Resamples in which the statistic does not exist (NaN, as an AUC without positives) are left
     out. Raises ValueError if there are no examples or it never exists.
     """
-    within("(0, 1)", level=level)
+    checks.within("(0, 1)", level=level)
     draws = bootstrap_draws(statistic, examples, resamples, seed, groups)
     if draws[0].isnan() or draws[1:].isnan().all():
         raise ValueError("the statistic does not exist for these examples")
@@ -133,7 +123,7 @@ def bootstrap_interval(
 
     Raises ValueError for empty, non-finite or wrongly shaped input, and unless 0 < level < 1.
     """
-    one_of(("mean", "median"), statistic=statistic)
+    checks.one_of(("mean", "median"), statistic=statistic)
     chosen = weighted_mean(values) if statistic == "mean" else _weighted_median(values)
     return bootstrap_statistic(chosen, len(values), resamples, level, seed, groups)
 
@@ -151,9 +141,9 @@ def by_group(
     Raises:
         ValueError: the lengths differ or there is no example.
     """
-    names = listed(str, names=names)
-    shaped(values=(values, "N"), groups=(groups, "N | None"))
-    same_length(values=values, names=names)
+    names = checks.listed(str, names=names)
+    checks.shaped(values=(values, "N"), groups=(groups, "N | None"))
+    checks.same_length(values=values, names=names)
     found = {}
     for name in sorted(set(names)):
         part = torch.tensor([other == name for other in names])
@@ -184,6 +174,6 @@ def _weighted_median(values: Tensor) -> Statistic:
 
 def _checked(values: Tensor) -> Tensor:
     """`values` as float64 on the CPU."""
-    shaped(values=(values, "N"))
-    finite(values=values)
+    checks.shaped(values=(values, "N"))
+    checks.finite(values=values)
     return values.detach().cpu().double()

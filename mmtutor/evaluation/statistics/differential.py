@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.checks import at_least, instance, listed, same_length
+from mmtutor import checks
 
 Function = Callable[[Any], Any]
 
@@ -56,7 +56,7 @@ def random_case(seed: int) -> _Case:
     Two cases in three have few distinct scores, so nearly all are tied; one in five has a single
     class among its labels; one in eight has a single example.
     """
-    at_least(0, seed=seed)
+    checks.at_least(0, seed=seed)
     generator = torch.Generator().manual_seed(int(seed))
 
     def whole(low: int, high: int, *shape: int) -> Tensor:
@@ -90,9 +90,11 @@ def largest_differences(
     both sides call NaN agree; if only one does, the difference is infinite, and so it is where
     shapes differ.
     """
-    instance(Mapping, pairs=pairs)
-    cases = listed(object, cases=cases)
-    same_length(cases=cases)
+    checks.instance(Mapping, pairs=pairs)
+    for name, pair in pairs.items():
+        checks.listed(Callable, **{f"pairs[{name!r}]": pair})
+    cases = checks.listed(_Case, cases=cases)
+    checks.same_length(cases=cases)
     worst = dict.fromkeys(pairs, 0.0)
     for case in cases:
         for name, (ours, theirs) in pairs.items():

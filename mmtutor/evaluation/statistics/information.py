@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.checks import at_least, floating, shaped, within
+from mmtutor import checks
 
 
 class _Atoms(NamedTuple):
@@ -63,8 +63,8 @@ def invisible_to_sums(p: Tensor, steps: int = 1000, tolerance: float = 1e-12) ->
         ValueError: p is not a distribution over three variables.
     """
     p = _distribution(p, "X1 X2 Y")
-    at_least(1, steps=steps)
-    within("[0, inf)", tolerance=tolerance)
+    checks.at_least(1, steps=steps)
+    checks.within("[0, inf)", tolerance=tolerance)
     fitted = torch.full_like(p, 1 / p.numel())
     for _ in range(steps):
         before = fitted
@@ -91,9 +91,9 @@ def _divergence(p: Tensor, q: Tensor) -> float:
 
 def _distribution(p: Tensor, variables: str) -> Tensor:
     """A table of these variables that is not negative and sums to 1, as float64."""
-    shaped(p=(p, variables))
-    floating(p=p)
-    within("[0, 1]", p=p)
+    checks.shaped(p=(p, variables))
+    checks.floating(p=p)
+    checks.within("[0, 1]", p=p)
     total = p.double().sum().item()
     if abs(total - 1) > 1e-5:
         raise ValueError(f"p must be a distribution, which sums to 1, got a sum of {total:.4g}")

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from mmtutor.checks import at_least, finite, listed, same_length, shaped
+from mmtutor import checks
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_statistic
 
 
@@ -22,11 +22,11 @@ def paired_interval(one: Sequence[float], other: Sequence[float]) -> Interval:
     Pairing takes out what the seed does to both. The interval is wide on purpose: three seeds say
     little about how seeds differ. Raises ValueError for unequal or unsuitable numbers of seeds.
     """
-    one, other = listed((float, int), one=one), listed((float, int), other=other)
-    seeds = same_length(one=one, other=other)
+    one, other = checks.listed((float, int), one=one), checks.listed((float, int), other=other)
+    seeds = checks.same_length(one=one, other=other)
     if not 2 <= seeds <= 10:
         raise ValueError(f"one and other must be of 2 to 10 seeds, got {seeds}")
-    finite(one=one, other=other)
+    checks.finite(one=one, other=other)
     difference = np.subtract(one, other)
     half = stats.t.ppf(0.975, seeds - 1) * stats.sem(difference)
     return Interval(*(float(difference.mean() + side * half) for side in (0, -1, 1)))
@@ -43,9 +43,9 @@ def kendall_tau(
 
     Raises ValueError for other shapes, fewer than two examples or scores that are not finite.
     """
-    shaped(scores=(scores, "N"), truth=(truth, "N"))
-    at_least(2, **{"len(scores)": len(scores)})
-    finite(scores=scores, truth=truth)
+    checks.shaped(scores=(scores, "N"), truth=(truth, "N"))
+    checks.at_least(2, **{"len(scores)": len(scores)})
+    checks.finite(scores=scores, truth=truth)
     pair = torch.stack([scores.double(), truth.double()]).detach().cpu().numpy()
 
     def tau(weights: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from mmtutor.checks import at_least, finite, indices, instance, shaped, whole, within
+from mmtutor import checks
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_draws, percentile_interval
 
 STEPS = 100
@@ -45,11 +45,11 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     Raises ValueError for a matrix that is not square, negative or not finite, a negative prior, and
     without a prior if there is no maximum: some models never beat the others, or never met them.
     """
-    models = shaped(wins=(wins, "... M M"))["M"]
-    within("[0, inf)", wins=wins, prior=prior)
+    models = checks.shaped(wins=(wins, "... M M"))["M"]
+    checks.within("[0, inf)", wins=wins, prior=prior)
     wins = wins.double()
     if prior == 0 and not _connected(wins):
-        raise ValueError("prior must be above 0 unless each model beats each by some way, got 0")
+        raise ValueError("prior must be above 0: each model must beat each by some way without it")
     wins = wins * (1 - torch.eye(models, dtype=wins.dtype))
     met = wins + wins.transpose(-1, -2)  # how often two models were compared
     s = torch.zeros(wins.shape[:-1], dtype=torch.float64)
@@ -92,12 +92,12 @@ def _connected(wins: Tensor) -> bool:
 
 def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
     """(R, M, M) float64: how often each rater preferred row to column. Raises ValueError."""
-    instance(Preferences, judged=judged)
-    at_least(2, models=models)
+    checks.instance(Preferences, judged=judged)
+    checks.at_least(2, models=models)
     winner, loser, rater = judged
-    shaped(**{f"judged.{name}": (column, "N") for name, column in judged._asdict().items()})
-    indices(models, **{"judged.winner": winner, "judged.loser": loser})
-    whole(**{"judged.rater": rater})
+    checks.shaped(**{f"judged.{name}": (column, "N") for name, column in judged._asdict().items()})
+    checks.indices(models, **{"judged.winner": winner, "judged.loser": loser})
+    checks.whole(**{"judged.rater": rater})
     if (winner == loser).any():
         raise ValueError("judged.winner and judged.loser must be two different numbers everywhere")
     rater = rater.unique(return_inverse=True)[1]
@@ -121,11 +121,12 @@ def simulate(
         first_place: added to the strength of the answer that is shown first (position bias). Which
             one that is, is random, as it should be.
     """
-    shaped(truth=(truth, "M"))
-    finite(truth=truth, first_place=first_place)
-    at_least(2, **{"len(truth)": len(truth)})
-    at_least(1, raters=raters, judgements=judgements)
-    within("[0, 1]", careless=careless)
+    checks.shaped(truth=(truth, "M"))
+    checks.finite(truth=truth)
+    checks.within("(-inf, inf)", first_place=first_place)
+    checks.at_least(2, **{"len(truth)": len(truth)})
+    checks.at_least(1, raters=raters, judgements=judgements)
+    checks.within("[0, 1]", careless=careless)
     generator = torch.Generator().manual_seed(0)
     n = raters * judgements
     first = torch.randint(len(truth), (n,), generator=generator)

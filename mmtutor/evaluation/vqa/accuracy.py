@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmtutor.checks import as_mask, instance, listed, same_length, shaped
-from mmtutor.evaluation.classification.scores import weighted_sums
+from mmtutor import checks
+from mmtutor.evaluation.classification.scores import as_weights
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'  # not the apostrophe and not the colon (2:50)
@@ -104,25 +104,23 @@ def vqa_accuracy(
 
     Source: Antol et al. 2015, and `vqaEval.py` of the VQA v2 release.
     """
-    predictions = listed(str, predictions=predictions)
-    annotator_answers = listed(Iterable, annotator_answers=annotator_answers)
-    same_length(predictions=predictions, annotator_answers=annotator_answers)
+    predictions = checks.listed(str, predictions=predictions)
+    annotator_answers = checks.listed(Iterable, annotator_answers=annotator_answers)
+    checks.same_length(predictions=predictions, annotator_answers=annotator_answers)
     loose = lru_cache(100_000)(partial(normalize_answer, quirks=quirks))  # many say the same
     counts = []
     for row, (said, people) in enumerate(zip(predictions, annotator_answers, strict=True)):
-        people = listed(str, **{f"annotator_answers[{row}]": people})
-        same_length(**{f"annotator_answers[{row}]": people})
+        people = checks.listed(str, **{f"annotator_answers[{row}]": people})
+        checks.same_length(**{f"annotator_answers[{row}]": people})
         same = loose if not quirks or len(set(map(_trimmed, people))) > 1 else _trimmed
         counts.append((list(map(same, people)).count(same(said)), len(people)))
     matches, annotators = torch.tensor(counts).T
     # Who matches sees one match fewer among the others. Whole numbers until the one division.
     thirds = matches * (matches - 1).clamp(max=3) + (annotators - matches) * matches.clamp(max=3)
     scores = thirds.double() / (3 * annotators)
-    shaped(weights=(weights, f"{len(scores)} | None"))
-    every, everyone = torch.zeros(len(scores), dtype=torch.int64), weighted_sums
-    return _VQAAccuracy(
-        scores, (everyone(every, 1, weights, scores) / everyone(every, 1, weights)).item()
-    )
+    checks.shaped(weights=(weights, f"{len(scores)} | None"))
+    weights = as_weights(weights, len(scores))
+    return _VQAAccuracy(scores, ((scores * weights).sum() / weights.sum()).item())
 
 
 def _trimmed(answer: str) -> str:
@@ -146,7 +144,7 @@ def normalize_answer(answer: str, quirks: bool = True) -> str:
     >>> normalize_answer("The dogs' two bowls, I dont know.")
     "dogs' 2 bowls i don't know"
     """
-    instance(str, answer=answer)
+    checks.instance(str, answer=answer)
     known = REFERENCE_WORDS if quirks else MEANT_WORDS
     words = _unmarked(_trimmed(answer), quirks).lower().split()
     kept = [known.get(word, word) for word in words if word not in ARTICLES]
@@ -189,9 +187,13 @@ def pair_accuracy(correct: Tensor, said: Tensor | Sequence[str]) -> _PairAccurac
     Raises:
         ValueError: the lengths differ, or the number of rows is odd or 0.
     """
-    correct, said = as_mask(correct=correct), listed((str, int), said=said)
-    shaped(correct=(correct, "N"))
-    if same_length(correct=correct, said=said) % 2:
+    correct = checks.as_mask(correct=correct)
+    checks.shaped(correct=(correct, "N"))
+    if isinstance(said, Tensor):
+        checks.shaped(said=(said, "N"))
+        checks.indices(None, said=said)
+    said = said.tolist() if isinstance(said, Tensor) else checks.listed(str, said=said)
+    if checks.same_length(correct=correct, said=said) % 2:
         raise ValueError(f"correct must hold pairs, got an odd number of rows: {len(correct)}")
     pairs = correct.view(-1, 2)
     changed = [a != b for a, b in zip(said[::2], said[1::2], strict=True)]

@@ -156,7 +156,7 @@ def test_many_sets_of_weights_give_one_area_each():
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
-        (torch.ones(3), r"weights must be \(N,\) or \(R, N\) with N = 2, got .*\(3,\)"),
+        (torch.ones(3), r"weights must be \(2,\) or \(R, 2\), got .*\(3,\)"),
         (torch.ones(1, 1, 2), r"shape \(1, 1, 2\)"),
         (torch.tensor([1.0, -1.0]), r"weights must be in \[0, inf\), got -1"),
         (torch.tensor([1.0, torch.nan]), r"weights must be in \[0, inf\), got nan"),

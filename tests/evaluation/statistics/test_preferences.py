@@ -91,13 +91,17 @@ def test_without_a_prior_there_must_be_a_maximum():
     for wins in (torch.tensor([[0.0, 5], [0, 0]]), torch.block_diag(*[1 - torch.eye(2)] * 2)):
         with pytest.raises(ValueError, match="each model must beat each"):
             bradley_terry(wins, prior=0)
-    with pytest.raises(ValueError, match="prior is -1"):
+    with pytest.raises(ValueError, match="prior must be in"):
         bradley_terry(chain, prior=-1)
 
 
 @pytest.mark.parametrize(
     ("wins", "message"),
-    [(torch.ones(2, 3), "must be"), (-torch.ones(2, 2), "negative"), (torch.ones(3), "must be")],
+    [
+        (torch.ones(2, 3), "must be"),
+        (-torch.ones(2, 2), "wins must be in"),
+        (torch.ones(3), "must be"),
+    ],
 )
 def test_wrong_tables_are_refused(wins, message):
     with pytest.raises(ValueError, match=message):
@@ -107,10 +111,10 @@ def test_wrong_tables_are_refused(wins, message):
 def test_wrong_judgements_are_refused():
     with pytest.raises(ValueError, match="two different numbers"):
         strengths(judgements((1, 1)), 2)
-    with pytest.raises(ValueError, match="two different numbers"):
+    with pytest.raises(ValueError, match=r"judged.loser must be whole numbers in \[0, 2\), got 2"):
         strengths(judgements((0, 2)), 2)
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match="at least two raters"):
         strengths(judgements((0, 1), (1, 0), rater=[7, 7]), 2)
     short = judgements((0, 1))._replace(rater=torch.arange(2))
-    with pytest.raises(ValueError, match="N >= 1"):
+    with pytest.raises(ValueError, match=r"judged.rater must be \(N,\) with N = 1"):
         strengths(short, 2)

@@ -153,11 +153,13 @@ def test_the_table_of_contractions_is_the_references_where_it_can_be_reached():
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(ValueError, match="2 predictions and answers for 1"):
+    with pytest.raises(
+        ValueError, match=r"predictions and annotator_answers must be .* got 2 and 1"
+    ):
         vqa_accuracy(["yes", "no"], [["yes"] * 10])
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match=r"predictions and annotator_answers must be .* not empty"):
         vqa_accuracy([], [])
-    with pytest.raises(ValueError, match="question 1 has no annotator"):
+    with pytest.raises(ValueError, match=r"annotator_answers\[1\] must hold something"):
         vqa_accuracy(["yes", "no"], [["yes"], []])
 
 
@@ -182,5 +184,5 @@ def test_pairs_catch_a_model_that_does_not_look():
 
 
 def test_one_string_is_no_list_of_answers():
-    with pytest.raises(TypeError, match="question 0 has one string 'yes'"):
+    with pytest.raises(TypeError, match=r"annotator_answers\[0\] must be a list.*'yes'"):
         vqa_accuracy(["yes"], ["yes"])
