@@ -1,3 +1,4 @@
+from importlib import import_module
 from typing import NamedTuple
 
 import pytest
@@ -281,7 +282,7 @@ def everything():
 def seen(modality, how, monkeypatch):
     model = Record()
     for module in ("predict", "modality_use"):
-        monkeypatch.setattr(f"mmtutor.evaluation.{module}.BATCH_SIZE", 2)
+        monkeypatch.setattr(import_module(f"mmtutor.evaluation.{module}"), "BATCH_SIZE", 2)
     ablate(model, everything(), modality, how)
     return model.batches[:3], model.batches[3:]
 
