@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch, collate, loader, require
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.fetch.cache import cache_dir
@@ -28,6 +29,5 @@ def load(name: str, split: str = "train", **options: Any) -> Dataset:
     Raises:
         ValueError: for an unknown name or split.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(SOURCES)}")
+    checks.one_of(SOURCES, name=name)
     return import_module(SOURCES[name]).load(split=split, **options)

@@ -9,37 +9,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 
 Batch = dict[str, Tensor]
 
 RAGGED = ("tokens", "audio")
 PICTURES = ("image", "video")
+BRIGHTEST = 16.0  # no normalisation takes a picture in [0, 1] beyond it
 
 
 def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
     """Join B examples into one batch.
 
-    - `tokens` (L,) and `audio` (T,) are padded with 0 to the longest, and `<key>_mask` (B, longest)
-      bool is True at real entries;
+    - `tokens` (L,) whole numbers and `audio` (T,) floats are padded with 0 to the longest, and
+      `<key>_mask` (B, longest) bool is True at real entries; 16-bit samples become [-1, 1];
     - uint8 `image` and `video` become float32 in [0, 1];
-    - other tensors are stacked; Python bool, int, float become bool, int64, float32 of shape (B,);
-    - strings and whatever else is not a tensor or a number are left out.
+    - other tensors, arrays and lists of numbers are stacked; bool, int, float, NumPy's too, become
+      bool, int64, float32 of shape (B,), or float64 beside a whole number that float32 would round;
+    - strings, and whatever else holds no numbers, are left out.
 
     Raises:
-        ValueError: for no examples, a key that some example lacks, shapes or types that differ, or
-            an empty ragged entry; the message names the key and the example.
+        ValueError: for no examples, a key that some example lacks, shapes or types that differ, an
+            empty ragged entry, or a picture of floats as large as 255; the message names the key
+            and the example.
     """
-    if not examples:
-        raise ValueError("cannot collate an empty list of examples")
+    examples = checks.listed(Mapping, examples=examples)
+    checks.same_length(examples=examples)
     batch: Batch = {}
     for key in _keys(examples):
-        values = [example[key] for example in examples]
+        values = [_plain(key, index, example[key]) for index, example in enumerate(examples)]
         if key in RAGGED:
             batch[key], batch[f"{key}_mask"] = _pad(key, values)
         else:
@@ -49,6 +54,7 @@ def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
 
 def require(batch: Mapping[str, Tensor], *keys: str) -> None:
     """Raise KeyError, naming what is missing and what is there, unless the batch has every key."""
+    checks.instance(Mapping, batch=batch)
     missing = [key for key in keys if key not in batch]
     if missing:
         present = ", ".join(sorted(key for key in batch if not key.endswith("_mask")))
@@ -67,16 +73,20 @@ def loader(
 ) -> DataLoader:
     """A DataLoader of batches whose order, epoch after epoch, depends on `seed` alone.
 
-    `group_by` names a column (N,) int64: all rows of one group come after those of another,
-    in an order of groups drawn anew each epoch.
+    `group_by` names a column of N numbers or names: all rows of one group come after those of
+    another, in an order of groups drawn anew each epoch. Raises ValueError for an empty dataset.
     """
+    checks.instance(torch.utils.data.Dataset, dataset=dataset)
+    checks.at_least(1, batch_size=batch_size)
+    checks.at_least(0, seed=seed, workers=workers)
+    checks.same_length(dataset=dataset)
     sampler = None if group_by is None else _GroupedSampler(dataset.column(group_by), seed)
     return DataLoader(
         dataset,
         batch_size,
-        shuffle=shuffle,
+        shuffle=shuffle and sampler is None,
         sampler=sampler,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(int(seed)),
         drop_last=drop_last,
         num_workers=workers,
         collate_fn=collate,
@@ -89,13 +99,13 @@ class _GroupedSampler(Sampler[int]):
     So a batch keeps together what belongs together, such as the questions about one picture.
 
     Args:
-        groups: (N,) int64, equal within a group.
+        groups: N numbers or names, equal within a group.
         seed: draws the orders.
     """
 
-    def __init__(self, groups: Tensor, seed: int = 0) -> None:
-        self.groups = groups.unique(return_inverse=True)[1]
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, groups: Tensor | list, seed: int = 0) -> None:
+        self.groups = torch.from_numpy(np.unique(np.asarray(groups), return_inverse=True)[1])
+        self.generator = torch.Generator().manual_seed(int(seed))
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -110,7 +120,7 @@ def _keys(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     owner: dict[str, int] = {}
     for index, example in enumerate(examples):
         for key, value in example.items():
-            if key in RAGGED or isinstance(value, (Tensor, bool, int, float)):
+            if key in RAGGED or _is_numbers(value):
                 owner.setdefault(key, index)
     for key, first in owner.items():
         for index, example in enumerate(examples):
@@ -119,18 +129,49 @@ def _keys(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(owner)
 
 
+def _is_numbers(value: Any) -> bool:
+    """A tensor, a number, or an array or a list of numbers."""
+    if isinstance(value, Tensor | bool | int | float):
+        return True
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(_is_numbers(v) and not isinstance(v, Tensor) for v in value)
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc"
+
+
+def _plain(key: str, index: int, value: Any) -> Any:
+    """A tensor for an array or a list, Python's number for NumPy's; all else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if not isinstance(value, np.ndarray | list | tuple):
+        return value
+    try:
+        return torch.as_tensor(np.asarray(value) if isinstance(value, list | tuple) else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{key!r} of example {index} must be an array of numbers") from error
+
+
 def _pad(key: str, values: list[Any]) -> tuple[Tensor, Tensor]:
     """Pad one-dimensional entries with 0: values (B, L) and mask (B, L), True = real."""
-    rows = [torch.as_tensor(value) for value in values]
-    for index, row in enumerate(rows):
-        if row.ndim != 1 or len(row) == 0:
-            shape = tuple(row.shape)
-            raise ValueError(
-                f"{key!r} of example {index} has shape {shape}: expected (length >= 1,)"
-            )
+    rows = [_ragged(key, index, value) for index, value in enumerate(values)]
     lengths = torch.tensor([len(row) for row in rows])
     padded = pad_sequence(rows, batch_first=True)  # [B, L]
     return padded, torch.arange(padded.shape[1]) < lengths.unsqueeze(1)  # [B, L]
+
+
+def _ragged(key: str, index: int, row: Any) -> Tensor:
+    """Entry (L,) as it stands in a batch: `tokens` int64, `audio` floating."""
+    name = f"{key!r} of example {index}"
+    if not isinstance(row, Tensor):
+        raise ValueError(f"{name} is a {type(row).__name__}: expected numbers")
+    if row.ndim != 1 or len(row) == 0:
+        raise ValueError(f"{name} has shape {tuple(row.shape)}: expected (length >= 1,)")
+    if key == "audio" and row.dtype == torch.int16:
+        return row / 32768
+    floating = row.is_floating_point()
+    if floating != (key == "audio") or row.dtype == torch.bool:
+        expected = "floats in [-1, 1]" if key == "audio" else "whole numbers"
+        raise ValueError(f"{name} is {row.dtype}: expected {expected}")
+    return row if floating else row.long()
 
 
 def _stack(key: str, values: list[Any]) -> Tensor:
@@ -150,13 +191,20 @@ def _stack(key: str, values: list[Any]) -> Tensor:
     stacked = torch.stack(values)
     if key in PICTURES and stacked.dtype == torch.uint8:
         return stacked.float().div_(255)
+    if key in PICTURES and stacked.is_floating_point() and stacked.amax() > BRIGHTEST:
+        found = f"floats up to {stacked.amax():g}"
+        raise ValueError(f"{key!r} must be in [0, 1], normalised, or uint8, got {found}")
     return stacked
 
 
 def _numbers(key: str, values: list[Any]) -> Tensor:
     for index, value in enumerate(values):
-        if not isinstance(value, (bool, int, float)):
+        if not isinstance(value, bool | int | float):
             kind = type(value).__name__
             raise ValueError(f"{key!r} of example {index} is a {kind}, but in others a number")
-    dtype = torch.float32 if any(isinstance(value, float) for value in values) else None
-    return torch.tensor(values, dtype=dtype)
+    floats = any(isinstance(value, float) for value in values)
+    whole = [abs(value) for value in values if not isinstance(value, float)]
+    if whole and max(whole) >= 2**63:
+        raise ValueError(f"{key!r} must fit into 64 bits, got {max(whole)}")
+    exact = torch.float64 if whole and max(whole) > 2**24 else torch.float32
+    return torch.tensor(values, dtype=exact if floats else None)

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
+from mmtutor import checks
+
 Pair = tuple[str, str]
 
 
@@ -19,7 +21,8 @@ def learn_merges(words: Iterable[str], count: int) -> list[Pair]:
     Of equally frequent pairs the one whose pieces came into the vocabulary first wins: characters
     in the order of their code, then merges in the order in which they were learned.
     """
-    corpus = {tuple(word): times for word, times in Counter(words).items()}
+    checks.at_least(0, count=count)
+    corpus = {tuple(w): times for w, times in Counter(checks.listed(str, words=words)).items()}
     rank = {piece: i for i, piece in enumerate(sorted({c for word in corpus for c in word}))}
     merges: list[Pair] = []
     while len(merges) < count:
@@ -38,9 +41,12 @@ def learn_merges(words: Iterable[str], count: int) -> list[Pair]:
 
 def split_by(merges: Iterable[Pair], word: str) -> list[str]:
     """The pieces of a word: its characters, with every merge applied in the order learned."""
+    checks.instance(str, word=word)
     pieces = list(word)
-    for pair in merges:
-        pieces = _merge(pieces, pair)
+    for pair in checks.listed((tuple, list), merges=merges):
+        if len(checks.listed(str, merges=pair)) != 2:
+            raise ValueError(f"merges must be pairs of pieces, got {pair!r}")
+        pieces = _merge(pieces, tuple(pair))
     return pieces
 
 
@@ -66,6 +72,7 @@ def _byte_letters() -> dict[int, str]:
 
 def readable(piece: str) -> str:
     """A piece of a byte-level vocabulary as text; bytes that are no whole character as <E7>."""
+    checks.instance(str, piece=piece)
     byte_of = {letter: byte for byte, letter in _byte_letters().items()}
     if not all(letter in byte_of for letter in piece):
         return piece  # a special token, or a piece of another kind of vocabulary

@@ -15,7 +15,7 @@ The idea of five severities, and most of the kinds for pictures: Hendrycks and D
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from zlib import crc32
 
 import numpy as np
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from mmtutor import checks
 from mmtutor.data.dataset import Column, Dataset
 from mmtutor.data.tokenizer import HAN
 
@@ -39,6 +40,10 @@ WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")  # a Chinese character is a word of i
 
 def gaussian_noise(image: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Noise of standard deviation 0.08 to 0.38 on every pixel and channel."""
+    checks.one_of(SEVERITIES, severity=severity)
+    checks.floating(image=image)
+    checks.within("[0, 1]", image=image)
+    checks.instance(torch.Generator, generator=generator)
     deviation = (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1]
     return image + deviation * torch.randn(image.shape, generator=generator)
 
@@ -104,6 +109,9 @@ def _typos(text: str, severity: int, random: np.random.Generator) -> str:
 
 def word_drop(text: str, severity: int, random: np.random.Generator) -> str:
     """10 to 60 % of the words (in Chinese: characters) are lost, but never the last one left."""
+    checks.instance(str, text=text)
+    checks.one_of(SEVERITIES, severity=severity)
+    checks.instance(np.random.Generator, random=random)
     share = (0.1, 0.2, 0.3, 0.45, 0.6)[severity - 1]
     words = list(WORD.finditer(text))
     chance = random.random(len(words))
@@ -181,37 +189,35 @@ def corrupt(
             of one size; one that stands in several rows of a list is spoiled once.
 
     Raises:
-        ValueError: for an unknown corruption, modality or severity.
+        ValueError: for an unknown corruption, modality or severity, or a column that holds no
+            pictures, strings, or sounds in [-1, 1].
         KeyError: there is no such column.
     """
-    change = _change(corruption, severity, modality)
+    checks.instance(Dataset, data=data)
+    checks.one_of(CORRUPTIONS, modality=modality)
+    checks.one_of(CORRUPTIONS[modality], corruption=corruption)
+    checks.one_of((0, *SEVERITIES), severity=severity)
+    checks.at_least(0, seed=seed)
+    checks.instance((str, type(None)), field=field)
+    change = CORRUPTIONS[modality][corruption]
     field = FIELDS[modality] if field is None else field
     values = data.column(field)
     if severity == 0:
         return data
     apply = {"image": _pictures, "text": _texts, "sound": _sounds}[modality]
-    spoiled = apply(values, change, severity, crc32(corruption.encode()) + seed)
+    spoiled = apply(field, values, change, severity, crc32(corruption.encode()) + int(seed))
     return data.with_column(field, spoiled)
 
 
-def _change(corruption: str, severity: int, modality: str) -> Callable:
-    if modality not in CORRUPTIONS:
-        raise ValueError(f"unknown modality {modality!r}: expected one of {', '.join(CORRUPTIONS)}")
-    if corruption not in CORRUPTIONS[modality]:
-        known = ", ".join(CORRUPTIONS[modality])
-        raise ValueError(
-            f"unknown corruption {corruption!r} of {modality}: expected one of {known}"
-        )
-    if severity not in (0, *SEVERITIES):
-        raise ValueError(f"severity is {severity}: expected 0 (nothing) to 5")
-    return CORRUPTIONS[modality][corruption]
-
-
-def _pictures(values: Column, change: Callable, severity: int, seed: int) -> Column:
+def _pictures(field: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
     own = values if isinstance(values, Tensor) else list({id(x): x for x in values}.values())
+    for x in [own] if isinstance(own, Tensor) else own:
+        checks.shaped(**{field: (x, "N 3 H W" if x is own else "3 H W")})
+        if x.dtype != torch.uint8:
+            raise ValueError(f"{field} must be uint8, got {x.dtype}")
+        if not isinstance(own, Tensor) and x.shape != own[0].shape:
+            raise ValueError(f"{field} must be of one size, got {own[0].shape} and {x.shape}")
     stacked = own if isinstance(own, Tensor) else torch.stack(own)
-    if stacked.dtype != torch.uint8 or stacked.ndim != 4:
-        raise ValueError(f"expected uint8 pictures (3, H, W), got {stacked.dtype} {stacked.shape}")
     image = change(stacked.float() / 255, severity, torch.Generator().manual_seed(seed))
     spoiled = (image.clamp(0, 1) * 255).round().to(torch.uint8)
     if isinstance(values, Tensor):
@@ -220,13 +226,18 @@ def _pictures(values: Column, change: Callable, severity: int, seed: int) -> Col
     return [spoiled[place[id(x)]] for x in values]
 
 
-def _texts(values: Sequence[str], change: Callable, severity: int, seed: int) -> list[str]:
+def _texts(field: str, values: Column, change: Callable, severity: int, seed: int) -> list[str]:
     """A stream for each row: how long other texts are does not matter."""
+    values = checks.listed(str, **{field: values})
     streams = (np.random.default_rng((seed, row)) for row in range(len(values)))
     return [change(text, severity, random) for text, random in zip(values, streams, strict=True)]
 
 
-def _sounds(values: Column, change: Callable, severity: int, seed: int) -> Column:
+def _sounds(field: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
+    for x in [values] if isinstance(values, Tensor) else values:
+        checks.shaped(**{field: (x, "N T" if x is values else "T")})
+        checks.floating(**{field: x})
+        checks.within("[-1, 1]", **{field: x})
     lengths = torch.tensor([len(x) for x in values])
     padded = values if isinstance(values, Tensor) else pad_sequence(values, batch_first=True)
     mask = torch.arange(padded.shape[1]) < lengths.unsqueeze(1)  # [N, T]

@@ -7,11 +7,16 @@ on the way. Does not know where the columns come from, what they mean, or how ex
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mmtutor import checks
 
 Example = dict[str, Any]
 Transform = Callable[[Example], Example]
@@ -22,7 +27,7 @@ class Compose:
     """Apply transforms one after the other."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = list(transforms)
+        self.transforms = checks.listed(Callable, transforms=transforms)
 
     def __call__(self, example: Example) -> Example:
         for transform in self.transforms:
@@ -49,16 +54,15 @@ class Dataset(torch.utils.data.Dataset):
     def __init__(
         self, columns: dict[str, Column], transform: Transform | None = None, name: str = "dataset"
     ) -> None:
+        checks.instance(Mapping, columns=columns)
+        checks.instance((Callable, type(None)), transform=transform)
+        checks.instance(str, name=name)
         if not columns:
-            raise ValueError(f"dataset {name!r} needs at least one column")
-        for key, values in columns.items():
-            if not isinstance(values, (Tensor, list)):
-                kind = type(values).__name__
-                raise TypeError(f"column {key!r} of {name!r} is a {kind}: expected Tensor or list")
-        lengths = {key: len(values) for key, values in columns.items()}
+            raise ValueError(f"columns of dataset {name!r}: it needs at least one column")
+        self.columns = {key: _column(key, values, name) for key, values in columns.items()}
+        lengths = {key: len(values) for key, values in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of dataset {name!r} differ in length: {lengths}")
-        self.columns = dict(columns)
         self.transform = transform
         self.name = name
 
@@ -70,7 +74,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> Example:
         """The example at `index` (negative counts from the end), transformed. Raises IndexError."""
-        row = operator.index(index)
+        row = index if type(index) is int else _row(index)
         if not -len(self) <= row < len(self):
             raise IndexError(self._outside(row))
         example = {key: values[row] for key, values in self.columns.items()}
@@ -90,8 +94,9 @@ class Dataset(torch.utils.data.Dataset):
     def subset(self, indices: Iterable[int] | Tensor) -> Dataset:
         """A new dataset of the chosen rows, in the given order, with the same transform.
 
-        `indices` are row numbers, or a boolean mask of length N. The rows are copied.
-        Raises IndexError for a row that is not there.
+        `indices` are row numbers, none or several, or a mask of length N (bool, or uint8 of 0 and
+        1). The rows are copied. Raises IndexError for a row that is not there, TypeError for
+        fractions, and ValueError for a list of 0 and 1 that may be a mask.
         """
         rows = self._rows(indices)
         listed = rows.tolist()
@@ -103,6 +108,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def with_transform(self, transform: Transform) -> Dataset:
         """The same columns, with `transform` applied after the transform already there."""
+        checks.instance(Callable, transform=transform)
         both = Compose([self.transform, transform]) if self.transform else transform
         return Dataset(self.columns, both, self.name)
 
@@ -111,12 +117,20 @@ class Dataset(torch.utils.data.Dataset):
         return Dataset({**self.columns, name: values}, self.transform, self.name)
 
     def _rows(self, indices: Iterable[int] | Tensor) -> Tensor:
-        rows = indices if isinstance(indices, Tensor) else torch.tensor(list(indices))
-        if rows.dtype == torch.bool:
-            if len(rows) != len(self):
-                raise IndexError(f"a mask of {len(rows)} rows for {self!r}")
-            return rows.nonzero().squeeze(1)
-        rows = rows.long()
+        if not isinstance(indices, Tensor):
+            rows = checks.listed((Integral, np.bool_), indices=indices)
+            indices = torch.from_numpy(np.array(rows)) if rows else torch.arange(0)
+        checks.shaped(indices=(indices, "N?"))
+        if indices.dtype in (torch.bool, torch.uint8):
+            mask = checks.as_mask(indices=indices)
+            if len(mask) != len(self):
+                raise IndexError(f"a mask of {len(mask)} rows for {self!r}")
+            return mask.nonzero().squeeze(1)
+        if indices.is_floating_point() or indices.is_complex():
+            raise TypeError(f"indices must be row numbers or a mask of bool, got {indices.dtype}")
+        rows = indices.long()
+        if len(rows) == len(self) > 3 and rows.unique().tolist() == [0, 1]:
+            raise ValueError("indices must be row numbers or a mask of bool, got all 0 and 1")
         outside = (rows < -len(self)) | (rows >= len(self))
         if outside.any():
             raise IndexError(self._outside(rows[outside][0].item()))
@@ -124,3 +138,20 @@ class Dataset(torch.utils.data.Dataset):
 
     def _outside(self, row: int) -> str:
         return f"index {row} is outside dataset {self.name!r} of {len(self)} examples"
+
+
+def _column(key: str, values: Any, name: str) -> Column:
+    """A column as it is stored: a tensor for an array of numbers."""
+    if isinstance(values, np.ndarray):
+        values = torch.from_numpy(values) if values.dtype.kind in "biufc" else values.tolist()
+    if isinstance(values, list) or (isinstance(values, Tensor) and values.ndim):
+        return values
+    kind = "scalar" if isinstance(values, Tensor) else type(values).__name__
+    raise TypeError(f"columns: column {key!r} of {name!r} is a {kind}: expected Tensor or list")
+
+
+def _row(index: Any) -> int:
+    """The index as Python's int, from a whole number of NumPy or torch."""
+    whole = index.item() if isinstance(index, Tensor) and index.numel() == 1 else index
+    checks.at_least(-sys.maxsize, index=whole)
+    return operator.index(whole)

@@ -7,13 +7,19 @@ Does not know any particular data set.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
+from numbers import Integral
 
 import numpy as np
 
+from mmtutor import checks
+from mmtutor.data.tokenizer import MARK
+
 ARTICLES = {"a", "an", "the"}
 HASH_SIDE = 16
+WORD = re.compile(rf"[^\W_]+(?:{MARK}+[^\W_]*)*")
 
 
 def normalised(caption: str) -> str:
@@ -22,9 +28,9 @@ def normalised(caption: str) -> str:
     >>> normalised("The  Red-apple!")
     'red apple'
     """
+    checks.instance(str, caption=caption)
     folded = unicodedata.normalize("NFKC", caption).casefold()
-    letters = (c if c.isalnum() else " " for c in folded.replace("'", "").replace("’", ""))
-    words = "".join(letters).split()
+    words = WORD.findall(folded.replace("'", "").replace("’", ""))
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
@@ -37,7 +43,11 @@ def _perceptual_hash(images: np.ndarray) -> np.ndarray:
     Returns:
         float32 [N, 256]. A picture of one colour gives zeros.
     """
-    count, _, side, _ = images.shape
+    images = np.asarray(images)
+    count, side = len(images) if images.ndim else 0, images.shape[-1] if images.ndim else 0
+    if images.dtype != np.uint8 or images.shape != (count, 3, side, side) or side % HASH_SIDE:
+        found = f"{images.dtype} of shape {images.shape}"
+        raise ValueError(f"images must be uint8 (N, 3, S, S), S a multiple of 16, got {found}")
     block = side // HASH_SIDE
     grey = np.empty((count, HASH_SIDE, HASH_SIDE), np.float32)
     for index, image in enumerate(images):
@@ -56,7 +66,10 @@ def near_duplicate_pairs(images: np.ndarray, threshold: float = 0.96) -> np.ndar
 
     Returns:
         int64 [P, 2], each pair (i, j) with i < j.
+
+    Raises ValueError for other pictures, or a `threshold` outside [-1, 1].
     """
+    checks.within("[-1, 1]", threshold=threshold)
     hashes = _perceptual_hash(images)
     flipped = hashes.reshape(-1, HASH_SIDE, HASH_SIDE)[:, :, ::-1].reshape(hashes.shape)
     alike = np.maximum(hashes @ hashes.T, hashes @ flipped.T)  # [N, N]
@@ -70,6 +83,8 @@ def group_of(captions: list[str], images: np.ndarray) -> list[int]:
         captions: N captions.
         images: uint8 [N, 3, S, S].
     """
+    captions = checks.listed(str, captions=captions)
+    checks.same_length(captions=captions, images=images)
     parent = list(range(len(captions)))
 
     def root(index: int) -> int:
@@ -96,9 +111,12 @@ def fold_of(groups: list[int], names: list[str], folds: int = 5, seed: int = 0) 
     Raises:
         ValueError: for fewer than 2 folds, or fewer groups than folds.
     """
+    groups = checks.listed(Integral, groups=groups)
+    checks.same_length(groups=groups, names=checks.listed(str, names=names))
+    checks.at_least(2, folds=folds)
     sizes = Counter(groups)
-    if not 2 <= folds <= len(sizes):
-        raise ValueError(f"folds is {folds}: expected 2 to {len(sizes)}, the number of groups")
+    if folds > len(sizes):
+        raise ValueError(f"folds must be at most {len(sizes)}, the number of groups, got {folds}")
     first: dict[int, str] = {}
     for group, name in zip(groups, names, strict=True):
         first[group] = min(name, first.get(group, name))

@@ -11,9 +11,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmtutor import checks
 from mmtutor.data.bpe import readable
 from mmtutor.files import atomic_file
 
@@ -23,17 +25,30 @@ if TYPE_CHECKING:
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("<pad>", "<unk>")
 HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-LETTERS = rf"[^\W_{HAN}]+"
-TOKEN = re.compile(rf"[{HAN}]|{LETTERS}(?:['’]{LETTERS})*")
+
+# What stands on or under a letter, as vowel signs do in Hindi and Thai, and the two joiners. Marks
+# above U+FFFF stand apart, for they are looked through one by one.
+_CODES = [chr(code) for code in range(0x1F000) if unicodedata.category(chr(code))[0] == "M"]
+_NEAR, _FAR = ("".join(c for c in _CODES if (c > "\uffff") == far) for far in (False, True))
+MARK = rf"(?:[\u200c\u200d{_NEAR}]|(?=[\U00010000-\U0001ffff])[{_FAR}])"
+LETTERS = rf"[^\W_{HAN}]+(?:{MARK}+[^\W_{HAN}]*)*"
+TOKEN = re.compile(rf"[{HAN}]{MARK}*|{LETTERS}(?:['’]{LETTERS})*")
+ASCII_TOKEN = re.compile("[^\\W_]+(?:'[^\\W_]+)*")  # the same without what ASCII has not, quicker
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words, and each Chinese character or Japanese kana alone; no punctuation."""
-    return TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
+    """Lower-cased words, and each Chinese character or Japanese kana alone; no punctuation.
+
+    Marks belong to the letter before them, so that words of Hindi, Thai or Arabic stay whole.
+    """
+    checks.instance(str, text=text)
+    text = unicodedata.normalize("NFKC", text).lower()
+    return (ASCII_TOKEN if text.isascii() else TOKEN).findall(text)
 
 
 def _characters(text: str) -> list[str]:
     """Every lower-cased character, punctuation too; any run of white space is one space."""
+    checks.instance(str, text=text)
     return list(" ".join(unicodedata.normalize("NFKC", text).lower().split()))
 
 
@@ -46,10 +61,13 @@ class WordTokenizer:
     Args:
         vocabulary: the known units, each once.
         unit: "word", cut as `words` does, or "character".
+
+    Raises ValueError if `vocabulary` is empty, has a unit twice, or holds <pad> or <unk>.
     """
 
     def __init__(self, vocabulary: list[str], unit: str = "word") -> None:
-        self.vocabulary = list(vocabulary)
+        self.vocabulary = checks.listed(str, vocabulary=vocabulary)
+        checks.same_length(vocabulary=self.vocabulary)
         self.unit, self._split = unit, _splitter(unit)
         self._words = [*SPECIAL, *self.vocabulary]
         self._ids = {word: index for index, word in enumerate(self._words)}
@@ -64,7 +82,8 @@ class WordTokenizer:
             ValueError: if no unit is left, or `unit` is unknown.
         """
         split = _splitter(unit)
-        counts = Counter(word for text in texts for word in split(text))
+        checks.at_least(1, min_count=min_count)
+        counts = Counter(word for text in checks.listed(str, texts=texts) for word in split(text))
         kept = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         vocabulary = [word for word, count in kept if count >= min_count]
         if not vocabulary:
@@ -88,8 +107,11 @@ class WordTokenizer:
         return [self._ids.get(word, UNKNOWN) for word in found]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The units, words with spaces but Chinese characters joined; padding is left out."""
-        units = [self._words[index] for index in ids if index != PAD]
+        """The units, words with spaces but Chinese characters joined; padding is left out.
+
+        Raises ValueError for an id that is not in the vocabulary.
+        """
+        units = [self._words[index] for index in _ids(ids, self.size) if index != PAD]
         if self.unit == "character":
             return "".join(units)
         return re.sub(rf"(?<=[{HAN}]) (?=[{HAN}])", "", " ".join(units))
@@ -111,21 +133,33 @@ class WordTokenizer:
 
 
 def _splitter(unit: str) -> Callable[[str], list[str]]:
-    if unit not in UNITS:
-        raise ValueError(f"unknown unit {unit!r}: expected one of {', '.join(UNITS)}")
+    checks.one_of(UNITS, unit=unit)
     return UNITS[unit]
+
+
+def _ids(ids: Iterable[int], size: int) -> list[int]:
+    """Token ids as a list of int, each in [0, size)."""
+    ids = [int(index) for index in checks.listed(Integral, ids=ids)]
+    if ids and not 0 <= min(ids) <= max(ids) < size:
+        raise ValueError(f"ids must lie in [0, {size}), got {min(ids)} to {max(ids)}")
+    return ids
 
 
 class SubwordTokenizer:
     """A trained tokenizer of the `tokenizers` library, behind the methods of `WordTokenizer`.
 
     Padding, truncation and special tokens that the file asks for are switched off: `collate` pads,
-    and an embedding that is pooled wants the caption's own pieces alone.
+    and an embedding that is pooled wants the caption's own pieces alone. "<pad>" in a text is five
+    characters, never the token of that name.
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+        from tokenizers import Tokenizer
+
+        checks.instance(Tokenizer, tokenizer=tokenizer)
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True  # as the text that they are
         self._tokenizer = tokenizer
 
     @classmethod
@@ -152,8 +186,8 @@ class SubwordTokenizer:
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        if size < len(alphabet) + 1:
-            raise ValueError(f"size is {size}: expected at least {len(alphabet) + 1}")
+        checks.at_least(len(alphabet) + 1, size=size)
+        texts = checks.listed(str, texts=texts)
         tokenizer = Tokenizer(models.BPE())
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -189,8 +223,12 @@ class SubwordTokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the pieces, as the tokenizer file says to join them."""
-        return self._tokenizer.decode(list(ids))
+        """The text of the pieces, as the tokenizer file says to join them.
+
+        Raises ValueError for an id that is not in the vocabulary.
+        """
+        return self._tokenizer.decode(_ids(ids, self.size))
 
     def _encode(self, text: str) -> tokenizers.Encoding:
+        checks.instance(str, text=text)
         return self._tokenizer.encode(text, add_special_tokens=False)

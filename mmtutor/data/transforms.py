@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,13 +20,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from mmtutor import checks
 from mmtutor.data.dataset import Compose as Compose
 from mmtutor.data.dataset import Example
-from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
+from mmtutor.data.tokenizer import MARK, SubwordTokenizer, WordTokenizer
 
-CAPTIONS = ("caption", "caption_zh")
 MIRRORED = {"left": "right", "right": "left", "左": "右", "右": "左"}
-SIDE = re.compile(r"\b(?:left|right)\b|[左右]", re.IGNORECASE)
+# left, topLeft, upper-left, leftmost, left-handed, leftwards, top_left; not leftover or bright
+SIDE = re.compile(
+    r"(?<![^\W\d_])(?P<before>top|bottom|upper|lower|front|rear|back|mid|middle|cent(?:er|re))?"
+    r"(?P<side>left|right)"
+    r"(?=(?:most|hand(?:ed|ers?)?|wards?|side|y|ies?)?(?![^\W\d_]))|(?P<han>[左右])",
+    re.IGNORECASE,
+)
+WORD = re.compile(rf"[^\W\d_]+(?:{MARK}+[^\W\d_]*)*")
 
 # Words of the `shapes` captions, and words that mean the same there.
 SHAPES_SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -42,9 +50,15 @@ SHAPES_SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 class Tokenize:
-    """Add `tokens` (L,) int64: the ids of the text in `field`."""
+    """Add `tokens` (L,) int64: the ids of the text in `field`.
+
+    `tokenizer` is anything with their `encode`; what it raises is raised.
+    """
 
     def __init__(self, tokenizer: WordTokenizer | SubwordTokenizer, field: str = "caption") -> None:
+        if not callable(getattr(tokenizer, "encode", None)):
+            raise TypeError(f"tokenizer must be a tokenizer, got {tokenizer!r}")
+        checks.instance(str, field=field)
         self.tokenizer = tokenizer
         self.field = field
 
@@ -64,6 +78,7 @@ class ImageTransform:
     """
 
     def __init__(self, transform: Callable[[Tensor], Tensor], seed: int = 0) -> None:
+        checks.instance(Callable, transform=transform)
         self.transform = transform
         self._random = _Stream(repr(transform), seed)
 
@@ -78,20 +93,25 @@ class ImageTransform:
 class RandomFlip:
     """Mirror the picture (and `masks`) left to right with probability p.
 
-    A mirrored picture makes a caption with "left" or "right" (左, 右) false. So such an example is
-    left as it is, or, with `swap_words`, the words are exchanged in `captions`, as many as the
-    example has. Positions, relations and scene ids in other columns are not changed: do not train
-    on them after a flip. Raises ValueError after `Tokenize`, whose tokens would keep the old words.
+    A mirrored picture makes a text with a side in it false: left, right and words that are made of
+    them, such as leftmost, right-handed or top_left, and 左, 右. So an example with one, in any
+    column of strings (or of lists or dicts of strings), is left as it is. With `swap_words` the
+    words are exchanged in `captions` (None: in all these columns); where another column has a side,
+    the example is still left as it is. Other languages are not known. Positions, relations and
+    scene ids in other columns are not changed: do not train on them after a flip. Raises ValueError
+    after `Tokenize`, whose tokens would keep the old words.
     """
 
     def __init__(
         self,
         p: float = 0.5,
         swap_words: bool = False,
-        captions: Sequence[str] = CAPTIONS,
+        captions: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
-        self.p, self.swap_words, self.captions = _probability(p), swap_words, captions
+        checks.within("[0, 1]", p=p)
+        self.p, self.swap_words = p, swap_words
+        self.captions = None if captions is None else checks.listed(str, captions=captions)
         self._random = _Stream("RandomFlip", seed)
 
     def __call__(self, example: Example) -> Example:
@@ -99,12 +119,13 @@ class RandomFlip:
             raise ValueError("RandomFlip must come before Tokenize: the tokens keep left and right")
         if self._random.uniform() >= self.p:
             return example
-        texts = {key: example[key] for key in self.captions if key in example}
-        sided = any(SIDE.search(text) for text in texts.values())
-        if sided and not self.swap_words:
+        mirrored = {key: _mirror(value) for key, value in example.items()}
+        sided = {key for key, text in mirrored.items() if text is not example[key]}
+        kept = () if not self.swap_words else sided if self.captions is None else self.captions
+        if not sided.issubset(kept):
             return example
         pictures = {key: example[key].flip(-1) for key in ("image", "masks") if key in example}
-        return {**example, **{key: _mirror(text) for key, text in texts.items()}, **pictures}
+        return {**mirrored, **pictures}
 
 
 class SynonymReplacement:
@@ -121,12 +142,16 @@ class SynonymReplacement:
         field: str = "caption",
         seed: int = 0,
     ) -> None:
-        self.table, self.p, self.field = table, _probability(p), field
+        checks.instance(Mapping, table=table)
+        checks.within("[0, 1]", p=p)
+        checks.instance(str, field=field)
+        self.table = {word.lower(): _synonyms(word, others) for word, others in table.items()}
+        self.p, self.field = p, field
         self._random = _Stream("SynonymReplacement", seed)
 
     def __call__(self, example: Example) -> Example:
         text = _text(example, self.field)
-        return {**example, self.field: re.sub(r"[^\W\d_]+", self._replace, text)}
+        return {**example, self.field: WORD.sub(self._replace, text)}
 
     def _replace(self, match: re.Match[str]) -> str:
         synonyms = self.table.get(match[0].lower())
@@ -143,7 +168,9 @@ class WordDropout:
     """
 
     def __init__(self, p: float = 0.1, field: str = "caption", seed: int = 0) -> None:
-        self.p, self.field = _probability(p), field
+        checks.within("[0, 1]", p=p)
+        checks.instance(str, field=field)
+        self.p, self.field = p, field
         self._random = _Stream("WordDropout", seed)
 
     def __call__(self, example: Example) -> Example:
@@ -161,8 +188,7 @@ class _Stream:
     """
 
     def __init__(self, owner: str, seed: int) -> None:
-        if seed < 0:
-            raise ValueError(f"{owner} got seed={seed}: expected 0 or more")
+        checks.at_least(0, seed=seed)
         self._key = (crc32(owner.encode()), seed)
         self._worker_seed: int | None = None
         self._generator = np.random.default_rng(self._key)
@@ -184,22 +210,37 @@ class _Stream:
 
 
 def _text(example: Example, field: str) -> str:
+    checks.instance(Mapping, example=example)
     if field not in example:
         raise KeyError(f"the example has no text {field!r}; it has {', '.join(example)}")
+    checks.instance(str, **{field: example[field]})
     return example[field]
 
 
-def _mirror(text: str) -> str:
-    """The text with left and right exchanged; a capital first letter is kept."""
-
-    def swap(match: re.Match[str]) -> str:
-        word = MIRRORED[match[0].lower()]
-        return word.capitalize() if match[0][0].isupper() else word
-
-    return SIDE.sub(swap, text)
+def _synonyms(word: str, others: Sequence[str]) -> list[str]:
+    checks.instance(str, table=word)
+    return checks.listed(str, table=others)
 
 
-def _probability(p: float) -> float:
-    if not 0 <= p <= 1:
-        raise ValueError(f"got {p}: expected a number in [0, 1]")
-    return p
+def _mirror(value: Any) -> Any:
+    """A text with left and right exchanged, lists and dicts of them too; else the value itself."""
+    if isinstance(value, str):
+        return SIDE.sub(_other_side, value) if SIDE.search(value) else value
+    if isinstance(value, list | tuple):
+        mirrored = type(value)([*map(_mirror, value)])
+    elif isinstance(value, dict):
+        mirrored = {key: _mirror(text) for key, text in value.items()}
+    else:
+        return value
+    return value if mirrored == value else mirrored
+
+
+def _other_side(match: re.Match[str]) -> str:
+    """The match with left and right exchanged, in capitals as they were."""
+    side = match["side"] or match["han"]
+    other = MIRRORED[side.lower()]
+    if side.isupper():
+        other = other.upper()
+    elif side[0].isupper():
+        other = other.capitalize()
+    return (match["before"] or "") + other

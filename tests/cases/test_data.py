@@ -86,13 +86,11 @@ def test_a_grey_picture_of_16_bits(read):
     assert refused or (got.int() - right).abs().max() <= 1
 
 
-@unmended("combining marks part a word")
 @pytest.mark.parametrize("text", ["हिन्दी", "กำลัง", "தமிழ்", "كِتَاب", "İstanbul"])
 def test_a_word_with_combining_marks_is_one_word(text):
     assert len(words(text)) == 1
 
 
-@unmended("the text <pad> becomes the padding token")
 def test_the_name_of_a_special_token_in_a_text():
     tokenizer = SubwordTokenizer.fit(["a small red circle"], 300)
     ids = tokenizer.encode("a <pad> b")
@@ -100,7 +98,6 @@ def test_the_name_of_a_special_token_in_a_text():
     assert "<pad>" in tokenizer.decode(ids)
 
 
-@unmended("only left and right alone are known as sides")
 @pytest.mark.parametrize("swap_words", [False, True])
 def test_a_mirrored_picture_whose_caption_names_a_side(swap_words):
     image = torch.zeros(3, 4, 4, dtype=torch.uint8)
@@ -130,7 +127,6 @@ class Given(nn.Module):
         return Pair(batch["a"], batch["b"])
 
 
-@unmended("a column of numpy numbers vanishes from the batch, and with it the groups")
 def test_a_column_of_numpy_numbers_stays_in_the_batch():
     images = torch.eye(3).repeat_interleave(2, 0)
     texts = images.clone()
@@ -143,7 +139,6 @@ def test_a_column_of_numpy_numbers_stays_in_the_batch():
     assert recalls[0]["image_to_text_recall_at_1"] == recalls[1]["image_to_text_recall_at_1"]
 
 
-@unmended("a 0/1 mask is taken as row numbers, and so are fractions")
 def test_a_subset_by_an_integer_mask_or_by_fractions():
     letters = Dataset({"s": list("abcde")})
     mask = torch.tensor([0, 1, 0, 1, 1], dtype=torch.uint8)

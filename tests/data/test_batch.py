@@ -41,7 +41,7 @@ def test_numbers_become_tensors_and_other_things_are_left_out():
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
-        ([], "empty list"),
+        ([], "examples must hold something, and not empty, got 0 elements"),
         ([{"label": 1}, {}], "example 1 lacks 'label', which example 0 has"),
         ([{}, {"label": 1}], "example 0 lacks 'label', which example 1 has"),
         ([{"tokens": torch.tensor([1])}, {"tokens": torch.tensor([])}], "'tokens' of example 1"),

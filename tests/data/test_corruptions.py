@@ -154,10 +154,10 @@ def test_the_tokens_are_those_of_the_spoiled_text(data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fog", 1, "image"), "unknown corruption 'fog' of image"),
-        (("blur", 1, "text"), "unknown corruption 'blur' of text"),
-        (("blur", 6, "image"), "severity is 6"),
-        (("blur", 1, "smell"), "unknown modality 'smell'"),
+        (("fog", 1, "image"), "corruption must be .* or 'pixelate', got 'fog'"),
+        (("blur", 1, "text"), "corruption must be .* or 'case', got 'blur'"),
+        (("blur", 6, "image"), "severity must be 0, 1, 2, 3, 4 or 5, got 6"),
+        (("blur", 1, "smell"), "modality must be 'image', 'text' or 'sound', got 'smell'"),
     ],
 )
 def test_what_does_not_exist_is_refused(data, arguments, message):

@@ -87,5 +87,5 @@ def test_folds_depend_on_the_seed_and_not_on_the_order():
 
 @pytest.mark.parametrize("folds", [0, 1, 4])
 def test_a_number_of_folds_that_cannot_be(folds):
-    with pytest.raises(ValueError, match=f"folds is {folds}: expected 2 to 3"):
+    with pytest.raises(ValueError, match=f"folds must be .* (least 2|most 3).*, got {folds}"):
         fold_of([0, 1, 2, 2], ["a", "b", "c", "d"], folds)

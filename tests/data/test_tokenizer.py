@@ -96,7 +96,7 @@ def test_characters_are_units_too(tmp_path):
     assert WordTokenizer.load(tmp_path / "characters.json").encode("a红") == tokenizer.encode("a红")
     with pytest.raises(ValueError, match="has no character to encode"):
         tokenizer.encode("  ")
-    with pytest.raises(ValueError, match="unknown unit 'syllable': expected one of word, char"):
+    with pytest.raises(ValueError, match="unit must be 'word' or 'character', got 'syllable'"):
         WordTokenizer.fit(["a"], unit="syllable")
 
 
@@ -121,5 +121,5 @@ def test_training_is_repeatable_and_needs_room_for_the_bytes():
     texts = ["a red circle", "红色的圆形"]
     one, two = (SubwordTokenizer.fit(texts, 270) for _ in range(2))
     assert one.encode(texts[1]) == two.encode(texts[1])
-    with pytest.raises(ValueError, match="size is 256: expected at least 257"):
+    with pytest.raises(ValueError, match="size must be a whole number of at least 257, got 256"):
         SubwordTokenizer.fit(texts, 256)

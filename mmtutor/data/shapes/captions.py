@@ -17,6 +17,7 @@ from itertools import product
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.scene import COLOURS, SHAPES, SIZES, Scene
 
 
@@ -70,6 +71,7 @@ RELATION_ZH = _table([("左边", "左侧"), ("右边", "右侧"), ("上方", "�
 
 def english(scene: Scene) -> list[str]:
     """One English caption a scene: N strings."""
+    checks.instance(Scene, scene=scene)
     frame, word = scene.wording[:, 0] % 3, scene.wording[:, 0] // 3 % 2
     phrase, relation = PHRASE[scene.object], RELATION[scene.relation, word[:, None]]
     text = OPENING[frame] + phrase[:, 0] + LINK[frame]
@@ -83,6 +85,7 @@ def english(scene: Scene) -> list[str]:
 
 def chinese(scene: Scene) -> list[str]:
     """One Chinese caption a scene: N strings."""
+    checks.instance(Scene, scene=scene)
     wording = scene.wording[:, 1]
     frame, word, style = wording % 3, wording // 3 % 2, wording // 6
     phrase = PHRASE_ZH[scene.object, style[:, None]]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes.captions import chinese, english
 from mmtutor.data.shapes.render import MIN_PICTURE, masks, render
@@ -53,9 +54,8 @@ def load(
     Raises:
         ValueError: for an unknown split or an option out of range.
     """
+    checks.at_least(MIN_PICTURE, size=size)
     scene = scenes(split, n, seed, max_objects)
-    if size < MIN_PICTURE:
-        raise ValueError(f"size is {size}: shapes are legible from {MIN_PICTURE} pixels up")
     columns = _columns(scene, size)
     if with_masks:
         columns["masks"] = torch.from_numpy(masks(scene, size))

@@ -5,9 +5,34 @@ Knows integers and choices, one an example. Does not know what is chosen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral
+
 import numpy as np
+import torch
+
+from mmtutor import checks
 
 IntArray = np.ndarray  # of int64
+
+
+def whole(arguments: Mapping[str, tuple[IntArray, str, int, int]]) -> None:
+    """Hold arrays, by name, to a shape (see `checks.shaped`), to int64 and to lowest and highest.
+
+    Raises TypeError for what is no array of int64, and ValueError for another shape or value.
+    """
+    for name, (array, _, low, high) in arguments.items():
+        checks.instance(np.ndarray, **{name: array})
+        if array.dtype != np.int64:
+            raise TypeError(f"{name} must be int64, got {array.dtype}")
+        if array.size and not low <= array.min() <= array.max() <= high:
+            found = f"{array.min()} to {array.max()}"
+            raise ValueError(f"{name} must be in [{low}, {high}], got {found}")
+    of_shape = {
+        name: (torch.empty(array.shape, device="meta"), pattern)
+        for name, (array, pattern, _, _) in arguments.items()
+    }
+    checks.shaped(**of_shape)
 
 
 class Draws:
@@ -21,16 +46,23 @@ class Draws:
         stream: non-negative integers that name the random stream.
         words: how many words are set aside for each example.
         times: how often each example's words are repeated, row after row; N is n * times.
+
+    Raises ValueError for a count below 1, or when more words are asked for than set aside.
     """
 
     def __init__(self, n: int, stream: tuple[int, ...], words: int, times: int = 1) -> None:
+        checks.at_least(1, n=n, words=words, times=times)
+        for number in checks.listed(Integral, stream=stream):
+            checks.at_least(0, stream=number)
         bits = np.random.PCG64(np.random.SeedSequence(stream)).random_raw((n, words))
         high = (bits >> np.uint64(32)).astype(np.int64)  # [n, words], 32 random bits each
         self._words = iter(high.repeat(times, axis=0).T if times > 1 else high.T)
 
     def word(self) -> IntArray:
         """(N,) 32 random bits."""
-        return next(self._words)
+        if (word := next(self._words, None)) is None:
+            raise ValueError("words: more are asked for than were set aside")
+        return word
 
     def below(self, bound: int | IntArray) -> IntArray:
         """(N,) uniform integers in [0, bound)."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.shapes.captions import PLACE, RELATION
 from mmtutor.data.shapes.scene import COLOURS, INVERSE, POSITIONS, RELATIONS, SHAPES, SIZES, Scene
 
@@ -48,6 +49,7 @@ def facts_said(caption: str) -> frozenset[Fact]:
     fact; each is said in one direction, from the left or from above. A sentence about something
     else claims nothing.
     """
+    checks.instance(str, caption=caption)
     found = [match.groups() for match in THING.finditer(caption)]
     facts: set[Fact] = set()
     for i, (size, colour, shape, where) in enumerate(found):
@@ -58,11 +60,22 @@ def facts_said(caption: str) -> frozenset[Fact]:
 
 def facts_of(scene: Scene) -> list[frozenset[Fact]]:
     """What is so in each of N scenes, in the same words, from the numbers behind the pictures."""
+    checks.instance(Scene, scene=scene)
     return [_facts(scene, row) for row in range(len(scene))]
 
 
 def fact_score(captions: Sequence[str], truth: Sequence[frozenset[Fact]]) -> _FactScore:
-    """How true and how complete each caption is; one that claims nothing scores 0."""
+    """How true and how complete each caption is; one that claims nothing scores 0.
+
+    Args:
+        captions: N of them.
+        truth: N sets of facts, as `facts_of` gives them, none of them empty.
+    """
+    captions = checks.listed(str, captions=captions)
+    truth = checks.listed((frozenset, set), truth=truth)
+    checks.same_length(captions=captions, truth=truth)
+    if not all(truth):
+        raise ValueError("truth must have a fact of every caption, got an empty set")
     said = [facts_said(caption) for caption in captions]
     counts = [(len(a & b), len(a), len(b)) for a, b in zip(said, truth, strict=True)]
     both, ours, theirs = torch.tensor(counts, dtype=torch.float64).T

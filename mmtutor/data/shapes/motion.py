@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes.captions import PHRASE, PHRASE_ZH
-from mmtutor.data.shapes.draws import Draws, IntArray
+from mmtutor.data.shapes.draws import Draws, IntArray, whole
 from mmtutor.data.shapes.render import FULL, MIN_PICTURE, PALETTE, SHADES, radii, stencils
 from mmtutor.data.shapes.scene import MAX_OBJECTS, SIZES, SPLITS, Scene, scenes
 
@@ -85,7 +86,9 @@ def load(
     Raises:
         ValueError: for an unknown split or an option out of range.
     """
-    _check(split, size, frames, motions)
+    checks.at_least(MIN_PICTURE, size=size)
+    checks.at_least(2, frames=frames)
+    checks.one_of(range(1, len(MOTIONS) + 1), motions=motions)
     scene = scenes(split, n, seed, max_objects)
     stream = (seed, SPLITS.index(split), STREAM)
     motion, speed, start, phase = _sample(scene, stream, size, motions)
@@ -116,7 +119,18 @@ def paths(
     Args:
         motion, speed, phase: (N, K), indices into MOTIONS, pixels as SPEEDS says, 0..PHASES-1.
         start: (N, K, 2) pixel (x, y) of the first frame, or the middle of the orbit.
+
+    Raises TypeError or ValueError for other arrays, which are int64.
     """
+    checks.at_least(1, frames=frames, size=size)
+    whole(
+        {
+            "motion": (motion, "N K", 0, len(MOTIONS) - 1),
+            "speed": (speed, "N K", 1, size),
+            "start": (start, "N K 2", 0, size - 1),
+            "phase": (phase, "N K", 0, PHASES - 1),
+        }
+    )
     time = np.arange(frames)[:, None]  # [F, 1]
     turn = np.where(motion == 4, 1, -1)[:, None] * time  # [N, F, K]
     orbit = ORBIT[(phase[:, None] + turn) % PHASES]  # [N, F, K, 2]
@@ -163,16 +177,6 @@ def _flow(covered: np.ndarray, centre: IntArray, size: int) -> np.ndarray:
     """
     step = (np.diff(centre, axis=1) + size // 2) % size - size // 2  # [N, F - 1, K, 2]
     return np.einsum("nfkyx,nfkc->nfcyx", covered[:, :-1], step.astype(np.int8))
-
-
-def _check(split: str, size: int, frames: int, motions: int) -> None:
-    if split not in SPLITS:
-        raise ValueError(f"moving-shapes has no split {split!r}: expected {', '.join(SPLITS)}")
-    if size < MIN_PICTURE or frames < 2 or not 1 <= motions <= len(MOTIONS):
-        raise ValueError(
-            f"moving-shapes got size={size}, frames={frames}, motions={motions}: expected "
-            f"size >= {MIN_PICTURE}, frames >= 2, 1 <= motions <= {len(MOTIONS)}"
-        )
 
 
 def _sample(scene: Scene, stream: tuple[int, ...], size: int, motions: int) -> tuple[IntArray, ...]:

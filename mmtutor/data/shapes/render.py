@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.scene import OFFSETS, SIZES, IntArray, Scene
 
 PALETTE = np.array(
@@ -45,6 +46,8 @@ class _Paste(NamedTuple):
 
 def render(scene: Scene, picture_size: int) -> np.ndarray:
     """Pictures (N, 3, S, S) uint8 of the scenes, S = picture_size >= MIN_PICTURE."""
+    checks.instance(Scene, scene=scene)
+    checks.at_least(MIN_PICTURE, picture_size=picture_size)
     shade = SHADES[scene.background]
     pictures = np.empty((len(scene), 3, picture_size, picture_size), dtype=np.uint8)
     pictures[:] = shade[:, None, None, None]
@@ -59,6 +62,8 @@ def render(scene: Scene, picture_size: int) -> np.ndarray:
 
 def masks(scene: Scene, picture_size: int) -> np.ndarray:
     """(N, K, S, S) bool: pixels at least half covered by object k; all False if it is absent."""
+    checks.instance(Scene, scene=scene)
+    checks.at_least(MIN_PICTURE, picture_size=picture_size)
     covered = np.zeros((len(scene), scene.max_objects, picture_size, picture_size), dtype=bool)
     for k, rows, y, x, coverage in _pastes(scene, picture_size):
         covered[rows[:, None, None], k, y, x] = 2 * coverage >= FULL
@@ -67,6 +72,7 @@ def masks(scene: Scene, picture_size: int) -> np.ndarray:
 
 def radii(picture_size: int) -> tuple[int, int]:
     """Half the side, in pixels, of the box that holds a small and a large object."""
+    checks.at_least(MIN_PICTURE, picture_size=picture_size)
     return picture_size // 10, picture_size // 6
 
 
@@ -75,6 +81,7 @@ def stencils(radius: int) -> IntArray:
 
     Lengths are in eighths of a pixel, so that the middles of subpixels are odd numbers.
     """
+    checks.at_least(1, radius=radius)
     full = 8 * radius
     line = 2 * np.arange(8 * radius) + 1 - full
     y, x = np.meshgrid(line, line, indexing="ij")  # [8 radius, 8 radius], y points down

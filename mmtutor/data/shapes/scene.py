@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmtutor.data.shapes.draws import Draws, IntArray
+from mmtutor import checks
+from mmtutor.data.shapes.draws import Draws, IntArray, whole
 
 SPLITS = ("train", "val", "test", "unseen")
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
@@ -42,6 +43,19 @@ SEEN_SHAPES = (HELD_OUT_SHAPE[:, None] + np.arange(1, len(SHAPES))) % len(SHAPES
 WORDS = 32  # random ones set aside for each example
 
 
+# The shape of each part of a `Scene`, and its lowest and highest value.
+RULES = {
+    "count": ("N", 1, len(POSITIONS)),
+    "background": ("N", 0, BACKGROUNDS - 1),
+    "shape": ("N K", -1, len(SHAPES) - 1),
+    "colour": ("N K", -1, len(COLOURS) - 1),
+    "size": ("N K", -1, len(SIZES) - 1),
+    "position": ("N K", -1, len(POSITIONS) - 1),
+    "offset": ("N K 2", -1, OFFSETS - 1),
+    "wording": ("N 2", 0, WORDINGS - 1),
+}
+
+
 @dataclass(frozen=True)
 class Scene:
     """N scenes of at most K objects, in the order in which captions mention them; -1: absent.
@@ -54,7 +68,7 @@ class Scene:
         offset: (N, K, 2) place (x, y) within the free room of the cell, 0..OFFSETS-1.
         wording: (N, 2) which paraphrase says it in English and in Chinese, 0..WORDINGS-1.
 
-    All int64, and free of any picture size.
+    All int64, and free of any picture size. Raises TypeError or ValueError for other arrays.
     """
 
     count: IntArray
@@ -65,6 +79,9 @@ class Scene:
     position: IntArray
     offset: IntArray
     wording: IntArray
+
+    def __post_init__(self) -> None:
+        whole({key: (getattr(self, key), *rule) for key, rule in RULES.items()})
 
     def __len__(self) -> int:
         return len(self.count)
@@ -100,13 +117,10 @@ def scenes(split: str = "train", n: int = 10_000, seed: int = 0, max_objects: in
     Raises:
         ValueError: for an unknown split or an option out of range.
     """
-    if split not in SPLITS:
-        raise ValueError(f"shapes has no split {split!r}: expected one of {', '.join(SPLITS)}")
-    if n < 1 or seed < 0 or not 1 <= max_objects <= MAX_OBJECTS:
-        raise ValueError(
-            f"shapes got n={n}, seed={seed}, max_objects={max_objects}: "
-            f"expected n >= 1, seed >= 0, 1 <= max_objects <= {MAX_OBJECTS}"
-        )
+    checks.one_of(SPLITS, split=split)
+    checks.at_least(1, n=n)
+    checks.at_least(0, seed=seed)
+    checks.one_of(range(1, MAX_OBJECTS + 1), max_objects=max_objects)
     draws = Draws(n, (seed, SPLITS.index(split)), WORDS)
     count = 1 + draws.below(max_objects)
     background, wording = draws.below(BACKGROUNDS), draws.each(WORDINGS, WORDINGS)
@@ -132,6 +146,8 @@ def meaning(scene: Scene) -> IntArray:
     What a caption says: the size, colour and shape of each object; the cell of a lone object; the
     relation of each object to the next. "A left of B" and "B right of A" are one meaning.
     """
+    checks.instance(Scene, scene=scene)
+    checks.one_of(range(1, MAX_OBJECTS + 1), max_objects=scene.max_objects)
     ids = np.zeros(len(scene), dtype=np.int64)
     for count in range(1, scene.max_objects + 1):
         rows = scene.count == count
@@ -145,6 +161,7 @@ def meaning(scene: Scene) -> IntArray:
 
 def exchange_colours(scene: Scene) -> Scene:
     """The scenes with the first two objects' colours exchanged: same words, another meaning."""
+    checks.instance(Scene, scene=scene)
     colour = scene.colour.copy()
     pairs = scene.count >= 2
     colour[pairs, :2] = colour[pairs, 1::-1]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.scene import Scene
 
 RATE = 16_000  # samples a second
@@ -82,6 +83,7 @@ def waveforms(scene: Scene) -> np.ndarray:
 
     Row i holds count[i] notes of NOTE samples; behind them it is silent.
     """
+    checks.instance(Scene, scene=scene)
     absent = scene.position < 0
     order = np.where(absent, len(_pitches()), scene.position).argsort(axis=1)  # [N, K]
     position, colour, shape, size, absent = (

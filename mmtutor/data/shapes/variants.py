@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.captions import english
 from mmtutor.data.shapes.scene import COLOURS, SHAPES, Scene, exchange_colours
 
@@ -23,8 +24,8 @@ VARIANTS = (
 
 def wordings(scene: Scene, n: int = WORDINGS) -> list[list[str]]:
     """For each of N scenes n different captions that say the same, 1 <= n <= 6."""
-    if not 1 <= n <= WORDINGS:
-        raise ValueError(f"n must lie between 1 and {WORDINGS}, got {n}")
+    checks.instance(Scene, scene=scene)
+    checks.one_of(range(1, WORDINGS + 1), n=n)
     said = [english(_in_wording(scene, k)) for k in range(n)]
     return [list(captions) for captions in zip(*said, strict=True)]
 
@@ -37,8 +38,9 @@ def variants(scene: Scene) -> Iterator[tuple[str, list[str]]]:
 
     Raises ValueError if a scene has not two objects.
     """
+    checks.instance(Scene, scene=scene)
     if (scene.count != 2).any() or scene.max_objects != 2:
-        raise ValueError("variants are made of scenes of two objects")
+        raise ValueError("scene must be of two objects everywhere")
     scene = _in_wording(scene, WORDINGS - 1)
     other = replace(scene, **{k: np.roll(getattr(scene, k), 1, axis=0) for k in THINGS})
     changed = (

@@ -23,6 +23,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 
 BITS = ("a0", "a1", "b0", "b1", "c")
@@ -64,11 +65,12 @@ def load(
     Raises:
         ValueError: an unknown split or task, or a negative noise.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
-    if n < 1 or seed < 0 or noise < 0:
-        raise ValueError(f"expected n >= 1, seed >= 0 and noise >= 0, got {n}, {seed} and {noise}")
-    generator = torch.Generator().manual_seed(len(SPLITS) * seed + SPLITS.index(split))
+    checks.one_of(SPLITS, split=split)
+    checks.at_least(1, n=n)
+    checks.at_least(0, seed=seed)
+    checks.within("[0, inf)", noise=noise)
+    checks.one_of(QUESTIONS, task=task)
+    generator = torch.Generator().manual_seed(int(len(SPLITS) * seed + SPLITS.index(split)))
     world = worlds(torch.arange(n) % WORLDS)
     columns = {name: _tokens(world, name, noise, generator) for name in SHOWN}
     return Dataset({**columns, "label": answer(task, world)}, name=f"{task}/{split}")
@@ -76,14 +78,20 @@ def load(
 
 def worlds(number: Tensor | None = None) -> World:
     """The worlds of these numbers (N,) in 0..31; all of them, in order, without numbers."""
+    checks.shaped(number=(number, "N | None"))
+    checks.indices(WORLDS, number=number)
     number = torch.arange(WORLDS) if number is None else number
     return {name: number >> place & 1 for place, name in enumerate(BITS)}
 
 
 def answer(task: str, world: World) -> Tensor:
-    """(N,) int64: the right answers. Raises ValueError for an unknown task."""
-    if task not in QUESTIONS:
-        raise ValueError(f"unknown task {task!r}: expected one of {', '.join(QUESTIONS)}")
+    """(N,) int64: the right answers. Raises ValueError for an unknown task or another world."""
+    checks.one_of(QUESTIONS, task=task)
+    checks.instance(dict, world=world)
+    if missing := set(BITS) - set(world):
+        raise ValueError(f"world lacks {', '.join(sorted(missing))}")
+    checks.shaped(**{f"world[{name!r}]": (world[name], "N") for name in BITS})
+    checks.indices(2, **{f"world[{name!r}]": world[name] for name in BITS})
     return QUESTIONS[task](world)
 
 

@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 
 SPLITS = ("train", "val", "test")
@@ -48,13 +49,11 @@ def load(
     Raises:
         ValueError: for an unknown split or an option out of range.
     """
-    if split not in SPLITS:
-        raise ValueError(f"figures have no split {split!r}: expected one of {', '.join(SPLITS)}")
-    if n < 1 or size < 32 or seed < 0:
-        raise ValueError(
-            f"figures got n={n}, size={size}, seed={seed}: n >= 1, size >= 32, seed >= 0"
-        )
-    generator = torch.Generator().manual_seed(3 * seed + SPLITS.index(split))
+    checks.one_of(SPLITS, split=split)
+    checks.at_least(1, n=n)
+    checks.at_least(32, size=size)
+    checks.at_least(0, seed=seed)
+    generator = torch.Generator().manual_seed(int(3 * seed + SPLITS.index(split)))
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(shape, generator=generator)
@@ -128,8 +127,10 @@ def _paint(joints: Tensor, clutter: Tensor, colours: Tensor, size: int) -> Tenso
 def walk(frames: int = 16, size: int = 48) -> tuple[Tensor, Tensor]:
     """One figure that marches on the spot: video (F, 3, S, S) uint8 and joints (F, 13, 2).
 
-    After F frames it is where it began.
+    After F frames it is where it began. `size` is at least 32.
     """
+    checks.at_least(1, frames=frames)
+    checks.at_least(32, size=size)
     phase = torch.arange(frames) * (2 * math.pi / frames)
     swing, zero = phase.sin(), torch.zeros(frames)
     arms = [0.6 + 0.5 * swing, 0.6 - 0.5 * swing, 0.5 + 0.4 * swing, 0.5 - 0.4 * swing]

@@ -8,12 +8,14 @@ came first (memory). Knows neither tokenizers nor models.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, replace
+from numbers import Integral
 
 import numpy as np
 import torch
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.real import stamps
 from mmtutor.data.shapes.captions import chinese, english
@@ -46,8 +48,8 @@ def leading_colour(split: str, n: int, language: str = "en", seed: int = 0) -> D
     Raises:
         ValueError: for an unknown language, or as `shapes.load` does.
     """
-    if language not in WRITERS:
-        raise ValueError(f"unknown language {language!r}: expected one of {', '.join(WRITERS)}")
+    checks.one_of(WRITERS, language=language)
+    checks.at_least(1, n=n)
     drawn = scenes(split, 3 * n + 100, seed)  # half of them have two objects
     scene = _rows(drawn, np.flatnonzero(drawn.count == 2)[:n])
     swapped = {key: getattr(scene, key)[:, ::-1] for key in ("shape", "colour", "size")}
@@ -77,10 +79,12 @@ def language_of(
 
     Raises:
         FileNotFoundError: if the stamps are not in the cache.
-        ValueError: for an unknown split, or a language that no caption is in.
+        ValueError: for an unknown split or fold, or a language that no caption is in.
     """
-    if split not in ("train", "val", "test"):
-        raise ValueError(f"unknown split {split!r}: expected one of train, val, test")
+    checks.one_of(("train", "val", "test"), split=split)
+    checks.one_of(range(5), fold=fold)
+    languages = checks.listed(str, languages=languages)
+    checks.same_length(languages=languages)
     data = stamps.load("all")
     groups = data.column("group").tolist()
     folds = fold_of(groups, data.column("name"), seed=seed)
@@ -114,7 +118,9 @@ def recall(n: int, fillers: int, symbols: int = 8, seed: int = 0) -> Dataset:
     Columns: tokens int64 (N, 1 + fillers), the symbol in 2..1+symbols and the fillers in the next
     `symbols` ids; label int64 (N,) in 0..symbols-1.
     """
-    generator = torch.Generator().manual_seed(seed)
+    checks.at_least(1, n=n, symbols=symbols)
+    checks.at_least(0, fillers=fillers, seed=seed)
+    generator = torch.Generator().manual_seed(int(seed))
     label = torch.randint(symbols, (n,), generator=generator)
     noise = torch.randint(symbols, (n, fillers), generator=generator)
     tokens = torch.cat([2 + label.unsqueeze(1), 2 + symbols + noise], dim=1)
@@ -125,7 +131,11 @@ def bag_ceiling(bags: Sequence[Sequence[Hashable]], labels: Sequence[int]) -> fl
     """Accuracy in [0, 1] of the best rule that sees how often each unit occurs, but no order.
 
     Texts with equal bags get one answer, so at best the label that is most frequent among them.
+    A bag is a list of units; labels are N whole numbers.
     """
+    bags = [checks.listed(Hashable, bags=bag) for bag in checks.listed(Iterable, bags=bags)]
+    labels = checks.listed(Integral, labels=labels)
+    checks.same_length(bags=bags, labels=labels)
     of_bag: dict[tuple, Counter] = defaultdict(Counter)
     for bag, label in zip(bags, labels, strict=True):
         of_bag[tuple(sorted(bag))][label] += 1

@@ -8,10 +8,14 @@ Knows nothing of shapes or of how flow is estimated.
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mmtutor import checks
 
 WAVES = 24
 
@@ -46,7 +50,19 @@ def pair(
         zoom: growth, above 0.
         wavelengths: shortest and longest of the texture's waves, in pixels; above 2.
         seed: of the texture.
+
+    Raises ValueError for what is out of range.
     """
+    checks.at_least(1, size=size)
+    checks.at_least(0, seed=seed)
+    checks.within("(0, inf)", zoom=zoom)
+    checks.finite(angle=angle)
+    for name, two in (("shift", shift), ("wavelengths", wavelengths)):
+        if len(checks.listed(Real, **{name: two})) != 2:
+            raise ValueError(f"{name} must be two numbers, got {two!r}")
+        checks.finite(**{name: np.array(two)})
+    if not 2 < min(wavelengths) <= wavelengths[1]:
+        raise ValueError(f"wavelengths must be above 2, the shorter first, got {wavelengths!r}")
     turn = math.radians(angle)
     matrix = zoom * torch.tensor(
         [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], dtype=torch.float64
@@ -62,7 +78,7 @@ def pair(
 
 def _texture(place: Tensor, wavelengths: tuple[float, float], seed: int) -> Tensor:
     """The value in [0, 1] at any places (2, ...) float64: a sum of random plane waves."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     length, direction, phase = torch.rand(3, WAVES, generator=generator, dtype=torch.float64)
     short, long = wavelengths
     number = 2 * math.pi / (short * (long / short) ** length)  # radians a pixel
@@ -84,13 +100,20 @@ def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> _Pa
         factor: fine pixels to a side of a coarse one.
 
     Raises:
-        ValueError: the shift leaves no coarse pixel to see.
+        ValueError: the shift leaves no coarse pixel to see, or `factor` is below 1.
     """
+    checks.shaped(picture=(picture, "3 H W"))
+    if picture.dtype != torch.uint8:
+        raise TypeError(f"picture must be uint8, got {picture.dtype}")
+    if len(checks.listed(Integral, shift=shift)) != 2:
+        raise ValueError(f"shift must be two whole numbers, got {shift!r}")
+    checks.at_least(1, factor=factor)
     grey = picture.float().div(255).mean(0)
     margin = max(map(abs, shift))
     sides = [(length - 2 * margin) // factor * factor for length in grey.shape]
     if min(sides) < 1:
-        raise ValueError(f"a picture of {tuple(grey.shape)} is too small to move it by {shift}")
+        size = tuple(grey.shape)
+        raise ValueError(f"a picture of {size} is too small for a shift of {shift}")
 
     def view(right: int, down: int) -> Tensor:
         top, left = margin - down, margin - right

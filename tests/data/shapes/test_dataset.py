@@ -77,11 +77,11 @@ def test_columns_and_batch():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "dev"}, "no split 'dev': expected one of train, val, test, unseen"),
-        ({"n": 0}, "n=0"),
-        ({"seed": -1}, "seed=-1"),
-        ({"max_objects": 4}, "max_objects=4: expected .* <= 3"),
-        ({"size": 31}, "size is 31: shapes are legible from 32 pixels up"),
+        ({"split": "dev"}, "split must be 'train', 'val', 'test' or 'unseen', got 'dev'"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"max_objects": 4}, "max_objects must be 1, 2 or 3, got 4"),
+        ({"size": 31}, "size must be a whole number of at least 32, got 31"),
     ],
 )
 def test_bad_options_are_named(options, message):
@@ -382,5 +382,5 @@ def test_the_script_writes_what_load_gives(script, tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             script.main(arguments)
         assert stop.value.code == 2
-    assert "size is 8" in capsys.readouterr().err
+    assert "size must be a whole number of at least 32, got 8" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

@@ -170,11 +170,11 @@ def test_columns_prefix_and_classes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "dev"}, "moving-shapes has no split 'dev': expected train, val, test, unseen"),
-        ({"size": 31}, "size=31, frames=8, motions=6: expected size >= 32"),
-        ({"frames": 1}, "frames=1"),
-        ({"motions": 7}, "motions=7.* <= 6"),
-        ({"max_objects": 4}, "max_objects=4"),
+        ({"split": "dev"}, "split must be 'train', 'val', 'test' or 'unseen', got 'dev'"),
+        ({"size": 31}, "size must be a whole number of at least 32, got 31"),
+        ({"frames": 1}, "frames must be a whole number of at least 2, got 1"),
+        ({"motions": 7}, "motions must be 1, 2, 3, 4, 5 or 6, got 7"),
+        ({"max_objects": 4}, "max_objects must be 1, 2 or 3, got 4"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -40,5 +40,5 @@ def test_what_is_true_of_the_variants():
 def test_other_scenes_are_refused():
     with pytest.raises(ValueError, match="two objects"):
         list(variants(scenes("val", 20)))
-    with pytest.raises(ValueError, match="between 1 and 6, got 7"):
+    with pytest.raises(ValueError, match="n must be 1, 2, 3, 4, 5 or 6, got 7"):
         wordings(scenes("val", 1), 7)

@@ -98,9 +98,9 @@ def test_a_walk_closes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "dev"}, "no split 'dev': expected one of train, val, test"),
-        ({"size": 16}, "size=16"),
-        ({"n": 0}, "n=0"),
+        ({"split": "dev"}, "split must be 'train', 'val' or 'test', got 'dev'"),
+        ({"size": 16}, "size must be a whole number of at least 32, got 16"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_options_are_named(options, message):

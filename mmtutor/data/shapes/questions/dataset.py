@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.shapes.draws import IntArray
 from mmtutor.data.shapes.questions import forms
@@ -130,30 +131,22 @@ def questions(
 def _check(
     split: str, n: int, seed: int, max_objects: int, types: tuple[str, ...], prior: str
 ) -> None:
-    if split not in SPLITS:
-        raise ValueError(
-            f"shapes-questions has no split {split!r}: expected one of {', '.join(SPLITS)}"
-        )
-    if prior not in ("balanced", "biased"):
-        raise ValueError(f"prior is {prior!r}: expected 'balanced' or 'biased'")
+    checks.one_of(SPLITS, split=split)
+    checks.one_of(("balanced", "biased"), prior=prior)
+    checks.at_least(1, n=n)
+    checks.at_least(0, seed=seed)
+    checks.one_of(range(3, MOST_OBJECTS + 1), max_objects=max_objects)
+    for name in checks.listed(str, types=types) or [None]:
+        checks.one_of(TYPES, types=name)
     if split == "adversarial" and prior != "biased":
         raise ValueError("split 'adversarial' turns a bias round: it needs prior='biased'")
-    if n < 1 or seed < 0 or not 3 <= max_objects <= MOST_OBJECTS:
-        raise ValueError(
-            f"shapes-questions got n={n}, seed={seed}, max_objects={max_objects}: "
-            f"expected n >= 1, seed >= 0, 3 <= max_objects <= {MOST_OBJECTS}"
-        )
-    if isinstance(types, str) or not types or not set(types) <= set(TYPES):
-        raise ValueError(f"types is {types!r}: expected some of {TYPES}")
 
 
 def _columns(
     asked: forms.Questions, scene: Scene, size: int, language: str, with_masks: bool
 ) -> dict[str, Tensor | list]:
-    if size < MIN_PICTURE:
-        raise ValueError(f"size is {size}: shapes are legible from {MIN_PICTURE} pixels up")
-    if language not in ("en", "zh"):
-        raise ValueError(f"language is {language!r}: expected 'en' or 'zh'")
+    checks.at_least(MIN_PICTURE, size=size)
+    checks.one_of(("en", "zh"), language=language)
     label, said_zh = forms.evaluate(asked, scene), chinese(asked)
     answers = np.array(ANSWERS if language == "en" else ANSWERS_ZH, dtype=object)
     about = forms.matching(asked, scene).any(axis=1)  # [N, K]

@@ -15,11 +15,13 @@ from itertools import product
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.captions import COLOURS_ZH, SHAPES_ZH, SIZES_ZH
-from mmtutor.data.shapes.draws import IntArray
+from mmtutor.data.shapes.draws import IntArray, whole
 from mmtutor.data.shapes.scene import COLOURS, HELD_OUT_SHAPE, RELATIONS, SHAPES, SIZES, Scene
 
 MOST_OBJECTS = 5
+WORDINGS = 6  # of a question, in each language
 ATTRIBUTES = ("size", "colour", "shape")
 VALUES = dict(zip(ATTRIBUTES, (SIZES, COLOURS, SHAPES), strict=True))
 BOUNDS = tuple(len(values) for values in VALUES.values())  # (2, 8, 6)
@@ -78,13 +80,24 @@ class Questions:
             MENTIONS_TWO[form].
         wording: (N, 2) which paraphrase asks in English and in Chinese.
 
-    All int64.
+    All int64. Raises TypeError or ValueError for other arrays.
     """
 
     form: IntArray
     first: IntArray
     second: IntArray
     wording: IntArray
+
+    def __post_init__(self) -> None:
+        last = len(DESCRIPTORS) - 1
+        whole(
+            {
+                "form": (self.form, "N", 0, len(FORMS) - 1),
+                "first": (self.first, "N", 0, last),
+                "second": (self.second, "N", 0, last),
+                "wording": (self.wording, "N 2", 0, WORDINGS - 1),
+            }
+        )
 
     def __len__(self) -> int:
         return len(self.form)
@@ -97,6 +110,9 @@ class Questions:
 
 def matching(questions: Questions, scene: Scene) -> np.ndarray:
     """(N, 2, K) bool: the objects that the first and the second descriptor pick out."""
+    checks.instance(Questions, questions=questions)
+    checks.instance(Scene, scene=scene)
+    checks.same_length(questions=questions, scene=scene)
     mentioned = np.stack([questions.first, questions.second], axis=1)  # [N, 2]
     present = scene.shape >= 0  # [N, K]
     found = MATCH[mentioned[..., None], scene.object[:, None]] & present[:, None]

@@ -20,7 +20,6 @@ from mmtutor.data.shapes.questions.forms import Questions
 from mmtutor.data.shapes.scene import BACKGROUNDS, OFFSETS, WORDINGS, Scene
 
 WORDS = 64  # random ones set aside for each example
-WAYS = 6  # of asking a question in a language
 BIAS = 85  # per cent of the answers to a question that are its favourite, if priors are biased
 
 # The kinds of descriptor of each form, by what they mention: z size, c colour, s shape.
@@ -87,7 +86,7 @@ def _questions(draws: Draws, types: tuple[str, ...], unseen: bool) -> Questions:
     many = listed.sum(axis=1)[kind]
     index = draws.below(many)
     second = (index + 1 + draws.below(many - 1)) % many  # another of the same kind
-    wording = draws.each(WAYS, WAYS)
+    wording = draws.each(forms.WORDINGS, forms.WORDINGS)
     return Questions(form, entries[kind, index], entries[kind, second], wording)
 
 

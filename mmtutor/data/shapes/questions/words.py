@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmtutor import checks
 from mmtutor.data.shapes.captions import COLOURS_ZH, SHAPES_ZH, SIZES_ZH
 from mmtutor.data.shapes.draws import IntArray
 from mmtutor.data.shapes.questions.forms import DESCRIPTORS, FORMS, MORE, QUERY, RELATE, Questions
@@ -29,18 +30,21 @@ WAYS = tomllib.loads(Path(__file__).with_name("ways.toml").read_text("utf-8"))
 
 def english(questions: Questions) -> list[str]:
     """One English question each, lower case: N strings."""
+    checks.instance(Questions, questions=questions)
     way, noun = questions.wording[:, 0] % 3, questions.wording[:, 0] // 3
     return _fill(_ENGLISH, questions, way, _PHRASES[_NUMBER[questions.form], noun])
 
 
 def chinese(questions: Questions) -> list[str]:
     """One Chinese question each: N strings."""
+    checks.instance(Questions, questions=questions)
     way, style = questions.wording[:, 1] % 3, questions.wording[:, 1] // 3
     return _fill(_CHINESE, questions, way, _PHRASES_ZH[style])
 
 
 def programs(questions: Questions) -> list[str]:
     """What each question asks, in whatever words: N strings, equal for equal questions."""
+    checks.instance(Questions, questions=questions)
     way = np.zeros_like(questions.form)
     return _fill(_PROGRAM, questions, way, _FILTERS[way])
 

@@ -565,20 +565,20 @@ def test_types_and_the_number_of_objects_can_be_chosen():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "dev"}, "no split 'dev': expected one of train, val, test, unseen, adversarial"),
+        ({"split": "dev"}, "'unseen' or 'adversarial', got 'dev'"),
         ({"split": "adversarial"}, "needs prior='biased'"),
-        ({"prior": "odd"}, "prior is 'odd'"),
-        ({"n": 0}, "n=0"),
-        ({"seed": -1}, "seed=-1"),
-        ({"max_objects": 2}, "3 <= max_objects <= 5"),
-        ({"max_objects": 6}, "max_objects=6"),
-        ({"types": ()}, "expected some of"),
-        ({"types": "exist"}, "types is 'exist'"),
-        ({"types": ("exist", "why")}, "expected some of"),
-        ({"language": "fr"}, "language is 'fr': expected 'en' or 'zh'"),
-        ({"size": 16}, "size is 16"),
+        ({"prior": "odd"}, "prior must be 'balanced' or 'biased', got 'odd'"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"max_objects": 2}, "max_objects must be 3, 4 or 5, got 2"),
+        ({"max_objects": 6}, "max_objects must be 3, 4 or 5, got 6"),
+        ({"types": ()}, "types must be"),
+        ({"types": "exist"}, "types must be a list, each element a string, got 'exist'"),
+        ({"types": ("exist", "why")}, "'compare' or 'relate', got 'why'"),
+        ({"language": "fr"}, "language must be 'en' or 'zh', got 'fr'"),
+        ({"size": 16}, "size must be a whole number of at least 32, got 16"),
     ],
 )
 def test_bad_options_are_named(options, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         load("shapes-questions", **{"n": 5, **options})
