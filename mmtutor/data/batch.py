@@ -55,6 +55,7 @@ def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
 def require(batch: Mapping[str, Tensor], *keys: str) -> None:
     """Raise KeyError, naming what is missing and what is there, unless the batch has every key."""
     checks.instance(Mapping, batch=batch)
+    keys = checks.listed(str, keys=keys)
     missing = [key for key in keys if key not in batch]
     if missing:
         present = ", ".join(sorted(key for key in batch if not key.endswith("_mask")))
@@ -83,12 +84,12 @@ def loader(
     sampler = None if group_by is None else _GroupedSampler(dataset.column(group_by), seed)
     return DataLoader(
         dataset,
-        batch_size,
+        int(batch_size),
         shuffle=shuffle and sampler is None,
         sampler=sampler,
         generator=torch.Generator().manual_seed(int(seed)),
         drop_last=drop_last,
-        num_workers=workers,
+        num_workers=int(workers),
         collate_fn=collate,
     )
 
@@ -125,7 +126,9 @@ def _keys(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     for key, first in owner.items():
         for index, example in enumerate(examples):
             if key not in example:
-                raise ValueError(f"example {index} lacks {key!r}, which example {first} has")
+                raise ValueError(
+                    f"examples: example {index} lacks {key!r}, which example {first} has"
+                )
     return list(owner)
 
 
@@ -147,7 +150,9 @@ def _plain(key: str, index: int, value: Any) -> Any:
     try:
         return torch.as_tensor(np.asarray(value) if isinstance(value, list | tuple) else value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{key!r} of example {index} must be an array of numbers") from error
+        raise ValueError(
+            f"examples: {key!r} of example {index} must be an array of numbers"
+        ) from error
 
 
 def _pad(key: str, values: list[Any]) -> tuple[Tensor, Tensor]:
@@ -160,7 +165,7 @@ def _pad(key: str, values: list[Any]) -> tuple[Tensor, Tensor]:
 
 def _ragged(key: str, index: int, row: Any) -> Tensor:
     """Entry (L,) as it stands in a batch: `tokens` int64, `audio` floating."""
-    name = f"{key!r} of example {index}"
+    name = f"examples: {key!r} of example {index}"
     if not isinstance(row, Tensor):
         raise ValueError(f"{name} is a {type(row).__name__}: expected numbers")
     if row.ndim != 1 or len(row) == 0:
@@ -182,10 +187,12 @@ def _stack(key: str, values: list[Any]) -> Tensor:
     for index, value in enumerate(values):
         if numbers[index]:
             kind = type(value).__name__
-            raise ValueError(f"{key!r} of example {index} is a {kind}, but in others a tensor")
+            raise ValueError(
+                f"examples: {key!r} of example {index} is a {kind}, but in others a tensor"
+            )
         if value.shape != values[0].shape or value.dtype != values[0].dtype:
             raise ValueError(
-                f"{key!r} of example {index} is {value.dtype} {tuple(value.shape)}, "
+                f"examples: {key!r} of example {index} is {value.dtype} {tuple(value.shape)}, "
                 f"but of example 0 {values[0].dtype} {tuple(values[0].shape)}"
             )
     stacked = torch.stack(values)
@@ -193,7 +200,7 @@ def _stack(key: str, values: list[Any]) -> Tensor:
         return stacked.float().div_(255)
     if key in PICTURES and stacked.is_floating_point() and stacked.amax() > BRIGHTEST:
         found = f"floats up to {stacked.amax():g}"
-        raise ValueError(f"{key!r} must be in [0, 1], normalised, or uint8, got {found}")
+        raise ValueError(f"examples: {key!r} must be in [0, 1], normalised, or uint8, got {found}")
     return stacked
 
 
@@ -201,10 +208,12 @@ def _numbers(key: str, values: list[Any]) -> Tensor:
     for index, value in enumerate(values):
         if not isinstance(value, bool | int | float):
             kind = type(value).__name__
-            raise ValueError(f"{key!r} of example {index} is a {kind}, but in others a number")
+            raise ValueError(
+                f"examples: {key!r} of example {index} is a {kind}, but in others a number"
+            )
     floats = any(isinstance(value, float) for value in values)
     whole = [abs(value) for value in values if not isinstance(value, float)]
     if whole and max(whole) >= 2**63:
-        raise ValueError(f"{key!r} must fit into 64 bits, got {max(whole)}")
+        raise ValueError(f"examples: {key!r} must fit into 64 bits, got {max(whole)}")
     exact = torch.float64 if whole and max(whole) > 2**24 else torch.float32
     return torch.tensor(values, dtype=exact if floats else None)

@@ -205,18 +205,20 @@ def corrupt(
     if severity == 0:
         return data
     apply = {"image": _pictures, "text": _texts, "sound": _sounds}[modality]
-    spoiled = apply(field, values, change, severity, crc32(corruption.encode()) + int(seed))
+    spoiled = apply(
+        f"data.column({field!r})", values, change, severity, crc32(corruption.encode()) + int(seed)
+    )
     return data.with_column(field, spoiled)
 
 
-def _pictures(field: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
+def _pictures(name: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
     own = values if isinstance(values, Tensor) else list({id(x): x for x in values}.values())
     for x in [own] if isinstance(own, Tensor) else own:
-        checks.shaped(**{field: (x, "N 3 H W" if x is own else "3 H W")})
+        checks.shaped(**{name: (x, "N 3 H W" if x is own else "3 H W")})
         if x.dtype != torch.uint8:
-            raise ValueError(f"{field} must be uint8, got {x.dtype}")
+            raise ValueError(f"{name} must be uint8, got {x.dtype}")
         if not isinstance(own, Tensor) and x.shape != own[0].shape:
-            raise ValueError(f"{field} must be of one size, got {own[0].shape} and {x.shape}")
+            raise ValueError(f"{name} must be of one size, got {own[0].shape} and {x.shape}")
     stacked = own if isinstance(own, Tensor) else torch.stack(own)
     image = change(stacked.float() / 255, severity, torch.Generator().manual_seed(seed))
     spoiled = (image.clamp(0, 1) * 255).round().to(torch.uint8)
@@ -226,18 +228,18 @@ def _pictures(field: str, values: Column, change: Callable, severity: int, seed:
     return [spoiled[place[id(x)]] for x in values]
 
 
-def _texts(field: str, values: Column, change: Callable, severity: int, seed: int) -> list[str]:
+def _texts(name: str, values: Column, change: Callable, severity: int, seed: int) -> list[str]:
     """A stream for each row: how long other texts are does not matter."""
-    values = checks.listed(str, **{field: values})
+    values = checks.listed(str, **{name: values})
     streams = (np.random.default_rng((seed, row)) for row in range(len(values)))
     return [change(text, severity, random) for text, random in zip(values, streams, strict=True)]
 
 
-def _sounds(field: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
+def _sounds(name: str, values: Column, change: Callable, severity: int, seed: int) -> Column:
     for x in [values] if isinstance(values, Tensor) else values:
-        checks.shaped(**{field: (x, "N T" if x is values else "T")})
-        checks.floating(**{field: x})
-        checks.within("[-1, 1]", **{field: x})
+        checks.shaped(**{name: (x, "N T" if x is values else "T")})
+        checks.floating(**{name: x})
+        checks.within("[-1, 1]", **{name: x})
     lengths = torch.tensor([len(x) for x in values])
     padded = values if isinstance(values, Tensor) else pad_sequence(values, batch_first=True)
     mask = torch.arange(padded.shape[1]) < lengths.unsqueeze(1)  # [N, T]

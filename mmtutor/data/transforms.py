@@ -56,17 +56,15 @@ class Tokenize:
     """
 
     def __init__(self, tokenizer: WordTokenizer | SubwordTokenizer, field: str = "caption") -> None:
-        if not callable(getattr(tokenizer, "encode", None)):
+        if isinstance(tokenizer, str) or not callable(getattr(tokenizer, "encode", None)):
             raise TypeError(f"tokenizer must be a tokenizer, got {tokenizer!r}")
         checks.instance(str, field=field)
         self.tokenizer = tokenizer
         self.field = field
 
     def __call__(self, example: Example) -> Example:
-        return {
-            **example,
-            "tokens": torch.tensor(self.tokenizer.encode(_text(example, self.field))),
-        }
+        text = _text(example, self.field)
+        return {**example, "tokens": torch.tensor(self.tokenizer.encode(text))}
 
 
 class ImageTransform:
@@ -83,8 +81,7 @@ class ImageTransform:
         self._random = _Stream(repr(transform), seed)
 
     def __call__(self, example: Example) -> Example:
-        if "image" not in example:
-            raise KeyError(f"the example has no 'image'; it has {', '.join(example)}")
+        _has("image", example)
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(self._random.below(2**62))
             return {**example, "image": self.transform(example["image"])}
@@ -115,8 +112,9 @@ class RandomFlip:
         self._random = _Stream("RandomFlip", seed)
 
     def __call__(self, example: Example) -> Example:
+        _has("image", example)
         if "tokens" in example:
-            raise ValueError("RandomFlip must come before Tokenize: the tokens keep left and right")
+            raise ValueError("RandomFlip must come before Tokenize: an example's tokens keep sides")
         if self._random.uniform() >= self.p:
             return example
         mirrored = {key: _mirror(value) for key, value in example.items()}
@@ -145,7 +143,8 @@ class SynonymReplacement:
         checks.instance(Mapping, table=table)
         checks.within("[0, 1]", p=p)
         checks.instance(str, field=field)
-        self.table = {word.lower(): _synonyms(word, others) for word, others in table.items()}
+        checks.listed(str, table=list(table))
+        self.table = {w.lower(): checks.listed(str, table=table[w]) for w in table}
         self.p, self.field = p, field
         self._random = _Stream("SynonymReplacement", seed)
 
@@ -210,16 +209,15 @@ class _Stream:
 
 
 def _text(example: Example, field: str) -> str:
-    checks.instance(Mapping, example=example)
-    if field not in example:
-        raise KeyError(f"the example has no text {field!r}; it has {', '.join(example)}")
-    checks.instance(str, **{field: example[field]})
+    _has(field, example, "text ")
+    checks.instance(str, **{f"example[{field!r}]": example[field]})
     return example[field]
 
 
-def _synonyms(word: str, others: Sequence[str]) -> list[str]:
-    checks.instance(str, table=word)
-    return checks.listed(str, table=others)
+def _has(key: str, example: Example, kind: str = "") -> None:
+    checks.instance(Mapping, example=example)
+    if key not in example:
+        raise KeyError(f"the example has no {kind}{key!r}; it has {', '.join(example)}")
 
 
 def _mirror(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """`collate`, `require`, `loader`: padding, masks, stacking, order, and errors with their cause."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,3 +109,50 @@ def test_batches_keep_a_picture_together_and_change_with_every_epoch():
     kept = loader(Dataset({"pair": torch.arange(20) // 2}), 4, group_by="pair", seed=1)
     for batch in kept:
         assert batch["pair"][::2].equal(batch["pair"][1::2])
+
+
+def test_numbers_arrays_and_lists_of_numpy_are_columns():
+    rows = [
+        {"a": np.int64(k), "b": np.float64(k / 2), "c": np.ones(2), "d": [k, 2]} for k in (1, 2)
+    ]
+    batch = collate(rows)
+    assert {key: column.dtype for key, column in batch.items()} == {
+        "a": torch.int64,
+        "b": torch.float32,
+        "c": torch.float64,
+        "d": torch.int64,
+    }
+    assert batch["d"].tolist() == [[1, 2], [2, 2]]
+
+
+def test_large_whole_numbers_beside_fractions_stay_exact():
+    assert collate([{"x": 2**24 + 1}, {"x": 0.5}])["x"].tolist() == [2**24 + 1, 0.5]
+    assert collate([{"x": 1}, {"x": 0.5}])["x"].dtype == torch.float32
+
+
+def test_samples_of_16_bits_become_numbers_up_to_1():
+    batch = collate([{"audio": torch.tensor([-32768, 16384], dtype=torch.int16)}])
+    assert batch["audio"].tolist() == [[-1.0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ({"audio": torch.tensor([1, 2])}, "expected floats"),
+        ({"tokens": [0.9, 1.7]}, "expected whole numbers"),
+        ({"image": torch.full((3, 2, 2), 255.0)}, "floats up to 255"),
+        ({"label": 2**63}, "must fit into 64 bits"),
+        ({"boxes": [[1, 2], [3]]}, "'boxes' of example 0 must be an array of numbers"),
+    ],
+)
+def test_columns_that_would_be_misread_are_refused(example, message):
+    with pytest.raises(ValueError, match=message):
+        collate([example])
+
+
+def test_groups_may_be_names_and_are_not_shuffled_twice():
+    data = Dataset({"who": ["b", "a", "b", "a"], "row": torch.arange(4)})
+    batches = loader(data, 2, shuffle=True, group_by="who")
+    assert all(len({data[row]["who"] for row in batch["row"].tolist()}) == 1 for batch in batches)
+    with pytest.raises(ValueError, match="dataset must hold something"):
+        loader(data.subset([]), 2)

@@ -62,3 +62,11 @@ def test_bytes_that_are_no_character_are_shown_as_numbers():
     letters = _byte_letters()
     assert readable(letters[0xE7] + letters[0x8C]) == "<E7><8C>"
     assert readable("▁cat") == "▁cat"
+
+
+def test_merges_read_from_json_are_pairs_too():
+    assert split_by([["a", "b"], ["ab", "c"]], "abcd") == ["abc", "d"]
+    with pytest.raises(ValueError, match="merges must be pairs"):
+        split_by([("a", "b", "c")], "abc")
+    with pytest.raises(TypeError, match="words must be a list"):
+        learn_merges("abab", 1)

@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, load
-from mmtutor.data.corruptions import CORRUPTIONS, IMAGE, SEVERITIES, SOUND, TEXT, corrupt
+from mmtutor.data.corruptions import (
+    CORRUPTIONS,
+    IMAGE,
+    SEVERITIES,
+    SOUND,
+    TEXT,
+    corrupt,
+    gaussian_noise,
+)
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.data.transforms import Tokenize
 
@@ -165,3 +173,20 @@ def test_what_does_not_exist_is_refused(data, arguments, message):
         corrupt(data, *arguments)
     with pytest.raises(KeyError, match="no column 'question'"):
         corrupt(data, "typos", 1, "text", "question")
+
+
+def test_columns_that_would_be_misread_are_refused(data):
+    for column, kind, modality in (
+        (torch.zeros(2, 3, 4, 4), "blur", "image"),
+        (torch.zeros(2, 8, dtype=torch.int16), "noise", "sound"),
+        (torch.full((2, 8), torch.nan), "noise", "sound"),
+        ([["a"], ["b"]], "typos", "text"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"data.column\('x'\)"):
+            corrupt(Dataset({"x": column}), kind, 1, modality, "x")
+
+
+@pytest.mark.parametrize("severity", [0, 6, -1, 1.5])
+def test_a_severity_is_1_to_5(severity):
+    with pytest.raises(ValueError, match="severity must be 1, 2, 3, 4 or 5"):
+        gaussian_noise(torch.rand(1, 3, 4, 4), severity, torch.Generator())

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,3 +77,34 @@ def test_load_names_the_datasets_there_are():
 def test_composed_transforms_can_be_sent_to_a_worker():
     data = Dataset({"x": [1, 2]}).with_transform(dict).with_transform(dict)
     assert pickle.loads(pickle.dumps(data))[1] == {"x": 2}
+
+
+def test_rows_may_be_numbers_of_numpy_and_a_mask_of_bytes():
+    data = Dataset({"x": np.arange(3), "s": np.array(["a", "b", "c"])})
+    assert data.column("s") == ["a", "b", "c"]
+    assert data[np.int64(1)] == {"x": torch.tensor(1), "s": "b"}
+    for rows in (np.array([2, 0]), [np.int32(2), np.int64(0)], torch.tensor([2, 0]), iter((2, 0))):
+        assert data.subset(rows).column("s") == ["c", "a"]
+    assert data.subset(torch.tensor([1, 0, 1], dtype=torch.uint8)).column("s") == ["a", "c"]
+    assert len(data.subset([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        ([0.9, 1.7], TypeError),
+        (torch.tensor([0.0, 1.0]), TypeError),
+        ("01", TypeError),
+        (torch.tensor([[0]]), ValueError),
+        ([0, 1, 1, 0, 1], ValueError),  # a mask, or two rows several times?
+    ],
+)
+def test_rows_that_may_be_misread_are_refused(rows, error):
+    with pytest.raises(error, match="indices"):
+        Dataset({"x": torch.arange(5)}).subset(rows)
+
+
+@pytest.mark.parametrize("index", [1.0, "1", True, None, torch.tensor([0, 1])])
+def test_an_index_is_a_whole_number(index):
+    with pytest.raises(TypeError, match="index must be a whole number"):
+        Dataset({"x": torch.arange(5)})[index]

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from mmtutor.data.splits import fold_of, group_of, near_duplicate_pairs, normalised
 
@@ -89,3 +90,10 @@ def test_folds_depend_on_the_seed_and_not_on_the_order():
 def test_a_number_of_folds_that_cannot_be(folds):
     with pytest.raises(ValueError, match=f"folds must be .* (least 2|most 3).*, got {folds}"):
         fold_of([0, 1, 2, 2], ["a", "b", "c", "d"], folds)
+
+
+def test_groups_of_a_tensor_are_numbers():
+    names = ["a", "b", "c", "d"]
+    expected = fold_of([0, 1, 2, 2], names, 2).tolist()
+    assert fold_of(torch.tensor([0, 1, 2, 2]), names, 2).tolist() == expected
+    assert fold_of(np.array([0, 1, 2, 2]), names, 2).tolist() == expected

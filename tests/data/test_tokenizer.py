@@ -1,7 +1,9 @@
 """Word and subword tokenizers: ids, unknown words, Chinese characters, files."""
 
 import pytest
+import torch
 
+from mmtutor.data.splits import normalised
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer, words
 
 
@@ -123,3 +125,24 @@ def test_training_is_repeatable_and_needs_room_for_the_bytes():
     assert one.encode(texts[1]) == two.encode(texts[1])
     with pytest.raises(ValueError, match="size must be a whole number of at least 257, got 256"):
         SubwordTokenizer.fit(texts, 256)
+
+
+def test_text_where_a_list_belongs_is_not_read_letter_by_letter():
+    for fit in (WordTokenizer.fit, lambda texts: SubwordTokenizer.fit(texts, 300)):
+        with pytest.raises(TypeError, match="texts must be a list"):
+            fit("a small circle")
+    with pytest.raises(TypeError, match="text must be a string"):
+        WordTokenizer(["a"]).encode(["a"])
+
+
+def test_ids_outside_the_vocabulary_are_refused():
+    tokenizer = WordTokenizer(["a", "b"])
+    assert tokenizer.decode(torch.tensor([2, 0, 3])) == "a b"
+    for ids in ([-1], [4]):
+        with pytest.raises(ValueError, match=r"ids must lie in \[0, 4\)"):
+            tokenizer.decode(ids)
+
+
+def test_marks_part_no_word_and_no_caption():
+    assert words("हिन्दी की") == ["हिन्दी", "की"]
+    assert normalised("लड़का की") != normalised("लड़के का")

@@ -216,3 +216,31 @@ def test_bad_examples_are_named(transform, example, error, message):
 def test_a_probability_outside_0_to_1_is_refused(make):
     with pytest.raises(ValueError, match=r"p must be in \[0, 1\], got 1.5"):
         make(1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "mirrored"),
+    [
+        ("topLeft, upper-right LEFT", "topRight, upper-left RIGHT"),
+        ("Leftmost of the bottomright", "Rightmost of the bottomleft"),
+        (["left", "a cat"], ["right", "a cat"]),
+        ({"en": "left", "zh": "左"}, {"en": "right", "zh": "右"}),
+        ("bright leftovers, upright, copyright", "bright leftovers, upright, copyright"),
+    ],
+)
+def test_a_side_is_found_in_any_column_that_holds_text(text, mirrored):
+    example = {"image": picture(), "caption": "a cat", "note": text}
+    flipped = RandomFlip(p=1.0, swap_words=True)(example)
+    assert flipped["note"] == mirrored
+    assert flipped["image"].equal(example["image"].flip(-1))
+    for flip in (RandomFlip(p=1.0), RandomFlip(p=1.0, swap_words=True, captions=["caption"])):
+        assert (flip(example) is example) == (text != mirrored)
+
+
+def test_lists_that_are_strings_are_refused():
+    with pytest.raises(TypeError, match="captions must be a list"):
+        RandomFlip(captions="caption")
+    with pytest.raises(TypeError, match="table must be a list"):
+        SynonymReplacement({"circle": "disc"})
+    with pytest.raises(TypeError, match=r"example\['caption'\] must be a string"):
+        WordDropout()({"caption": ["a cat"]})

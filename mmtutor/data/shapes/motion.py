@@ -126,7 +126,7 @@ def paths(
     whole(
         {
             "motion": (motion, "N K", 0, len(MOTIONS) - 1),
-            "speed": (speed, "N K", 1, size),
+            "speed": (speed, "N K", 1, max(SPEEDS)),
             "start": (start, "N K 2", 0, size - 1),
             "phase": (phase, "N K", 0, PHASES - 1),
         }

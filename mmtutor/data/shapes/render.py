@@ -73,7 +73,7 @@ def masks(scene: Scene, picture_size: int) -> np.ndarray:
 def radii(picture_size: int) -> tuple[int, int]:
     """Half the side, in pixels, of the box that holds a small and a large object."""
     checks.at_least(MIN_PICTURE, picture_size=picture_size)
-    return picture_size // 10, picture_size // 6
+    return int(picture_size // 10), int(picture_size // 6)
 
 
 def stencils(radius: int) -> IntArray:

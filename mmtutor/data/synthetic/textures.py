@@ -56,12 +56,12 @@ def pair(
     checks.at_least(1, size=size)
     checks.at_least(0, seed=seed)
     checks.within("(0, inf)", zoom=zoom)
-    checks.finite(angle=angle)
+    checks.within("(-inf, inf)", angle=angle)
     for name, two in (("shift", shift), ("wavelengths", wavelengths)):
         if len(checks.listed(Real, **{name: two})) != 2:
             raise ValueError(f"{name} must be two numbers, got {two!r}")
         checks.finite(**{name: np.array(two)})
-    if not 2 < min(wavelengths) <= wavelengths[1]:
+    if not 2 < wavelengths[0] <= wavelengths[1]:
         raise ValueError(f"wavelengths must be above 2, the shorter first, got {wavelengths!r}")
     turn = math.radians(angle)
     matrix = zoom * torch.tensor(

@@ -250,7 +250,7 @@ def test_killed_while_caching_and_run_again(tmp_path, root):
         ({"split": "val"}, "unknown split 'val' of stamps"),
         ({"fold": 5}, "fold is 5: expected 0 to 4"),
         ({"fold": -1}, "fold is -1"),
-        ({"folds": 1}, "folds is 1: expected 2 to 6"),
+        ({"folds": 1}, "folds must be a whole number of at least 2, got 1"),
         ({"image_size": 0}, "image_size is 0"),
         ({"image_size": 225}, "image_size is 225: expected 1 to 224"),
     ],

@@ -78,3 +78,10 @@ def test_an_unknown_language_or_split_is_named(stamps_cache):
         language_of("test", ["en", "tlh"])
     with pytest.raises(ValueError, match="split must be 'train', 'val' or 'test', got 'dev'"):
         language_of("dev")
+
+
+def test_bags_are_lists_and_labels_numbers():
+    bags = [["a"], ["a"]]
+    assert bag_ceiling(bags, torch.tensor([1, 1])) == 1.0
+    with pytest.raises(TypeError, match="bags must be a list"):
+        bag_ceiling(["ab", "ba"], [0, 1])
