@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.generation.ngrams import ngram_counts
+from mmtutor import checks
+from mmtutor.evaluation.generation.ngrams import _ngram_counts
 from mmtutor.evaluation.generation.text import Cut, examples
 
 SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}  # and the usual value
@@ -58,21 +59,22 @@ def bleu(
     Without any match at all the score is 0. A corpus whose every sentence is shorter than `orders`
     scores 0, as in sacrebleu.
 
-    Raises TypeError and ValueError as `text.examples` does.
+    Raises TypeError and ValueError as `text.examples` does, and for an unknown smoothing,
+    a negative value or no order.
     """
-    if smoothing not in SMOOTHING:
-        known = ", ".join(SMOOTHING)
-        raise ValueError(f"unknown smoothing {smoothing!r}: expected one of {known}")
+    checks.one_of(SMOOTHING, smoothing=smoothing)
+    checks.at_least(1, orders=orders)
     value = SMOOTHING[smoothing] if value is None else value
+    checks.within("[0, inf)", value=value)
     pairs = examples(candidates, references, tokenizer)
-    counts = np.array([sentence_counts(*pair, orders) for pair in pairs])  # [N, 2 orders + 2]
+    counts = np.array([_sentence_counts(*pair, orders) for pair in pairs])  # [N, 2 orders + 2]
     score, precisions, penalty = _combine(counts.sum(axis=0), smoothing, value, effective=False)
     single, _, _ = _combine(counts, smoothing, value, effective=True)
     precisions = torch.from_numpy(100 * precisions)
     return _Bleu(score.item(), torch.from_numpy(single), precisions, penalty.item())
 
 
-def sentence_counts(
+def _sentence_counts(
     candidate: Sequence[str], references: Sequence[Sequence[str]], orders: int = 4
 ) -> list[int]:
     """What one sentence of tokens brings to BLEU; the counts of a corpus are the sums.
@@ -82,8 +84,8 @@ def sentence_counts(
     """
     correct, total = [], []
     for n in range(1, orders + 1):
-        ours = ngram_counts(candidate, n)
-        most = reduce(or_, (ngram_counts(reference, n) for reference in references))
+        ours = _ngram_counts(candidate, n)
+        most = reduce(or_, (_ngram_counts(reference, n) for reference in references))
         correct.append((ours & most).total())
         total.append(ours.total())
     length = len(candidate)
@@ -96,7 +98,7 @@ def _combine(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """BLEU in percent (...), precisions in [0, 1] (..., orders) and brevity penalties (...).
 
-    `counts` (..., 2 orders + 2) as `sentence_counts` gives them.
+    `counts` (..., 2 orders + 2) as `_sentence_counts` gives them.
     """
     correct, total = np.split(counts[..., :-2].astype(float), 2, axis=-1)
     anything = correct.any(axis=-1)

@@ -15,8 +15,9 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import norm
 
-from mmtutor.evaluation.generation.ngrams import ngram_counts
-from mmtutor.evaluation.generation.text import Cut, Scores, examples, tokenize
+from mmtutor import checks
+from mmtutor.evaluation.generation.ngrams import _ngram_counts
+from mmtutor.evaluation.generation.text import Cut, Scores, examples, lists_of_tokens
 
 SCALE = 10.0
 ORDERS = 4  # 1-grams to 4-grams
@@ -41,6 +42,7 @@ def cider_d(
 
     Raises TypeError and ValueError as `text.examples` does.
     """
+    checks.within("(0, inf)", sigma=sigma)
     return _score(candidates, references, tokenizer, sigma, background)
 
 
@@ -54,11 +56,11 @@ def plain_cider_d(
     for n in range(1, ORDERS + 1):
         having = Counter[tuple[str, ...]]()  # in the references of how many images
         for some in theirs:
-            having.update(set().union(*(ngram_counts(reference, n) for reference in some)))
+            having.update(set().union(*(_ngram_counts(reference, n) for reference in some)))
         for i, (candidate, some) in enumerate(zip(ours, theirs, strict=True)):
-            mine = _weights(ngram_counts(candidate, n), having, len(ours))
+            mine = _weights(_ngram_counts(candidate, n), having, len(ours))
             for reference in some:
-                other = _weights(ngram_counts(reference, n), having, len(ours))
+                other = _weights(_ngram_counts(reference, n), having, len(ours))
                 dot = sum(min(mine[g], other[g]) * other[g] for g in mine.keys() & other.keys())
                 norms = hypot(*mine.values()) * hypot(*other.values())
                 penalty = exp(-((len(candidate) - len(reference)) ** 2) / (2 * 6**2))
@@ -93,7 +95,7 @@ def _score(
 ) -> Scores:
     pairs = examples(candidates, references, tokenizer)
     ours, theirs = [candidate for candidate, _ in pairs], [some for _, some in pairs]
-    counted = theirs if background is None else [tokenize(some, tokenizer) for some in background]
+    counted = theirs if background is None else lists_of_tokens(background, tokenizer, "background")
     sentences = [*ours, *chain(*theirs), *(() if background is None else chain(*counted))]
     owner = _owner(theirs)  # [M], M references
     first, last = len(ours), len(ours) + len(owner)

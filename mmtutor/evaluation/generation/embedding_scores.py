@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.encoders import Encoded
+from mmtutor.encoders.base import real, wide
 
 WEIGHT = 2.5
 
@@ -32,7 +34,7 @@ def clip_score(image: Tensor, text: Tensor, weight: float = WEIGHT) -> Tensor:
     cosine 0. The weight 2.5 stretches the cosines that CLIP ViT-B/32 gives to about [0, 1] and
     means nothing for another model. Source: Hessel et al. (2021), section 3.
     """
-    _check_same(image, text)
+    image, text = _checked(weight, image=(image, "N D"), text=(text, "N D"))
     return weight * F.cosine_similarity(image, text, dim=-1).clamp(min=0)
 
 
@@ -48,10 +50,13 @@ def ref_clip_score(
     `references` (N, R, D) embeddings of reference texts; `mask` (N, R) bool, True = real, where
     there are fewer. 0 where either part is 0. Source: Hessel et al. (2021), section 3.
     """
-    _check_same(image, text)
+    shapes = {"image": (image, "N D"), "text": (text, "N D"), "references": (references, "N R D")}
+    image, text, references = _checked(weight, **shapes)
     cosine = F.cosine_similarity(text.unsqueeze(1), references, dim=-1)  # [N, R]
-    if mask is not None:
-        cosine = cosine.masked_fill(~mask, 0)
+    mask = real(references, mask)
+    if not mask.any(1).all():
+        raise ValueError("mask must leave each example a reference, got an example without one")
+    cosine = cosine.masked_fill(~mask, 0)
     return _harmonic(clip_score(image, text, weight), cosine.clamp(min=0).amax(1))
 
 
@@ -72,21 +77,30 @@ def bert_score(
 
     Args:
         candidate: N sentences. reference: N too, or M with `owner`.
-        owner: (M,) int64 ascending, which candidate each reference belongs to; the largest
+        owner: (M,) int64, which candidate each reference belongs to; the largest
             precision, recall and F1 over a candidate's references count, each by itself.
 
     Raises:
         ValueError: a sentence without a token, or a candidate without a reference.
     """
+    candidate = _sentences(candidate, candidate_weight, "candidate")
+    reference = _sentences(reference, reference_weight, "reference")
     candidates, device = len(candidate.mask), candidate.mask.device
     every = torch.arange(candidates, device=device)
-    owner = every if owner is None else owner.to(device)
+    owner = every if owner is None else owner
+    checks.shaped(owner=(owner, "M"))
+    checks.indices(candidates, owner=owner)
+    owner = owner.to(device).long()
     if not torch.equal(owner.unique(), every) or len(owner) != len(reference.mask):
-        raise ValueError(f"{len(reference.mask)} references must cover {candidates} candidates")
-    if not (candidate.mask.any(1).all() and reference.mask.any(1).all()):
-        raise ValueError("a sentence has no token: nothing can be matched")
-    theirs = F.normalize(reference.tokens, dim=-1)
-    ours = F.normalize(candidate.tokens, dim=-1)[owner]
+        raise ValueError(
+            f"owner must give each reference a candidate and each candidate a reference, "
+            f"got {len(reference.mask)} references for {candidates} candidates"
+        )
+    width = candidate.tokens.shape[2]
+    checks.shaped(**{"reference.tokens": (reference.tokens, f"M R {width}")})
+    dtype = torch.promote_types(candidate.tokens.dtype, reference.tokens.dtype)
+    theirs = F.normalize(reference.tokens.to(dtype), dim=-1)
+    ours = F.normalize(candidate.tokens.to(dtype), dim=-1)[owner]
     outside = ~(candidate.mask[owner].unsqueeze(2) & reference.mask.unsqueeze(1))
     cosine = (ours @ theirs.transpose(1, 2)).masked_fill(outside, -torch.inf)  # [M, C, R]
     weight = None if candidate_weight is None else candidate_weight[owner]
@@ -102,12 +116,34 @@ def idf(ids: Tensor, mask: Tensor, references: Tensor, references_mask: Tensor) 
     d of the M references, `references` (M, R) ids, have the token. Zhang et al. (2020), section 3,
     with the smoothing of their program.
     """
+    mask = checks.as_mask(mask=mask)
+    references_mask = checks.as_mask(references_mask=references_mask)
+    checks.shaped(ids=(ids, "B L"), mask=(mask, "B L"))
+    checks.shaped(references=(references, "M R"), references_mask=(references_mask, "M R"))
+    checks.indices(None, ids=ids, references=references)
+    ids, references = ids.long(), references.long()
     size = int(max(ids.max(), references.max())) + 1
     row = torch.arange(len(references), device=references.device).unsqueeze(1).expand_as(references)
     pairs = (row * size + references)[references_mask].unique()
     having = torch.bincount(pairs % size, minlength=size)
     weight = ((len(references) + 1) / (having.double() + 1)).log()
     return weight[ids].masked_fill(~mask, 0)
+
+
+def _sentences(sentences: Encoded, weight: Tensor | None, name: str) -> Encoded:
+    """Sentences of which each has a token, in float32 at least, checked; so are their weights."""
+    checks.instance(Encoded, **{name: sentences})
+    tokens = {f"{name}.tokens": sentences.tokens}
+    checks.shaped(**{key: (x, "N L D") for key, x in tokens.items()})
+    checks.floating(**tokens)
+    checks.finite(**tokens)
+    mask = real(sentences.tokens, sentences.mask, f"{name}.mask")
+    if not mask.any(1).all():
+        raise ValueError(f"{name}.mask must leave each sentence a token, got one with no token")
+    if weight is not None:
+        checks.shaped(**{f"{name}_weight": (weight, "{} {}".format(*mask.shape))})
+        checks.within("[0, inf)", **{f"{name}_weight": weight})
+    return Encoded(wide(sentences.tokens), mask)
 
 
 def _mean(best: Tensor, mask: Tensor, weight: Tensor | None) -> Tensor:
@@ -130,8 +166,11 @@ def _harmonic(one: Tensor, other: Tensor) -> Tensor:
     return torch.where(sound, 2 * one * other / (one + other).where(sound, 1), 0)
 
 
-def _check_same(image: Tensor, text: Tensor) -> None:
-    if image.ndim != 2 or image.shape != text.shape:
-        raise ValueError(
-            f"image and text must both be (N, D), got {tuple(image.shape)} and {tuple(text.shape)}"
-        )
+def _checked(weight: float, **shapes: tuple[Tensor, str]) -> list[Tensor]:
+    """The tensors, finite and of these shapes, in float32 at least: squares overflow in half."""
+    checks.within("(0, inf)", weight=weight)
+    checks.shaped(**shapes)
+    tensors = {name: tensor for name, (tensor, _) in shapes.items()}
+    checks.floating(**tensors)
+    checks.finite(**tensors)
+    return list(map(wide, tensors.values()))

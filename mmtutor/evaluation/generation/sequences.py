@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from mmtutor import checks
 from mmtutor.evaluation.generation.text import Cut, Scores, examples
 
 
@@ -35,8 +36,8 @@ def rouge_l(
 
     Raises TypeError and ValueError as `text.examples` does.
     """
-    if best not in ("parts", "whole"):
-        raise ValueError(f"best must be 'parts' or 'whole', got {best!r}")
+    checks.one_of(("parts", "whole"), best=best)
+    checks.within("[0, inf)", beta=beta)
     scores = []
     for ours, some in examples(candidates, references, tokenizer):
         common = [LCSseq.similarity(ours, theirs) for theirs in some]
@@ -58,7 +59,8 @@ def error_rate(
     may exceed 1. An empty reference has rate 0 if the candidate is empty, else infinity. `score` is
     the errors of all examples over the words of all references: long ones count more.
     """
-    pairs = examples(candidates, [[reference] for reference in references], tokenizer)
+    references = [[reference] for reference in checks.listed(str, references=references)]
+    pairs = examples(candidates, references, tokenizer)
     errors = np.array([Levenshtein.distance(ours, *reference) for ours, reference in pairs])
     words = np.array([len(reference) for _, [reference] in pairs])
     rate = np.divide(errors, words, out=np.where(errors > 0, np.inf, 0.0), where=words > 0)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.data.tokenizer import words as caption_words
 
 Cut = Callable[[str], list[str]]
@@ -77,7 +78,7 @@ TOKENIZERS: dict[str, Cut] = {
     "words": str.split,  # at white space, and nothing else: for text that is tokenised already
     "13a": _mteval,
     "zh": _chinese,
-    "char": lambda text: [character for character in text if not character.isspace()],
+    "char": lambda text: [sign for sign in text if not sign.isspace()],  # code points
     "caption": caption_words,  # lower case, no punctuation, each Chinese character alone
 }
 
@@ -85,20 +86,10 @@ TOKENIZERS: dict[str, Cut] = {
 def tokenize(texts: Sequence[str], tokenizer: str | Cut) -> list[list[str]]:
     """The tokens of each text, by a name in `TOKENIZERS` or by a function of one text.
 
-    Raises ValueError for an unknown name, TypeError if a text is not a string.
+    Raises ValueError for an unknown name, TypeError for what is no list of strings, or if the
+    function does not give one.
     """
-    if isinstance(tokenizer, str):
-        if tokenizer not in TOKENIZERS:
-            known = ", ".join(TOKENIZERS)
-            raise ValueError(f"unknown tokenizer {tokenizer!r}: expected one of {known}")
-        tokenizer = TOKENIZERS[tokenizer]
-    try:
-        return list(map(tokenizer, texts))
-    except (TypeError, AttributeError):
-        wrong = [text for text in texts if not isinstance(text, str)]
-        if not wrong:
-            raise
-        raise TypeError(f"expected texts, got {wrong[0]!r}") from None
+    return _cut(checks.listed(str, texts=texts), tokenizer)
 
 
 def examples(
@@ -110,17 +101,35 @@ def examples(
         TypeError: a string where a list of strings belongs, which would be read letter by letter.
         ValueError: no example, unequal lengths, or an example without a reference.
     """
-    if isinstance(candidates, str) or isinstance(references, str):
-        raise TypeError("candidates must be a list of strings, references a list of such lists")
-    if len(candidates) != len(references) or not len(candidates):
-        raise ValueError(
-            f"expected as many candidates as lists of references, and at least one, "
-            f"got {len(candidates)} and {len(references)}"
-        )
-    for i, some in enumerate(references):
-        if isinstance(some, str):
-            raise TypeError(f"references[{i}] must be a list of strings, got the string {some!r}")
-        if not len(some):
-            raise ValueError(f"references[{i}] is empty: every example needs a reference")
-    theirs = (tokenize(some, tokenizer) for some in references)
-    return list(zip(tokenize(candidates, tokenizer), theirs, strict=True))
+    candidates = checks.listed(str, candidates=candidates)
+    theirs = lists_of_tokens(references, tokenizer, "references")
+    checks.same_length(candidates=candidates, references=theirs)
+    return list(zip(_cut(candidates, tokenizer), theirs, strict=True))
+
+
+def lists_of_tokens(
+    lists: Sequence[Sequence[str]], tokenizer: str | Cut, name: str = "lists"
+) -> list[list[list[str]]]:
+    """The tokens of each text of each list; a refusal calls the lists by `name`.
+
+    Raises TypeError for what is no list of lists of strings, ValueError for an empty list.
+    """
+    found = []
+    for i, texts in enumerate(checks.listed(object, **{name: lists})):
+        texts = checks.listed(str, **{f"{name}[{i}]": texts})
+        if not texts:
+            raise ValueError(f"{name}[{i}] must hold at least one text, got none")
+        found.append(_cut(texts, tokenizer))
+    checks.same_length(**{name: found})
+    return found
+
+
+def _cut(texts: list[str], tokenizer: str | Cut) -> list[list[str]]:
+    if not callable(tokenizer):
+        checks.one_of(TOKENIZERS, tokenizer=tokenizer)
+        return list(map(TOKENIZERS[tokenizer], texts))
+    found = list(map(tokenizer, texts))
+    for tokens in found:
+        if not isinstance(tokens, list | tuple) or not all(isinstance(t, str) for t in tokens):
+            raise TypeError(f"tokenizer must make a list of strings of a text, got {tokens!r:.60}")
+    return found
