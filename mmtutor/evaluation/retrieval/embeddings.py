@@ -1,12 +1,15 @@
 """How two modalities fill the space that they share.
 
-Knows vectors (N, D). Does not know what they embed or how they were trained. In float64.
+Knows vectors (N, D). Does not know what they embed or how they were trained. In float64. All raise
+TypeError or ValueError for what is no matrix of finite numbers.
 """
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmtutor import checks
 
 
 def alignment(one: Tensor, other: Tensor, power: float = 2.0) -> float:
@@ -15,9 +18,9 @@ def alignment(one: Tensor, other: Tensor, power: float = 2.0) -> float:
     0 is best, and what a collapsed space gets too: read it together with `uniformity`.
     Source: Wang and Isola (2020), section 4.1.1.
     """
-    _check(one, other)
-    if one.shape != other.shape:
-        raise ValueError(f"pairs need equal shapes, got {tuple(one.shape)}, {tuple(other.shape)}")
+    checks.shaped(one=(one, "N D"), other=(other, "N D"))
+    checks.finite(one=one, other=other)
+    checks.within("(0, inf)", power=power)
     return (_unit(one) - _unit(other)).norm(dim=1).pow(power).mean().item()
 
 
@@ -28,9 +31,11 @@ def uniformity(x: Tensor, t: float = 2.0) -> float:
     N (N - 1) / 2 distances. Source: Wang and Isola (2020), section 4.1.2.
     Raises ValueError for fewer than two rows.
     """
-    _check(x, x)
+    checks.shaped(x=(x, "N D"))
+    checks.finite(x=x)
+    checks.within("(0, inf)", t=t)
     if len(x) < 2:
-        raise ValueError("uniformity is about pairs: it needs two rows")
+        raise ValueError("x must have at least two rows, for uniformity is about pairs, got 1")
     return F.pdist(_unit(x)).pow(2).mul(-t).exp().mean().log().item()
 
 
@@ -40,18 +45,10 @@ def modality_gap(one: Tensor, other: Tensor) -> float:
     Two encoders with random weights already have one: each maps into a narrow cone of its own.
     Source: Liang et al. (2022), section 2.
     """
-    _check(one, other)
+    checks.shaped(one=(one, "N D"), other=(other, "M D"))
+    checks.finite(one=one, other=other)
     return (_unit(one).mean(0) - _unit(other).mean(0)).norm().item()
 
 
 def _unit(x: Tensor) -> Tensor:
     return F.normalize(x.detach().double(), dim=1, eps=1e-300)
-
-
-def _check(one: Tensor, other: Tensor) -> None:
-    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1]:
-        raise ValueError(
-            f"expected (N, D) and (M, D), got {tuple(one.shape)} and {tuple(other.shape)}"
-        )
-    if 0 in one.shape or 0 in other.shape:
-        raise ValueError(f"nothing to compare: {tuple(one.shape)} and {tuple(other.shape)}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.evaluation.classification.scores import confusion, per_class
 
 WINOGROUND_CHANCE = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}  # of random, untied scores
@@ -43,12 +44,10 @@ def winoground(scores: Tensor) -> _Winoground:
     """Winoground's three scores from `scores` (N, 2, 2): [n, i, c] of picture i and caption c.
 
     Caption i belongs to picture i. Ties are failures. Source: Thrush et al. (2022), section 3.2.
-    Raises ValueError for wrong shapes, no examples, or NaN.
+    Raises ValueError for wrong shapes, no examples, or scores that are not finite.
     """
-    if scores.ndim != 3 or scores.shape[1:] != (2, 2) or len(scores) == 0:
-        raise ValueError(f"expected (N, 2, 2) with N >= 1, got {tuple(scores.shape)}")
-    if scores.isnan().any():
-        raise ValueError(f"example {int(scores.isnan().flatten(1).any(1).nonzero()[0])} has NaN")
+    checks.shaped(scores=(scores, "N 2 2"))
+    checks.finite(scores=scores)
     right = scores.diagonal(dim1=1, dim2=2)  # [N, 2]: of picture i and its caption
     text = (right > torch.stack([scores[:, 0, 1], scores[:, 1, 0]], 1)).all(1)
     image = (right > torch.stack([scores[:, 1, 0], scores[:, 0, 1]], 1)).all(1)
@@ -56,13 +55,13 @@ def winoground(scores: Tensor) -> _Winoground:
 
 
 def pope(said_yes: Tensor, present: Tensor) -> _Pope:
-    """POPE's five numbers from `said_yes` and `present`, both (N,) bool; "yes" is the positive.
+    """POPE's five numbers from `said_yes` and `present`, both (N,) bool, or 1 and 0.
 
-    With as many objects present as absent, as POPE asks, the yes ratio of an unbiased model is 0.5.
-    Precision is 0 if "yes" was never said. Source: Li et al. (2023), section 5.
+    "Yes" is the positive. With as many objects present as absent, as POPE asks, the yes ratio of an
+    unbiased model is 0.5. Precision is 0 if "yes" was never said. Source: Li et al. (2023), sec. 5.
     """
-    if said_yes.dtype != torch.bool or present.dtype != torch.bool:
-        raise ValueError(f"expected bool answers, got {said_yes.dtype} and {present.dtype}")
+    said_yes, present = checks.as_mask(said_yes=said_yes), checks.as_mask(present=present)
+    checks.shaped(said_yes=(said_yes, "N"), present=(present, "N"))
     table = confusion(said_yes.long(), present.long(), 2)
     of_yes = (value[1].item() for value in per_class(table)[:3])
     accuracy = (said_yes == present).double().mean().item()

@@ -14,6 +14,7 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.dataset import Dataset
 from mmtutor.evaluation.predict import outputs
 from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
@@ -24,15 +25,16 @@ KS = (1, 5, 10)
 def ranks(similarity: Tensor, relevant: Tensor) -> Tensor:
     """Rank of the best relevant item of every query, (Q,) int64, 1 is best.
 
-    `similarity` (Q, G) floating point, higher is better; `relevant` (Q, G) bool. The rank is one
-    plus the number of irrelevant items that score at least as high as the best relevant one. Ties
-    count against the model: otherwise one that gives everything the same score would be perfect.
-    Relevant items never push each other down.
+    `similarity` (Q, G) floating point, higher is better; `relevant` (Q, G) bool, or 1 and 0: a
+    graded relevance is refused. The rank is one plus the number of irrelevant items that score at
+    least as high as the best relevant one. Ties count against the model: otherwise one that gives
+    everything the same score would be perfect. Relevant items never push each other down.
 
-    Raises TypeError for wrong dtypes, and ValueError for wrong shapes, NaN scores, or queries
-    that have no relevant item (their rank does not exist, and leaving them out would flatter).
+    Raises TypeError for wrong dtypes, and ValueError for wrong shapes, scores that are NaN or
+    infinite (minus infinity keeps an item out), or queries that have no relevant item (their rank
+    does not exist, and leaving them out would flatter).
     """
-    _check_scores(similarity, relevant)
+    relevant = _relevant(similarity, relevant)
     best = similarity.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)  # [Q, 1]
     return 1 + ((similarity >= best) & ~relevant).sum(1)
 
@@ -77,7 +79,7 @@ def mean_average_precision(
     Ties are listed relevant items last, as in `ranks`, whose arguments and errors it shares;
     `weights` (Q,) says how much each query counts. Source: Buckley and Voorhees (2000).
     """
-    _check_scores(similarity, relevant)
+    relevant = _relevant(similarity, relevant)
     irrelevant_first = relevant.byte().argsort(dim=1, stable=True)
     order = similarity.gather(1, irrelevant_first).argsort(dim=1, descending=True, stable=True)
     hit = relevant.gather(1, irrelevant_first.gather(1, order)).double()  # [Q, G], best score first
@@ -95,6 +97,7 @@ def retrieval_report(
     by the number: `image_to_text_recall_at_1`, `text_to_image_median_rank`,
     `image_to_text_mean_reciprocal_rank`, `image_to_text_chance_at_1` …
     """
+    relevant = checks.as_mask(relevant=relevant)
     both = Ranks(ranks(similarity, relevant), ranks(similarity.T, relevant.T))
     return _report(both, (chance_recall(relevant, ks), chance_recall(relevant.T, ks)), ks)
 
@@ -108,6 +111,7 @@ def evaluate_retrieval(
     and captions of one group are relevant to each other; otherwise only the pair is. The model runs
     in evaluation mode on the device where it lies, and is left in the mode it came in.
     """
+    ks = _checked_ks(ks)
     image, text, group = embed(model, data)
     both = retrieval_ranks(image, text, group, group)
     _, index, size = group.unique(return_inverse=True, return_counts=True)
@@ -122,16 +126,21 @@ def embed(
 
     The model runs in evaluation mode on the device where it lies, and is left in the mode it came
     in. Without `group` in the batches every row is a group of its own. Raises ValueError if
-    there is no batch.
+    there is no batch, or an embedding is not finite.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Iterable, data=data)
     images, texts, groups = [], [], []
     for batch, output in outputs(model, data):
         images.append(output.image.float())
         texts.append(output.text.float())
         groups += [batch["group"]] if "group" in batch else []
     if groups and len(groups) < len(images):
-        raise ValueError(f"only {len(groups)} of {len(images)} batches have a `group`")
+        raise ValueError(
+            f"data must have a group in all batches or in none, got {len(groups)} of {len(images)}"
+        )
     image, text = torch.cat(images), torch.cat(texts)
+    checks.finite(**{"the model's image": image, "the model's text": text})
     group = torch.cat(groups) if groups else torch.arange(len(image), device=image.device)
     return image, text, group
 
@@ -142,8 +151,9 @@ def chance_recall(relevant: Tensor, ks: Sequence[int] = KS) -> dict[int, float]:
     With m of G items relevant, k draws without replacement miss them all with probability
     C(G-m, k) / C(G, k) (hypergeometric), so one relevant item gives k / G.
     """
-    if relevant.dtype != torch.bool or relevant.ndim != 2 or 0 in relevant.shape:
-        raise ValueError(f"relevant must be a non-empty (Q, G) bool tensor, got {_say(relevant)}")
+    relevant = checks.as_mask(relevant=relevant)
+    checks.shaped(relevant=(relevant, "Q G"))
+    _has_relevant(relevant)
     return _chance(relevant.sum(1), relevant.shape[1], ks)
 
 
@@ -175,51 +185,44 @@ def _mean(values: Tensor, weights: Tensor | None) -> float:
     values = values.double()
     if weights is None:
         return values.mean().item()
-    if weights.shape != values.shape or not weights.min() >= 0 or weights.sum() == 0:
-        raise ValueError(
-            f"weights must be ({len(values)},), at least 0 and not all 0, got {_say(weights)}"
-        )
-    return (values @ weights.double() / weights.sum()).item()
+    checks.shaped(weights=(weights, f"{len(values)}"))
+    checks.within("[0, inf)", weights=weights)
+    if not weights.any():
+        raise ValueError("weights must not all be 0: nothing would count")
+    weights = weights.to(values)
+    return (values @ weights / weights.sum()).item()
 
 
-def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    ks = tuple(ks)
-    if not ks or min(ks) < 1:
-        raise ValueError(f"ks must hold whole numbers of at least 1, got {ks}")
+def _checked_ks(ks: Sequence[int]) -> list[int]:
+    ks = checks.listed(int, ks=ks)
+    checks.same_length(ks=ks)
+    for k in ks:
+        checks.at_least(1, ks=k)
     return ks
 
 
 def _check_ranks(rank: Tensor) -> None:
-    if rank.ndim != 1 or rank.is_floating_point() or rank.numel() == 0 or rank.min() < 1:
-        raise ValueError(
-            f"ranks must be a non-empty (Q,) integer tensor of at least 1, got {_say(rank)}"
-        )
+    checks.shaped(rank=(rank, "Q"))
+    checks.indices(None, rank=rank)
+    checks.within("[1, inf)", rank=rank)
 
 
-def _check_scores(similarity: Tensor, relevant: Tensor) -> None:
-    if not similarity.is_floating_point():
-        raise TypeError(f"similarity must be floating point, got {similarity.dtype}")
-    if relevant.dtype != torch.bool:
-        raise TypeError(f"relevant must be bool, got {relevant.dtype}")
-    if similarity.ndim != 2 or similarity.shape != relevant.shape or 0 in similarity.shape:
-        raise ValueError(
-            "similarity and relevant must both be (Q, G) with at least one row and column, "
-            f"got {tuple(similarity.shape)} and {tuple(relevant.shape)}"
-        )
+def _relevant(similarity: Tensor, relevant: Tensor) -> Tensor:
+    """What is relevant, as bool, after a look at both."""
+    relevant = checks.as_mask(relevant=relevant)
+    checks.shaped(similarity=(similarity, "Q G"), relevant=(relevant, "Q G"))
+    checks.floating(similarity=similarity)
+    if not similarity.amax().isfinite():  # minus infinity keeps an item out, and is no error
+        lowest = torch.finfo(similarity.dtype).min
+        checks.finite(similarity=similarity.clamp(min=lowest))
+    _has_relevant(relevant)
+    return relevant
+
+
+def _has_relevant(relevant: Tensor) -> None:
     without = ~relevant.any(1)
     if without.any():
         raise ValueError(
-            f"{int(without.sum())} of {len(without)} queries have no relevant item, "
-            f"the first is row {int(without.nonzero()[0])}"
+            f"relevant must be True somewhere in each row: {int(without.sum())} of {len(without)} "
+            f"queries have no relevant item, the first is row {int(without.nonzero()[0])}"
         )
-    broken = similarity.isnan()
-    if broken.any():
-        row, column = broken.nonzero()[0].tolist()
-        raise ValueError(
-            f"similarity has {int(broken.sum())} NaN scores, "
-            f"the first at row {row}, column {column}"
-        )
-
-
-def _say(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {tensor.dtype}"

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmtutor import checks
+
 BLOCK_SCORES = 2**21  # Scores ranked at once: 8 MiB of float32, which stays near the caches.
 KEPT_SCORES = 2**27  # Scores kept for the second direction: 512 MiB; beyond it they are made again.
 FOLDS = 32  # `top_k` looks for the best columns among this many layers of a folded row.
@@ -35,10 +37,10 @@ def retrieval_ranks(image: Tensor, text: Tensor, image_group: Tensor, text_group
     Raises ValueError for wrong shapes, NaN or infinite rows, or queries without a relevant item.
     """
     image, text = _checked(image, text, "image", "text")
-    for group, rows, name in ((image_group, image, "image"), (text_group, text, "text")):
-        if group.shape != rows.shape[:1] or group.dtype != torch.int64:
-            found = f"{tuple(group.shape)} {group.dtype}"
-            raise ValueError(f"{name}_group must be ({len(rows)},) int64, got {found}")
+    checks.indices(None, image_group=image_group, text_group=text_group)
+    shapes = {"image_group": (image_group, f"{len(image)}")}
+    checks.shaped(**shapes, text_group=(text_group, f"{len(text)}"))
+    image_group, text_group = image_group.long(), text_group.long()
     forward = _pairs(image_group, text_group, "images", "text")
     backward = _pairs(text_group, image_group, "texts", "image")
     kept = image @ text.T if len(image) * len(text) <= KEPT_SCORES else None
@@ -56,8 +58,9 @@ def top_k(queries: Tensor, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Raises ValueError unless 1 <= k <= G, and for wrong shapes, NaN or infinite rows.
     """
     queries, gallery = _checked(queries, gallery, "queries", "gallery")
-    if not 1 <= k <= len(gallery):
-        raise ValueError(f"k must lie between 1 and the gallery's {len(gallery)} rows, got {k}")
+    checks.at_least(1, k=k)
+    if k > len(gallery):
+        raise ValueError(f"k must be at most the gallery's {len(gallery)} rows, got {k}")
     rows = max(1, 4 * BLOCK_SCORES // len(gallery))  # as few products as the caches allow
     found = [_largest(block @ gallery.T, k) for block in queries.split(rows)]
     return torch.cat([values for values, _ in found]), torch.cat([index for _, index in found])
@@ -112,8 +115,9 @@ def _pairs(group: Tensor, gallery_group: Tensor, queries: str, item: str) -> tup
     lonely = count == 0
     if lonely.any():
         raise ValueError(
-            f"{int(lonely.sum())} of {len(count)} {queries} have no relevant {item}, "
-            f"the first is row {int(lonely.nonzero()[0])}"
+            f"{item}_group must hold every group of the {queries}: {int(lonely.sum())} of "
+            f"{len(count)} {queries} have no relevant {item}, the first is row "
+            f"{int(lonely.nonzero()[0])}"
         )
     row = torch.repeat_interleave(count)
     place = torch.arange(len(row), device=row.device) + (first - count.cumsum(0) + count)[row]
@@ -122,16 +126,15 @@ def _pairs(group: Tensor, gallery_group: Tensor, queries: str, item: str) -> tup
 
 def _checked(left: Tensor, right: Tensor, *names: str) -> tuple[Tensor, Tensor]:
     """Both as float32, or as float64 if one is; a ValueError if products could not be finite."""
-    shapes = tuple(left.shape), tuple(right.shape)
-    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or 0 in sum(shapes, ()):
-        raise ValueError(f"{names[0]} and {names[1]} must be (N, D) and (M, D), got {shapes}")
+    checks.shaped(**{names[0]: (left, "N D"), names[1]: (right, "M D")})
+    checks.floating(**{names[0]: left, names[1]: right})
     dtype = torch.float64 if torch.float64 in (left.dtype, right.dtype) else torch.float32
     left, right = left.detach().to(dtype), right.detach().to(dtype)
     for rows, name in zip((left, right), names, strict=True):
         broken = ~rows.norm(dim=1).isfinite()
         if broken.any():
             raise ValueError(
-                f"{int(broken.sum())} rows of {name} are NaN, infinite or too large, "
-                f"the first is row {int(broken.nonzero()[0])}"
+                f"{name} must be finite, and not too large to multiply, got {int(broken.sum())} "
+                f"rows that are not, the first row {int(broken.nonzero()[0])}"
             )
     return left, right

@@ -11,12 +11,13 @@ batch that was made with one model may be given to another: a transferred attack
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch, require
 from mmtutor.evaluation.predict import on_device_of
 from mmtutor.explain.targets import slope_by
@@ -27,17 +28,24 @@ NORMS = ("linf", "l2")
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """(B,) in nats. Where the right class has all of the probability, its gradient is 0."""
+    """(B,) in nats. Where the right class has all of the probability, its gradient is 0.
+
+    Raises TypeError and ValueError for what is no (B, C) logits and (B,) labels below C; NaN in
+    gives NaN out, so that one broken step does not end an attack.
+    """
+    label = _label(logits, label)
     return F.cross_entropy(logits.float(), label, reduction="none")
 
 
 def margin(logits: Tensor, label: Tensor) -> Tensor:
     """(B,) the best wrong logit less the right one: above 0 where the model errs.
 
-    As a loss it never saturates (Carlini and Wagner 2017, f_6 of section V).
+    As a loss it never saturates (Carlini and Wagner 2017, f_6 of section V). Errors as in
+    `cross_entropy`; one class alone has no margin.
     """
-    own = F.one_hot(label, logits.shape[1]).bool()
-    return logits.masked_fill(own, -torch.inf).amax(dim=1) - logits.gather(1, label[:, None])[:, 0]
+    label = _label(logits, label)
+    checks.finite(logits=logits)
+    return _margin(logits, label)
 
 
 def fgsm(
@@ -48,7 +56,7 @@ def fgsm(
     In norm "l2" the step goes along the gradient itself. For a linear model, and where 0 and 1 are
     not reached, it is the worst change there is. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm)
+    _check(model, batch, radius, norm)
     with evaluating(model):
         batch = on_device_of(model, batch)
         gradient, _ = input_gradient(model, batch, loss=loss)
@@ -84,11 +92,14 @@ def pgd(
         generator: of the random starts, on the CPU; None starts one with seed 0.
 
     Returns the batch on the model's device, with the pictures replaced. Raises KeyError if it lacks
-    `image` or `label`, and ValueError for an argument that makes no sense.
+    `image` or `label`, TypeError for another kind of argument, and ValueError for pictures beyond
+    [0, 1], which normalised ones are, and for a radius, step or number that makes no sense.
     """
-    _check(batch, radius, norm, steps, restarts)
+    _check(model, batch, radius, norm)
+    checks.at_least(1, steps=steps, restarts=restarts)
     generator = generator or torch.Generator().manual_seed(0)
     step = 2.5 * radius / steps if step is None else step
+    checks.within("[0, inf)", step=step)
     with evaluating(model):
         batch = on_device_of(model, batch)
         clean = batch["image"]
@@ -97,9 +108,9 @@ def pgd(
             x = (clean + _in_ball(clean, radius, norm, generator)).clamp(0, 1)
             for _ in range(steps):
                 gradient, logits = input_gradient(model, {**batch, "image": x}, loss=loss)
-                worst = keep_worse(worst, x, margin(logits, batch["label"]))
+                worst = keep_worse(worst, x, _margin(logits, batch["label"]))
                 x = _project(x + step * _uphill(gradient, norm), clean, radius, norm).clamp(0, 1)
-            worst = keep_worse(worst, x, margins(model, {**batch, "image": x}))
+            worst = keep_worse(worst, x, _margins(model, {**batch, "image": x}))
     return {**batch, "image": worst[0]}
 
 
@@ -109,7 +120,7 @@ def random_noise(model: nn.Module, batch: Batch, radius: float, norm: str = "lin
     In norm "linf" every number moves by the whole radius, up or down; in "l2" the change lies on
     the sphere. Arguments as in `pgd`.
     """
-    _check(batch, radius, norm)
+    _check(model, batch, radius, norm)
     generator = torch.Generator().manual_seed(0)
     with evaluating(model):
         batch = on_device_of(model, batch)
@@ -117,7 +128,7 @@ def random_noise(model: nn.Module, batch: Batch, radius: float, norm: str = "lin
         for _ in range(10):
             noise = torch.randn(batch["image"].shape, generator=generator).to(batch["image"])
             x = (batch["image"] + radius * _uphill(noise, norm)).clamp(0, 1)
-            worst = keep_worse(worst, x, margins(model, {**batch, "image": x}))
+            worst = keep_worse(worst, x, _margins(model, {**batch, "image": x}))
     return {**batch, "image": worst[0]}
 
 
@@ -127,8 +138,9 @@ def input_gradient(
     """Gradient (B, ...) of each example's loss by its own picture, and the logits (B, C).
 
     In evaluation mode examples do not meet, so one backward pass gives all B gradients. It is zeros
-    where the model cuts the path from input to output.
+    where the model cuts the path from input to output. Raises as `pgd` does.
     """
+    _check_batch(model, batch)
     x = batch["image"].detach().requires_grad_()
     with torch.enable_grad():
         logits = model({**batch, "image": x}).logits
@@ -155,7 +167,10 @@ def _project(x: Tensor, clean: Tensor, radius: float, norm: str) -> Tensor:
 
 @torch.no_grad()
 def margins(model: nn.Module, batch: Batch) -> Tensor:
-    """`margin` (B,) of each example."""
+    """`margin` (B,) of each example; raises as `pgd` does, but looks at no picture."""
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    require(batch, "label")
     return margin(model(batch).logits, batch["label"])
 
 
@@ -165,8 +180,15 @@ def keep_worse(worst: tuple[Tensor, Tensor], x: Tensor, new: Tensor) -> tuple[Te
     Args:
         worst: input and margin so far.
         x, new: another input and its margin.
+
+    Raises TypeError and ValueError where these differ in shape.
     """
+    checks.instance(tuple, worst=worst)
     kept, height = worst
+    checks.same_length(worst=kept, x=x, new=new)
+    checks.shaped(new=(new, "B"), worst=(height, "B"))
+    if x.shape != kept.shape:
+        raise ValueError(f"x must be {tuple(kept.shape)} as worst is, got {tuple(x.shape)}")
     worse = new > height
     return x.where(worse.view(-1, *[1] * (x.ndim - 1)), kept), new.where(worse, height)
 
@@ -185,14 +207,39 @@ def _lengths(x: Tensor) -> Tensor:
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
 
 
-def _check(batch: Batch, radius: float, norm: str, steps: int = 1, restarts: int = 1) -> None:
+def _label(logits: Tensor, label: Tensor) -> Tensor:
+    """The label, int64, after a look at both."""
+    classes = checks.shaped(logits=(logits, "B C"), label=(label, "B"))["C"]
+    checks.floating(logits=logits)
+    checks.indices(classes, label=label)
+    if classes < 2:
+        raise ValueError("logits must be of at least two classes, got one")
+    return label.long()
+
+
+def _margin(logits: Tensor, label: Tensor) -> Tensor:
+    own = F.one_hot(label, logits.shape[1]).bool()
+    return logits.masked_fill(own, -torch.inf).amax(dim=1) - logits.gather(1, label[:, None])[:, 0]
+
+
+@torch.no_grad()
+def _margins(model: nn.Module, batch: Batch) -> Tensor:
+    return _margin(model(batch).logits, batch["label"].long())
+
+
+def _check_batch(model: nn.Module, batch: Batch) -> None:
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
     require(batch, "image", "label")
-    if not batch["image"].is_floating_point():
-        raise ValueError(f"'image' is {batch['image'].dtype}: an attack needs floating point")
-    low, high = (x.item() for x in batch["image"].aminmax())
-    if low < 0 or high > 1:
-        raise ValueError(f"'image' has values from {low} to {high}: expected them in [0, 1]")
-    if norm not in NORMS or not radius >= 0:
-        raise ValueError(f"got radius={radius}, norm={norm!r}: expected radius >= 0, linf or l2")
-    if steps < 1 or restarts < 1:
-        raise ValueError(f"steps and restarts must be at least 1, got {steps} and {restarts}")
+    image, label = {"batch['image']": batch["image"]}, {"batch['label']": batch["label"]}
+    checks.floating(**image)
+    checks.same_length(**image, **label)
+    checks.shaped(**{name: (value, "B") for name, value in label.items()})
+    checks.finite(**image)
+
+
+def _check(model: nn.Module, batch: Batch, radius: float, norm: str) -> None:
+    _check_batch(model, batch)
+    checks.within("[0, 1]", **{"batch['image']": batch["image"]})
+    checks.within("[0, inf)", radius=radius)
+    checks.one_of(NORMS, norm=norm)

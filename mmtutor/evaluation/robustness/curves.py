@@ -7,12 +7,14 @@ how data are spoiled (`data.corruptions`) or attacked (`attacks.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data import Dataset, loader
 from mmtutor.data.batch import Batch
 from mmtutor.data.corruptions import SEVERITIES, corrupt
@@ -50,15 +52,19 @@ class Curve(NamedTuple):
 
 
 def _curve(
-    model: nn.Module, levels: Iterable[float], batches: Callable[[float], Iterable[Batch]]
+    model: nn.Module, levels: tuple[float, ...], batches: Callable[[float], Iterable[Batch]]
 ) -> Curve:
     """Accuracy over `levels`; `batches(level)` gives the test data at one, always in one order."""
-    levels = tuple(levels)
+    checks.instance(nn.Module, model=model)
     return Curve(levels, torch.stack([predict(model, batches(x)).correct for x in levels]))
 
 
 def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> Curve:
-    """Accuracy by severity of one corruption of the pictures, 0 (clean) to 5; see `corrupt`."""
+    """Accuracy by severity of one corruption of the pictures, 0 (clean) to 5; see `corrupt`.
+
+    Raises TypeError and ValueError for what is no model, data set or corruption.
+    """
+    checks.instance(Dataset, data=data)
 
     def batches(severity: float) -> Iterable[Batch]:
         return loader(corrupt(data, corruption, int(severity)), BATCH)
@@ -69,7 +75,14 @@ def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> Curve:
 def attack_curve(
     model: nn.Module, data: Dataset, radii: Iterable[float], attack: Attack = pgd
 ) -> Curve:
-    """Accuracy by radius of an attack, `attack(model, batch, radius) -> batch`."""
+    """Accuracy by radius of an attack, `attack(model, batch, radius) -> batch`.
+
+    Raises TypeError and ValueError for what is no model or data set, and for radii that do not rise
+    from 0 or more.
+    """
+    checks.instance(Dataset, data=data)
+    checks.instance(Callable, attack=attack)
+    radii = _rising("[0, inf)", radii=radii)
 
     def batches(radius: float) -> Iterable[Batch]:
         return (attack(model, batch, radius) for batch in loader(data, BATCH))
@@ -91,10 +104,11 @@ def missing_curve(
         modality: 0 or 1, its place in the sorted order of the model's modalities.
 
     Raises:
-        ValueError: there is no such modality.
+        TypeError, ValueError: there is no such modality, or shares do not rise within [0, 1].
     """
-    if modality not in (0, 1):
-        raise ValueError(f"modality is {modality}: expected 0 or 1")
+    checks.one_of((0, 1), modality=modality)
+    checks.instance(Dataset, data=data)
+    shares = _rising("[0, 1]", shares=shares)
     chance = torch.rand(len(data), generator=torch.Generator().manual_seed(0))
 
     def batches(share: float) -> Iterable[Batch]:
@@ -122,16 +136,24 @@ def corruption_error(
         ValueError: names or levels differ, a curve does not begin at 0, or the baseline has no
             error to compare with.
     """
+    checks.instance(Mapping, model=model, baseline=baseline)
     if model.keys() != baseline.keys() or not model:
-        raise ValueError(f"corruptions differ: {', '.join(model)} and {', '.join(baseline)}")
+        raise ValueError(
+            f"model and baseline must have the same corruptions, and at least one, "
+            f"got {', '.join(map(str, model))} and {', '.join(map(str, baseline))}"
+        )
     ratios = {}
     for name, one in model.items():
         other = baseline[name]
+        checks.instance(Curve, **{f"model[{name!r}]": one, f"baseline[{name!r}]": other})
         if one.levels != other.levels or one.levels[0] != 0:
-            raise ValueError(f"levels of {name!r} are {one.levels} and {other.levels}")
+            raise ValueError(
+                f"model and baseline must have the same levels of {name!r}, the first of them 0, "
+                f"got {one.levels} and {other.levels}"
+            )
         mine, theirs = (_summed_error(c.accuracy, relative) for c in (one, other))
         if theirs <= 0:
-            raise ValueError(f"the baseline loses nothing to {name!r}")
+            raise ValueError(f"baseline must lose something to {name!r}, got an error of 0")
         ratios[name] = mine / theirs
     return ratios | {"mean": sum(ratios.values()) / len(ratios)}
 
@@ -153,12 +175,14 @@ def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor)
     Least squares between log odds, as in Taori et al. (2020), section 3. Raises ValueError for
     fewer than two models, unequal numbers, or models that are all equally good.
     """
-    x, y = (torch.as_tensor(v, dtype=torch.float64) for v in (accuracy, shifted))
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"need two models of different accuracy, got {x.tolist()}, {y.tolist()}")
+    accuracy = checks.listed((float, int), accuracy=accuracy)
+    shifted = checks.listed((float, int), shifted=shifted)
+    checks.same_length(accuracy=accuracy, shifted=shifted)
+    x, y = (torch.tensor(v, dtype=torch.float64) for v in (accuracy, shifted))
+    checks.within("[0, 1]", accuracy=x, shifted=y)
     x, y = _log_odds(x), _log_odds(y)
     if x.max() == x.min():
-        raise ValueError(f"need two models of different accuracy, got {accuracy}")
+        raise ValueError(f"accuracy must hold two that differ, got {accuracy}")
     return Trend(*np.polyfit(x, y, 1).tolist())
 
 
@@ -166,8 +190,23 @@ def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> fl
     """How much better under shift than ordinary models that are as good without (Taori, eq. 1).
 
     0 for an ordinary model, however good: to be better everywhere is not to be more robust.
+    Raises TypeError and ValueError for what is no share in [0, 1], or no trend.
     """
+    checks.within("[0, 1]", accuracy=accuracy, shifted=shifted)
+    checks.instance(Trend, ordinary=ordinary)
     return shifted - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
+
+
+def _rising(interval: str, **argument: Iterable[float]) -> tuple[float, ...]:
+    """Levels of a curve: numbers in the interval, each larger than the one before."""
+    [name] = argument
+    levels = checks.listed((float, int), **argument)
+    checks.same_length(**{name: levels})
+    for level in levels:
+        checks.within(interval, **{name: level})
+    if any(after <= before for before, after in pairwise(levels)):
+        raise ValueError(f"{name} must rise, got {levels}")
+    return tuple(levels)
 
 
 def _log_odds(share: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ reads nothing but text treats nobody unfairly by that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import compress
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_draws, percentile_interval
 from mmtutor.explain.coalitions import CoalitionGame
 from mmtutor.explain.shapley import shapley_values
@@ -91,9 +92,10 @@ def group_gaps(
             names.
     """
     predicted, label, group, present = _checked(predicted, label, group)
-    names = [str(g) for g in present] if names is None else list(names)
-    if len(names) != len(present):
-        raise ValueError(f"got {len(names)} names for {len(present)} groups")
+    names = [str(g) for g in present] if names is None else checks.listed(str, names=names)
+    if len(set(names)) != len(present) or len(names) != len(present):
+        raise ValueError(f"names must name each of {len(present)} groups once, got {names}")
+    checks.at_least(1, resamples=resamples)
     n, generator = len(label), torch.Generator().manual_seed(0)
 
     def with_chance(weights: Tensor) -> Tensor:
@@ -117,8 +119,9 @@ def implied_false_positive_rate(prevalence: float, precision: float, recall: flo
     rates, unless the classifier is perfect: all definitions of fairness cannot hold at once.
     Raises ValueError unless prevalence is in [0, 1), precision in (0, 1] and recall in [0, 1].
     """
-    if not (0 <= prevalence < 1 and 0 < precision <= 1 and 0 <= recall <= 1):
-        raise ValueError(f"got {prevalence}, {precision}, {recall}: they are no such rates")
+    checks.within("[0, 1)", prevalence=prevalence)
+    checks.within("(0, 1]", precision=precision)
+    checks.within("[0, 1]", recall=recall)
     return prevalence / (1 - prevalence) * (1 - precision) / precision * recall
 
 
@@ -136,12 +139,18 @@ def modality_values(scores: Mapping[frozenset[str], float]) -> dict[str, float]:
     Raises:
         ValueError: a set of modalities is missing.
     """
+    checks.instance(Mapping, scores=scores)
+    for shown, score in scores.items():
+        checks.instance(Set, **{f"the key {shown!r} of scores": shown})
+        checks.within("(-inf, inf)", **{f"scores[{set(shown)}]": score})
     names = sorted(frozenset().union(*scores))
+    if not names:
+        raise ValueError("scores must hold a set with a modality, got none")
 
     def play(present: Tensor) -> Tensor:
         shown = [frozenset(compress(names, row)) for row in present.tolist()]
         if missing := [sorted(s) for s in shown if s not in scores]:
-            raise ValueError(f"no score for the modalities {missing[0]}")
+            raise ValueError(f"scores must have every set of modalities, got none of {missing[0]}")
         return torch.tensor([scores[s] for s in shown], dtype=torch.float64)
 
     game = CoalitionGame(play, tuple(names), torch.ones(1, len(names), dtype=torch.bool))
@@ -154,8 +163,11 @@ def balance(shares: Mapping[str, float]) -> float:
     A modality that adds nothing, or harms, makes it 0. Even is not better: a question about the
     picture needs the picture. Raises ValueError for fewer than two modalities.
     """
+    checks.instance(Mapping, shares=shares)
+    for name, share in shares.items():
+        checks.within("(-inf, inf)", **{f"shares[{name!r}]": share})
     if len(shares) < 2:
-        raise ValueError(f"there is nothing to balance in {len(shares)} modality")
+        raise ValueError(f"shares must be of two modalities or more, got {len(shares)}")
     low, high = min(shares.values()), max(shares.values())
     return max(low, 0.0) / high if high > 0 else 0.0
 
@@ -164,12 +176,13 @@ def _checked(
     predicted: Tensor, label: Tensor, group: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     """The examples on the CPU, numbered from 0 on, and the numbers that their groups had."""
-    if predicted.ndim != 1 or not predicted.shape == label.shape == group.shape or not len(label):
-        shapes = ", ".join(str(tuple(x.shape)) for x in (predicted, label, group))
-        raise ValueError(f"expected predicted, label and group of one shape (N,), got {shapes}")
+    arguments = {"predicted": predicted, "label": label, "group": group}
+    checks.shaped(**{name: (value, "N") for name, value in arguments.items()})
+    arguments["group"] = group.where(group >= 0, 0)  # any whole numbers
+    checks.indices(None, **arguments)
     present, dense = group.cpu().unique(return_inverse=True)
     if len(present) < 2:
-        raise ValueError(f"all examples are in group {present.item()}: there is no gap to measure")
+        raise ValueError(f"group must have two numbers, for a gap, got {present.item()} alone")
     answers = torch.stack([predicted, label]).cpu().unique(return_inverse=True)[1]
     return *answers, dense, present.tolist()
 

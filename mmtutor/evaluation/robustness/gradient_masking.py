@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch
 from mmtutor.evaluation.predict import on_device_of
 from mmtutor.evaluation.robustness.attacks import (
@@ -53,7 +54,12 @@ def gradient_masking_checks(
     Args:
         radius: in the largest-change norm; one at which the model still gets something right.
         surrogate: another model of the same task, whose attacks are tried on this one.
+
+    Raises TypeError and ValueError as `pgd` does, and for a radius of 0.
     """
+    if surrogate is not None:
+        checks.instance(nn.Module, surrogate=surrogate)
+    checks.within("(0, inf)", radius=radius)
 
     def accuracy(attacked: Batch) -> float:
         with evaluating(model):
@@ -65,7 +71,7 @@ def gradient_masking_checks(
     single = accuracy(fgsm(model, batch, radius))
     blind = accuracy(random_noise(model, batch, radius))
     flat, falling = _slopes(model, batch, radius / 8)
-    checks = [
+    found = [
         Check("PGD leaves no more than FGSM", strong, single + SLACK),
         Check("PGD leaves no more than noise", strong, blind + SLACK),
         Check("twice the radius leaves no more", wider, strong + SLACK),
@@ -75,8 +81,8 @@ def gradient_masking_checks(
     ]
     if surrogate is not None:
         lent = accuracy(pgd(surrogate, batch, radius))
-        checks.append(Check("PGD leaves no more than a transferred one", strong, lent + SLACK))
-    return checks
+        found.append(Check("PGD leaves no more than a transferred one", strong, lent + SLACK))
+    return found
 
 
 def loss_surface(model: nn.Module, batch: Batch, radius: float, size: int = 21) -> Tensor:
@@ -84,8 +90,13 @@ def loss_surface(model: nn.Module, batch: Batch, radius: float, size: int = 21) 
 
     Rows go along the sign of its gradient, columns along random signs, both from -radius to
     radius; the example is in the middle. A smooth slope is what a gradient can follow; steps, a
-    plain or noise are not.
+    plain or noise are not. Raises TypeError and ValueError as `pgd` does, and for an even size,
+    which has no middle.
     """
+    checks.within("[0, inf)", radius=radius)
+    checks.at_least(3, size=size)
+    if size % 2 == 0:
+        raise ValueError(f"size must be odd, for the example is in the middle, got {size}")
     generator = torch.Generator().manual_seed(0)
     with evaluating(model), torch.no_grad():
         batch = on_device_of(model, batch)

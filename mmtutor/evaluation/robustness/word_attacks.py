@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
+from mmtutor.encoders.base import real
 from mmtutor.evaluation.predict import on_device_of
 from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse, margins
 from mmtutor.explain.targets import slope_by
@@ -25,13 +27,17 @@ def substitutes(tokenizer: WordTokenizer, table: Mapping[str, Sequence[str]]) ->
     Words that the tokenizer does not know become its unknown id: that is what the model would read.
     Raises ValueError if no entry of the table is in the vocabulary, or an entry is not one word.
     """
+    checks.instance(WordTokenizer, tokenizer=tokenizer)
+    checks.instance(Mapping, table=table)
     rows: dict[int, list[int]] = {}
     for word, news in table.items():
+        checks.instance(str, **{"each word of table": word})
+        news = checks.listed(str, **{f"table[{word!r}]": news})
         own = _single(tokenizer, word)
         if own != UNKNOWN:  # "red" and "Red" may be one word
             rows[own] = rows.get(own, []) + [_single(tokenizer, new) for new in news]
     if not rows:
-        raise ValueError("no word of the table is in the tokenizer's vocabulary")
+        raise ValueError("table must hold a word of the tokenizer's vocabulary, got none")
     candidates = torch.zeros(tokenizer.size, max(map(len, rows.values())), dtype=torch.int64)
     for own, new in rows.items():
         candidates[own, : len(new)] = torch.tensor(new)
@@ -53,6 +59,7 @@ def hotflip(model: nn.Module, batch: Batch, candidates: Tensor, embedding: nn.Em
     Raises:
         KeyError: the batch lacks the tokens or labels.
     """
+    checks.instance(nn.Embedding, embedding=embedding)
     vectors = embedding.weight.detach()
 
     def gain(batch: Batch, options: Tensor) -> Tensor:
@@ -104,7 +111,7 @@ def _embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding)
         with torch.enable_grad():
             loss = cross_entropy(model(batch).logits, batch["label"])
             if not found:
-                raise ValueError("the model does not read the embedding: it has no use for words")
+                raise ValueError("embedding must be read by the model, got another")
             return slope_by(loss, found[-1])
     finally:
         handle.remove()
@@ -124,12 +131,19 @@ def _substituted(
             (B, L, S).
         keep_worse_only: leave a text as it was where the new one is not worse for the model.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
     require(batch, "tokens", "label")
+    checks.shaped(candidates=(candidates, "V S"))
+    checks.indices(len(candidates), candidates=candidates, **{"batch['tokens']": batch["tokens"]})
+    checks.shaped(
+        **{"batch['tokens']": (batch["tokens"], "B L"), "batch['label']": (batch["label"], "B")}
+    )
     with evaluating(model):
         batch = on_device_of(model, batch)
         old = batch["tokens"]
         options = candidates.to(old.device)[old]  # [B, L, S]
-        words = batch.get("tokens_mask", torch.ones_like(old)).bool()
+        words = real(old, batch.get("tokens_mask"), "batch['tokens_mask']")
         gains = gain(batch, options).masked_fill((options == 0) | ~words.unsqueeze(-1), -torch.inf)
         highest, chosen = gains.flatten(1).max(dim=1)  # [B]
         rows, place = torch.arange(len(old), device=old.device), chosen // options.shape[2]
@@ -146,5 +160,5 @@ def _substituted(
 def _single(tokenizer: WordTokenizer, word: str) -> int:
     ids = tokenizer.encode(word)
     if len(ids) != 1:
-        raise ValueError(f"{word!r} is {len(ids)} words: only one word can stand for one")
+        raise ValueError(f"table must hold single words, got {word!r}, which is {len(ids)}")
     return ids[0]

@@ -58,9 +58,12 @@ def test_zeros_have_no_direction():
     [
         (lambda: modality_gap(torch.ones(2, 3), torch.ones(2, 4)), r"\(M, D\)"),
         (lambda: alignment(torch.ones(3), torch.ones(3)), r"\(N, D\)"),
-        (lambda: alignment(torch.ones(2, 3), torch.ones(3, 3)), "equal shapes"),
+        (
+            lambda: alignment(torch.ones(2, 3), torch.ones(3, 3)),
+            r"\(N, D\) with N = 2",
+        ),
         (lambda: uniformity(torch.ones(1, 3)), "two rows"),
-        (lambda: modality_gap(torch.ones(0, 3), torch.ones(1, 3)), "nothing"),
+        (lambda: modality_gap(torch.ones(0, 3), torch.ones(1, 3)), r"of shape \(0, 3\)"),
     ],
 )
 def test_what_has_no_distance_is_an_error(call, says):

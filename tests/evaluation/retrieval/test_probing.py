@@ -57,12 +57,12 @@ def test_pope_of_those_who_always_say_the_same():
     ("call", "says"),
     [
         (lambda: winoground(torch.ones(2, 2)), r"\(N, 2, 2\)"),
-        (lambda: winoground(torch.ones(0, 2, 2)), "N >= 1"),
-        (lambda: winoground(torch.full((1, 2, 2), torch.nan)), "example 0"),
-        (lambda: pope(torch.ones(2), torch.ones(2) > 0), "bool"),
-        (lambda: pope(torch.ones(0) > 0, torch.ones(0) > 0), "N >= 1"),
+        (lambda: winoground(torch.ones(0, 2, 2)), r"\(0, 2, 2\)"),
+        (lambda: winoground(torch.full((1, 2, 2), torch.nan)), "finite, got nan"),
+        (lambda: pope(torch.ones(2), torch.ones(2) > 0), "True or False"),
+        (lambda: pope(torch.ones(0) > 0, torch.ones(0) > 0), r"\(0,\)"),
     ],
 )
 def test_what_cannot_be_scored_is_an_error(call, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((ValueError, TypeError), match=says):
         call()

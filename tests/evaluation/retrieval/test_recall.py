@@ -90,16 +90,17 @@ def test_masked_scores_of_minus_infinity():
 @pytest.mark.parametrize(
     ("similarity", "relevant", "error", "message"),
     [
-        (torch.zeros(2, 3).long(), torch.ones(2, 3).bool(), TypeError, "floating point"),
-        (torch.zeros(2, 3), torch.ones(2, 3), TypeError, "relevant must be bool"),
-        (torch.zeros(2, 3), torch.ones(3, 2).bool(), ValueError, r"\(2, 3\) and \(3, 2\)"),
-        (torch.zeros(3), torch.ones(3).bool(), ValueError, "must both be"),
-        (torch.zeros(0, 3), torch.ones(0, 3).bool(), ValueError, "at least one row"),
+        (torch.zeros(2, 3).long(), torch.ones(2, 3).bool(), TypeError, "similarity must be a floating-point"),
+        (torch.zeros(2, 3), torch.ones(2, 3), TypeError, "relevant must be True or False"),
+        (torch.zeros(2, 3), torch.ones(3, 2).bool(), ValueError,
+         r"relevant must be \(Q, G\) with Q = 2, G = 3, got bool of shape \(3, 2\)"),
+        (torch.zeros(3), torch.ones(3).bool(), ValueError, r"similarity must be \(Q, G\)"),
+        (torch.zeros(0, 3), torch.ones(0, 3).bool(), ValueError, r"of shape \(0, 3\)"),
         (torch.zeros(3, 3), torch.eye(3).roll(1).bool() & False, ValueError, "3 of 3 queries"),
         (torch.zeros(2, 3), torch.eye(2, 3).bool().flip(0) & torch.tensor([[True], [False]]),
          ValueError, "1 of 2 queries have no relevant item, the first is row 1"),
         (torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), torch.eye(2).bool(), ValueError,
-         "1 NaN scores, the first at row 1, column 1"),
+         r"similarity must be finite, got nan at \[1, 1\]"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(similarity, relevant, error, message):
@@ -109,7 +110,7 @@ def test_bad_input_is_named(similarity, relevant, error, message):
 
 @pytest.mark.parametrize("ks", [(), (0, 1)])
 def test_bad_ks(ks):
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="ks must"):
         hit_rates(torch.tensor([1]), ks)
 
 
@@ -117,7 +118,7 @@ def test_summaries_of_ranks_by_hand():
     assert median_rank(torch.tensor([9, 1, 2])) == 2
     assert median_rank(torch.tensor([1, 4, 2, 9])) == 3
     assert mean_reciprocal_rank(torch.tensor([1, 2, 4])) == pytest.approx((1 + 0.5 + 0.25) / 3)
-    with pytest.raises(ValueError, match="integer"):
+    with pytest.raises(TypeError, match="whole numbers"):
         median_rank(torch.tensor([0.5]))
 
 
@@ -190,5 +191,5 @@ def test_evaluate_retrieval_needs_batches_and_groups_in_all_or_none():
         evaluate_retrieval(Echo(), [])
     mixed = batches(torch.eye(4), torch.eye(4), group=torch.arange(4))
     del mixed[0]["group"]
-    with pytest.raises(ValueError, match="1 of 2 batches"):
+    with pytest.raises(ValueError, match="got 1 of 2"):
         evaluate_retrieval(Echo(), mixed)

@@ -67,20 +67,20 @@ def test_a_query_without_a_relevant_item_is_named():
 @pytest.mark.parametrize(
     ("image", "group", "message"),
     [
-        (torch.zeros(2, 5), torch.arange(2), r"\(N, D\) and \(M, D\)"),
-        (torch.zeros(0, 3), torch.arange(0), r"\(N, D\) and \(M, D\)"),
+        (torch.zeros(2, 5), torch.arange(2), r"text must be \(M, D\) with D = 5"),
+        (torch.zeros(0, 3), torch.arange(0), r"image must be \(N, D\)"),
         (
             torch.tensor([[0.0, 0, 0], [0, torch.nan, 0]]),
             torch.arange(2),
-            "1 rows of image are NaN",
+            "image must be finite",
         ),
-        (torch.tensor([[0.0, 0, torch.inf]]), torch.arange(1), "the first is row 0"),
-        (torch.zeros(2, 3), torch.arange(3), r"image_group must be \(2,\) int64"),
-        (torch.zeros(2, 3), torch.zeros(2), "float32"),
+        (torch.tensor([[0.0, 0, torch.inf]]), torch.arange(1), "the first row 0"),
+        (torch.zeros(2, 3), torch.arange(3), r"image_group must be \(2,\)"),
+        (torch.zeros(2, 3), torch.zeros(2), "whole numbers"),
     ],
 )
 def test_bad_embeddings_are_named(image, group, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         retrieval_ranks(image, torch.zeros(2, 3), group, torch.arange(2))
 
 
@@ -119,5 +119,5 @@ def test_top_k_scores_half_precision_in_float32(dtype):
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_top_k_names_a_bad_k(k):
-    with pytest.raises(ValueError, match=f"3 rows, got {k}"):
+    with pytest.raises(ValueError, match=f"k must .*, got {k}"):
         top_k(torch.eye(3), torch.eye(3), k)
