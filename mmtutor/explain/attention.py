@@ -6,11 +6,13 @@ much of a value was taken, not what the value was, nor what later layers made of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch
 from mmtutor.encoders.transformer import MultiHeadAttention
 from mmtutor.fusion.attention import MultiHeadCrossAttention
@@ -38,8 +40,10 @@ def attention_weights(
         within: only the layers of this part of the model, such as its text encoder.
 
     Raises:
-        ValueError: no attention layer was called.
+        TypeError, ValueError: no model or batch, or no attention layer was called.
     """
+    checks.instance(nn.Module, model=model, within=model if within is None else within)
+    checks.instance(Mapping, batch=batch)
     inside = set((model if within is None else within).modules())
     found: list[AttentionWeights] = []
 

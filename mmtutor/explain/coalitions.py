@@ -6,15 +6,17 @@ only in what they ask of the same game: they are `perturbation.py` and `shapley.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN
-from mmtutor.explain.targets import Target, scores
+from mmtutor.encoders import base as encoders
+from mmtutor.explain.targets import Target, broadcast, scores
 from mmtutor.models.modes import evaluating
 
 ROWS = 512  # examples that go through the model at once
@@ -36,6 +38,14 @@ class CoalitionGame:
     owners: tuple[str, ...]
     real: Tensor
 
+    def __post_init__(self) -> None:
+        checks.instance(Callable, play=self.play)
+        owners, real = checks.listed(str, owners=self.owners), checks.as_mask(real=self.real)
+        checks.same_length(owners=owners)
+        checks.shaped(real=(real, f"B {len(owners)}"))
+        object.__setattr__(self, "owners", tuple(owners))
+        object.__setattr__(self, "real", real)
+
     @property
     def players(self) -> int:
         """How many players: n."""
@@ -47,16 +57,22 @@ class CoalitionGame:
         return len(self.real)
 
     def values(self, present: Tensor) -> Tensor:
-        """Scores of coalitions: present (K, n) the same for all, or (K, B, n) -> (K, B)."""
+        """Scores of coalitions: present (K, n) the same for all, or (K, B, n) -> (K, B).
+
+        Raises TypeError and ValueError for another shape, and for scores that are not finite.
+        """
+        present = checks.as_mask(present=present)
         if present.ndim == 2:
             present = present.unsqueeze(1).expand(-1, self.batch, -1)
         if present.shape[1:] != (self.batch, self.players):
             raise ValueError(
-                f"coalitions are {tuple(present.shape)}: expected (K, {self.batch}, {self.players})"
+                f"present must be (K, {self.batch}, {self.players}), got {tuple(present.shape)}"
             )
         chunks = present.split(max(1, ROWS // self.batch))
         won = [self.play(chunk.flatten(0, 1)).unflatten(0, (-1, self.batch)) for chunk in chunks]
-        return torch.cat(won)
+        won = torch.cat(won)
+        checks.finite(**{"what the game pays": won})
+        return won
 
 
 def coalition_game(
@@ -77,16 +93,25 @@ def coalition_game(
         fill: what stands in place of a patch: see `baseline_value`.
 
     Raises:
-        KeyError: the batch lacks a modality. ValueError: there is no player.
+        KeyError: the batch lacks a modality. TypeError, ValueError: there is no player, or patches
+            do not fit into the picture.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    checks.at_least(0, grid=grid)
     require(batch, *["image"] * (grid > 0), *["tokens"] * words)
     real = torch.ones(len(next(iter(batch.values()))), grid**2, dtype=torch.bool)
     if words:
-        mask = batch.get("tokens_mask", torch.ones_like(batch["tokens"]))
-        real = torch.cat([real, mask.bool().cpu()], dim=1)
+        said = encoders.real(batch["tokens"], batch.get("tokens_mask"), "batch['tokens_mask']")
+        real = torch.cat([real, said.cpu()], dim=1)
     owners = ("image",) * grid**2 + ("tokens",) * (real.shape[1] - grid**2)
     if not owners:
         raise ValueError("a game needs a player: patches (grid > 0) or words")
+    if grid:
+        _patches(batch["image"], grid)
+        baseline_value(batch["image"], fill)
+    if not isinstance(target, Tensor):
+        checks.instance(Callable, target=target)
 
     def play(present: Tensor) -> Tensor:
         times = len(present) // len(real)
@@ -111,16 +136,20 @@ def baseline_value(images: Tensor, fill: Tensor | float | None = None) -> Tensor
 
     None gives each picture's median colour (B, 3, 1, 1): on a plain ground, the ground. A number or
     a tensor stands for itself. There is no neutral choice: black is a colour too.
+    Raises TypeError and ValueError for what is no picture, or does not broadcast against it.
     """
+    checks.shaped(images=(images, "B C H W"))
+    checks.floating(images=images)
+    checks.finite(images=images)
     if fill is None:
         return images.flatten(2).median(dim=2).values[:, :, None, None]
-    return torch.as_tensor(fill).to(images).expand_as(images)
+    return broadcast(images, fill=fill)
 
 
 def _patches(images: Tensor, rows: int) -> Tensor:
     """Which of rows * rows patches each pixel of (B, 3, H, W) belongs to: (H, W) int64."""
     height, width = images.shape[-2:]
     if rows > min(height, width):
-        raise ValueError(f"{rows} rows of patches do not fit into pictures of {height} x {width}")
+        raise ValueError(f"grid must fit into pictures of {height} x {width}, got {rows}")
     down, across = (torch.arange(size) * rows // size for size in (height, width))
     return (down[:, None] * rows + across).to(images.device)

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmtutor.data.batch import Batch
+from mmtutor import checks
+from mmtutor.data.batch import Batch, require
 from mmtutor.explain.targets import Target, encoder_of, scores, slope_by
 from mmtutor.models.modes import evaluating
 
@@ -46,8 +47,12 @@ def activations(model: nn.Module, batch: Batch, layers: Mapping[str, nn.Module])
     """What each layer gave in its last call on `batch`, by name, without gradients.
 
     Raises:
-        ValueError: a layer was not called.
+        TypeError, ValueError: layers are none, or one was not called.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch, layers=layers)
+    checks.same_length(layers=layers)
+    checks.instance(nn.Module, **{f"layers[{name!r}]": layer for name, layer in layers.items()})
     with evaluating(model), torch.no_grad(), _recording(layers) as kept:
         model(batch)
     return {name: _last(name, calls) for name, calls in kept.items()}
@@ -66,10 +71,20 @@ def grad_cam(
             the model, which a copy of the model has too; by default the encoder of pictures.
 
     Raises:
-        ValueError: the layer was not called, or its tokens do not form a grid.
+        TypeError, ValueError: the layer is none of the model's, was not called, or its tokens do
+            not form a grid.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    require(batch, "image")
     layer = encoder_of(model, "image") if layer is None else layer
-    layer = model.get_submodule(layer) if isinstance(layer, str) else layer
+    if isinstance(layer, str):
+        checks.one_of(dict(model.named_modules()), layer=layer)
+        layer = model.get_submodule(layer)
+    checks.instance(nn.Module, layer=layer)
+    checks.shaped(**{"batch['image']": (batch["image"], "B C H W")})
+    checks.floating(**{"batch['image']": batch["image"]})
+    checks.finite(**{"batch['image']": batch["image"]})
     with evaluating(model), _recording({"layer": layer}) as kept, torch.enable_grad():
         picture = batch["image"].detach().requires_grad_()  # or frozen layers would give no slope
         score = scores(model, {**batch, "image": picture}, target)

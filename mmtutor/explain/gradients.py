@@ -2,18 +2,22 @@
 
 All take `(model, batch, target)` and give one number a pixel, (B, H, W), or a word, (B, L); padding
 gets 0. Knows nothing of how good an explanation is: that is `evaluation.explanations`. The model is
-run in evaluation mode and keeps its own; no gradient of a parameter is touched.
+run in evaluation mode and keeps its own; no gradient of a parameter is touched. All raise KeyError
+for a batch without the modality, TypeError and ValueError for what does not fit or is not finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch
-from mmtutor.explain.targets import Target, differentiable, seeded, slope
+from mmtutor.encoders.base import real
+from mmtutor.explain.targets import Target, broadcast, differentiable, seeded, slope
 from mmtutor.models.modes import evaluating
 
 
@@ -22,8 +26,7 @@ def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "im
 
     Simonyan et al. (2014), section 3.1. For words it is the length of the slope by their vector.
     """
-    with evaluating(model):
-        x, score = differentiable(model, batch, target, modality)
+    with _ready(model, batch, target, modality) as (x, score):
         return _largest(slope(score, x), modality, batch)
 
 
@@ -34,8 +37,7 @@ def input_x_gradient(
 
     Of a linear model without a bias it is each pixel's part of the score.
     """
-    with evaluating(model):
-        x, score = differentiable(model, batch, target, modality)
+    with _ready(model, batch, target, modality) as (x, score):
         return _sum(x * slope(score, x), modality, batch)
 
 
@@ -57,9 +59,9 @@ def integrated_gradients(
         baseline: what stands for "nothing": a number, or a tensor that broadcasts against the input
             (B, 3, H, W), or (B, L, D) for words.
     """
-    with evaluating(model):
-        x, score = differentiable(model, batch, target, modality)
-        start = torch.as_tensor(baseline).to(x).expand_as(x)
+    checks.at_least(1, steps=steps)
+    with _ready(model, batch, target, modality) as (x, score):
+        start = broadcast(x, baseline=baseline)
         total = torch.zeros_like(x)
         for step in range(steps):
             total += slope(score, start + (step + 0.5) / steps * (x - start))
@@ -83,8 +85,9 @@ def smooth_grad(
     """
     from captum.attr import NoiseTunnel, Saliency
 
-    with evaluating(model), seeded(seed):
-        x, score = differentiable(model, batch, target, modality)
+    checks.at_least(1, samples=samples)
+    checks.within("[0, inf)", noise=noise)
+    with seeded(seed), _ready(model, batch, target, modality) as (x, score):
         # captum wants a slope of everything: that of a blind model is 0
         saliency = Saliency(lambda x: score(x) + 0 * x.flatten(1).sum(dim=1))
         mean = NoiseTunnel(saliency).attribute(
@@ -105,6 +108,7 @@ def guided_backpropagation(
     Raises:
         ValueError: the model has no `nn.ReLU`.
     """
+    checks.instance(nn.Module, model=model)
     layers = [part for part in model.modules() if isinstance(part, nn.ReLU)]
     if not layers:
         raise ValueError("guided backpropagation needs an nn.ReLU in the model; there is none")
@@ -114,6 +118,16 @@ def guided_backpropagation(
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _ready(
+    model: nn.Module, batch: Batch, target: Target, modality: str
+) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+    """`differentiable`, the model in evaluation mode."""
+    checks.instance(nn.Module, model=model)
+    with evaluating(model):
+        yield differentiable(model, batch, target, modality)
 
 
 def _positive_slopes(module: nn.Module, inputs: tuple, output: Tensor) -> None:
@@ -138,6 +152,6 @@ def _reduce(x: Tensor, modality: str, batch: Batch, words: Callable, pixels: Cal
         return pixels(x, 1)
     if x.ndim not in (2, 3):
         raise ValueError(f"{modality!r} of shape {tuple(x.shape)} has no map: expected 2 to 4 axes")
-    mask = batch.get(f"{modality}_mask")
     out = words(x if x.ndim == 3 else x.unsqueeze(-1), -1)
-    return out if mask is None else out.masked_fill(~mask, 0)
+    name = f"{modality}_mask"
+    return out.masked_fill(~real(x, batch.get(name), f"batch[{name!r}]"), 0)

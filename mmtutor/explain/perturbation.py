@@ -5,13 +5,15 @@ Knows occlusion, and LIME's local linear model. They need the model's scores alo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
-from mmtutor.data.batch import Batch
+from mmtutor import checks
+from mmtutor.data.batch import Batch, require
 from mmtutor.explain.coalitions import CoalitionGame, baseline_value
 from mmtutor.explain.targets import Target, scores
 from mmtutor.models.modes import evaluating
@@ -36,14 +38,22 @@ def occlusion(
         patch: side of the square in pixels.
         stride: step between squares; half a patch if not given.
         fill: see `baseline_value`.
+
+    Raises KeyError for a batch without pictures, TypeError and ValueError for a square that does
+    not fit or makes no step, and as `scores` does.
     """
     from captum.attr import Occlusion
 
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    require(batch, "image")
     images = batch["image"]
-    height, width = images.shape[-2:]
-    if not 0 < patch <= min(height, width):
-        raise ValueError(f"a patch of {patch} does not fit into pictures of {height} x {width}")
-    stride = stride or max(1, patch // 2)
+    size = checks.shaped(**{"batch['image']": (images, "B 3 H W")})
+    checks.floating(**{"batch['image']": images})
+    stride = max(1, patch // 2) if stride is None else stride
+    checks.at_least(1, patch=patch, stride=stride)
+    if patch > min(size["H"], size["W"]):
+        raise ValueError(f"patch must fit into pictures of {size['H']} x {size['W']}, got {patch}")
     ground = baseline_value(images, fill).expand_as(images)
     occluded = Occlusion(lambda x: scores(model, {**batch, "image": x}, target))
     with evaluating(model):
@@ -75,15 +85,18 @@ def lime(
     the cosine distance from everybody: near neighbours count most.
 
     Args:
-        samples: K coalitions; everybody is always one of them.
+        samples: K coalitions, more than there are players; everybody is always one of them.
         width: of the kernel.
         ridge: penalty on the weights, not on the intercept.
 
     Raises:
-        ValueError: fewer than two samples.
+        TypeError, ValueError: as few samples as players, whose weights would be invented, or a
+            width or ridge that is not above 0.
     """
-    if samples < 2:
-        raise ValueError(f"lime needs at least 2 samples, got {samples}")
+    checks.instance(CoalitionGame, game=game)
+    checks.at_least(game.players + 1, samples=samples)
+    checks.within("(0, inf)", width=width, ridge=ridge)
+    checks.at_least(0, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     present = torch.randint(2, (samples, game.players), generator=generator).bool()
     present[0] = True

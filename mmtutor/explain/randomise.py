@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from mmtutor import checks
 from mmtutor.explain.targets import seeded
 
 
@@ -23,7 +24,11 @@ def randomised(model: nn.Module, seed: int = 0, only: str = "") -> nn.Module:
 
     Args:
         only: the name of a part of the model, such as "head"; the rest then stays as it is.
+
+    Raises TypeError for what is no model, ValueError for a part that it does not have.
     """
+    checks.instance(nn.Module, model=model)
+    checks.one_of(dict(model.named_modules()), only=only)
     copied = copy.deepcopy(model)
     with seeded(seed):
         for part in copied.get_submodule(only).modules():
@@ -37,6 +42,8 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
     Adebayo et al. (2018), section 3.1. The order is that in which layers were registered,
     backwards. Gives the name of the layer that was drawn last, and the copy.
     """
+    checks.instance(nn.Module, model=model)
+    checks.at_least(0, seed=seed)
     copied = copy.deepcopy(model)
     names = [name for name, part in copied.named_modules() if _own(part)]
     for number, name in enumerate(reversed(names)):

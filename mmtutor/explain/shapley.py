@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.explain.coalitions import ROWS, CoalitionGame
 from mmtutor.explain.targets import seeded
 
@@ -27,9 +28,12 @@ def shapley_values(game: CoalitionGame) -> Tensor:
     Raises:
         ValueError: more than 14 players.
     """
+    checks.instance(CoalitionGame, game=game)
     n = game.players
     if n > MOST_PLAYERS:
-        raise ValueError(f"{n} players have 2^{n} coalitions: expected at most {MOST_PLAYERS}")
+        raise ValueError(
+            f"game must have at most {MOST_PLAYERS} players, got {n} players, 2^{n} coalitions"
+        )
     present = _coalitions(n)  # [2^n, n]
     won = game.values(present)  # [2^n, B]
     value = won.double().cpu()
@@ -52,8 +56,8 @@ def sampled_shapley_values(game: CoalitionGame, orders: int = 32, seed: int = 0)
     """
     from captum.attr import ShapleyValueSampling
 
-    if orders < 1:
-        raise ValueError(f"orders is {orders}: expected at least 1")
+    checks.instance(CoalitionGame, game=game)
+    checks.at_least(1, orders=orders)
     everybody = torch.ones(game.batch, game.players)
     at_once = max(1, ROWS // game.batch)
     with seeded(seed):
@@ -72,14 +76,15 @@ def kernel_shap(game: CoalitionGame, samples: int = 256, seed: int = 0) -> Tenso
 
     Raises:
         ValueError: fewer than two players, or too few samples: a coalition and its complement are
-            one equation, so that n players need n pairs, or all coalitions that there are.
+            one equation, so that n players need n pairs at least, or all coalitions that there are,
+            and more where those that were drawn do not tell all players apart.
     """
+    checks.instance(CoalitionGame, game=game)
     n = game.players
-    least = min(2 * n, 2**n - 2)
-    if n < 2 or samples < least:
-        raise ValueError(
-            f"kernel_shap needs 2 players and twice as many samples: got {n} and {samples}"
-        )
+    if n < 2:
+        raise ValueError(f"game must have at least two players, got {n}")
+    checks.at_least(min(2 * n, 2**n - 2), samples=samples)
+    checks.at_least(0, seed=seed)
     present, weight = _kernel_coalitions(n, samples, seed)
     ends = torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)])
     value = game.values(torch.cat([ends, present])).double().cpu()  # [2 + K, B]
@@ -90,6 +95,8 @@ def kernel_shap(game: CoalitionGame, samples: int = 256, seed: int = 0) -> Tenso
     # Minimise under sum(phi) = total by a Lagrange multiplier.
     ones = torch.ones(n, 1, dtype=torch.float64)
     left = torch.cat([torch.cat([gram, ones], 1), torch.cat([ones.T, ones.new_zeros(1, 1)], 1)])
+    if torch.linalg.matrix_rank(left) <= n:
+        raise ValueError(f"samples must be more to tell {n} players apart, got {samples}")
     solved = torch.linalg.lstsq(left, torch.cat([moment, total[None]])).solution
     return solved[:n].T.float()
 
@@ -109,8 +116,11 @@ def modality_shares(values: Tensor, owners: tuple[str, ...]) -> dict[str, Tensor
     Raises:
         ValueError: not as many owners as players.
     """
-    if values.shape[1] != len(owners):
-        raise ValueError(f"{values.shape[1]} players but {len(owners)} owners")
+    owners = checks.listed(str, owners=owners)
+    checks.same_length(owners=owners)
+    checks.shaped(values=(values, f"B {len(owners)}"))
+    checks.floating(values=values)
+    checks.finite(values=values)
     size = values.abs()
     total = size.sum(dim=1)
     mine = {name: torch.tensor([owner == name for owner in owners]) for name in sorted(set(owners))}

@@ -6,13 +6,14 @@ Knows no method of explanation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import Batch, require
 
 Score = Callable[[nn.Module, Batch], Tensor]
@@ -28,21 +29,25 @@ def scores(model: nn.Module, batch: Batch, target: Target) -> Tensor:
             a tensor of B rows needs a method `repeat(times)`, as `Probability` has.
 
     Raises:
-        ValueError: a shape does not fit.
+        TypeError, ValueError: a shape does not fit, a class does not exist, or a score is not
+            finite.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
     if not isinstance(target, Tensor):
+        checks.instance(Callable, target=target)
         value = target(model, batch)
-        if value.ndim != 1:
-            raise ValueError(f"a score must have shape (B,), got {tuple(value.shape)}")
-        return value
-    logits = model(batch).logits
-    if target.shape != logits.shape[:1]:
-        raise ValueError(f"target is {tuple(target.shape)}: expected {tuple(logits.shape[:1])}")
-    return logits.gather(1, target[:, None]).squeeze(1)
+        checks.shaped(**{"the score of target": (value, "B")})
+    else:
+        value = _of_class(model(batch).logits, target)
+    checks.finite(**{"the model's score": value})
+    return value
 
 
 def pair_score(model: nn.Module, batch: Batch) -> Tensor:
     """Cosine of each picture and its own text (B,): what a dual encoder says of a pair."""
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
     output = model(batch)
     return (output.image * output.text).sum(dim=1)
 
@@ -53,7 +58,7 @@ class Probability(NamedTuple):
     label: Tensor
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        return model(batch).logits.softmax(dim=1).gather(1, self.label[:, None]).squeeze(1)
+        return _of_class(model(batch).logits.softmax(dim=1), self.label)
 
     def repeat(self, times: int) -> Probability:
         """The same for `times` copies of the batch, one after another."""
@@ -62,6 +67,7 @@ class Probability(NamedTuple):
 
 def encoder_of(model: nn.Module, modality: str) -> nn.Module:
     """The encoder in `model` that reads `modality`; ValueError naming the modalities there are."""
+    checks.instance(nn.Module, model=model)
     found = [part for part in model.modules() if hasattr(part, "modality")]
     for part in found:
         if part.modality == modality:
@@ -78,7 +84,11 @@ def differentiable(
     A picture is its own x. Words are not numbers one can move a little, so for `tokens` x is what
     the encoder's first `nn.Embedding` gives, (B, L, D).
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    checks.instance(str, modality=modality)
     require(batch, modality)
+    checks.finite(**{f"batch[{modality!r}]": batch[modality]})
     if batch[modality].is_floating_point():
         x = batch[modality].detach()
         return x, lambda value: scores(model, {**batch, modality: value}, target)
@@ -100,6 +110,9 @@ def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
     Zeros where the score does not depend on x: a model may be blind.
     """
+    checks.instance(Callable, score=score)
+    checks.floating(x=x)
+    checks.finite(x=x)
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         return slope_by(score(x), x)
@@ -107,6 +120,7 @@ def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def slope_by(score: Tensor, x: Tensor) -> Tensor:
     """Gradient of the sum of scores (B,) by a tensor that they were computed from, or not."""
+    checks.floating(score=score, x=x)
     if not score.requires_grad:  # no way leads from x, or from any weight, to the score
         return torch.zeros_like(x)
     (gradient,) = torch.autograd.grad(score.sum(), x, allow_unused=True, materialize_grads=True)
@@ -116,9 +130,33 @@ def slope_by(score: Tensor, x: Tensor) -> Tensor:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Within the block, torch's own random numbers begin at `seed`; afterwards they go on."""
+    checks.at_least(0, seed=seed)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+def broadcast(x: Tensor, /, **argument: Tensor | float) -> Tensor:
+    """A number, or a tensor that broadcasts against x, in the shape of x.
+
+    Raises TypeError and ValueError, with the argument's name, for anything else and for NaN.
+    """
+    [(name, value)] = argument.items()
+    checks.finite(**argument)
+    value = torch.as_tensor(value).to(x)
+    try:
+        return value.expand_as(x)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} must broadcast to {tuple(x.shape)}, got {tuple(value.shape)}"
+        ) from None
+
+
+def _of_class(values: Tensor, label: Tensor) -> Tensor:
+    """(B,) of the values (B, C) those of the classes (B,)."""
+    classes = checks.shaped(**{"the model's logits": (values, "B C")}, target=(label, "B"))["C"]
+    checks.indices(classes, target=label)
+    return values.gather(1, label.long()[:, None]).squeeze(1)
 
 
 def _embedding(model: nn.Module, modality: str) -> nn.Embedding:

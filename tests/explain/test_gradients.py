@@ -167,13 +167,13 @@ def test_probability_saturates_where_the_logit_does_not():
 def test_errors_say_what_is_wrong(linear, model, batch, target):
     with pytest.raises(ValueError, match=r"no nn\.ReLU|needs an nn\.ReLU"):
         gradients.guided_backpropagation(linear, {"image": torch.rand(1, 3, 8, 8)}, target[:1])
-    with pytest.raises(ValueError, match=r"target is \(2,\): expected \(3,\)"):
+    with pytest.raises(ValueError, match=r"target must be \(B,\) with B = 3"):
         gradients.gradient(model, batch, target[:2])
     with pytest.raises(KeyError, match="the batch lacks image"):
         gradients.gradient(model, {"tokens": batch["tokens"]}, target)
     with pytest.raises(ValueError, match="no encoder of 'tokens'; it has none"):
         gradients.gradient(linear, batch, target, "tokens")
-    with pytest.raises(ValueError, match="a score must have shape"):
+    with pytest.raises(ValueError, match="the score of target must be"):
         scores(model, batch, lambda model, batch: model(batch).logits)
 
 

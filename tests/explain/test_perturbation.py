@@ -82,9 +82,9 @@ def test_fidelity_is_low_where_the_score_is_not_linear():
 
 
 def test_errors_say_what_is_wrong(model, batch, target):
-    with pytest.raises(ValueError, match="a patch of 33 does not fit"):
+    with pytest.raises(ValueError, match=r"patch must fit .* got 33"):
         occlusion(model, batch, target, patch=33)
-    with pytest.raises(ValueError, match="at least 2 samples"):
+    with pytest.raises(ValueError, match="samples must be"):
         lime(coalition_game(model, batch, target), samples=1)
 
 

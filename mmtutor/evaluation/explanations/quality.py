@@ -6,7 +6,7 @@ Knows maps (B, H, W), masks and how intervals are made. Knows no method of expla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from mmtutor.data.batch import Batch
+from mmtutor import checks
+from mmtutor.data.batch import Batch, require
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_interval
 from mmtutor.explain.coalitions import baseline_value
 from mmtutor.explain.randomise import randomised
@@ -32,13 +33,14 @@ def pointing_game(maps: Tensor, masks: Tensor, tolerance: int = 0) -> Tensor:
 
     Args:
         maps: (B, H, W) floating point; higher = more important.
-        masks: (B, H, W) bool, True on the object.
+        masks: (B, H, W) bool, or 1 and 0; True on the object.
         tolerance: pixels by which every object is widened to all sides (theirs: 15).
 
     Raises:
         ValueError: shapes differ, a map is not finite, or a mask is empty.
     """
     masks = _checked(maps, masks)
+    checks.at_least(0, tolerance=tolerance)
     if tolerance:
         side = 2 * tolerance + 1
         wide = F.max_pool2d(masks.float().unsqueeze(1), side, stride=1, padding=tolerance)
@@ -63,6 +65,8 @@ def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
 
 def random_maps(images: Tensor, seed: int = 0) -> Tensor:
     """Noise (B, H, W) in [0, 1): the control that has seen neither picture nor model."""
+    checks.shaped(images=(images, "B C H W"))
+    checks.at_least(0, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     size = (len(images), *images.shape[-2:])
     return torch.rand(size, generator=generator).to(images.device)
@@ -70,6 +74,7 @@ def random_maps(images: Tensor, seed: int = 0) -> Tensor:
 
 def centre_maps(images: Tensor) -> Tensor:
     """A hill in the middle (B, H, W) in (0, 1]: photographers put things there."""
+    checks.shaped(images=(images, "B C H W"))
     height, width = images.shape[-2:]
     y = torch.linspace(-1, 1, height, device=images.device)[:, None]
     x = torch.linspace(-1, 1, width, device=images.device)
@@ -78,6 +83,9 @@ def centre_maps(images: Tensor) -> Tensor:
 
 def edge_maps(images: Tensor) -> Tensor:
     """How much neighbouring pixels differ (B, H, W): has seen the picture, but no model."""
+    checks.shaped(images=(images, "B C H W"))
+    checks.floating(images=images)
+    checks.finite(images=images)
     grey = F.pad(images.mean(dim=1, keepdim=True), [1, 1, 1, 1], mode="replicate")
     kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).to(images)  # Sobel's
     both = F.conv2d(grey, torch.stack([kernel, kernel.T]).unsqueeze(1))
@@ -116,11 +124,18 @@ def deletion_insertion(
         maps: (B, H, W); higher = sooner.
         steps: into so many parts the pixels are cut.
         fill: what a pixel becomes when it is away, see `explain.baseline_value`.
+
+    Raises KeyError for a batch without pictures, TypeError and ValueError for maps of another shape
+    or not finite, and as `explain.scores` does.
     """
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    require(batch, "image")
+    checks.at_least(1, steps=steps)
+    checks.shaped(maps=(maps, "B H W"), **{"batch['image']": (batch["image"], "B C H W")})
+    checks.finite(maps=maps)
     target = Probability(target) if isinstance(target, Tensor) else target
     images = batch["image"]
-    if maps.shape != images[:, 0].shape:
-        raise ValueError(f"maps are {tuple(maps.shape)}: expected {tuple(images[:, 0].shape)}")
     ground = baseline_value(images, fill)
     order = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     order = order.view_as(maps).unsqueeze(1)  # 0 = the most important pixel
@@ -174,7 +189,17 @@ def sanity_check(
             picture is flat, whatever the weights, and then fails.
         only: the part of the model that forgets, by name; "head" asks least, for all maps of what
             was answered should change with it.
+
+    Raises TypeError and ValueError for no seed, a part that the model does not have, or maps that
+    are not finite.
     """
+    checks.instance(Callable, method=method)
+    checks.instance(nn.Module, model=model)
+    checks.instance(Mapping, batch=batch)
+    seeds = checks.listed(int, seeds=seeds)
+    checks.same_length(seeds=seeds)
+    checks.within("[-1, 1]", threshold=threshold)
+    checks.one_of(dict(model.named_modules()), only=only)
     maps = method(model, batch, target)
     others = [method(randomised(model, seed, only), batch, target) for seed in seeds]
     if absolute:
@@ -194,23 +219,25 @@ def rank_correlation(x: Tensor, y: Tensor) -> Tensor:
     """Spearman's correlation of each row of x (B, ...) with that of y: (B,) in [-1, 1].
 
     Ties share their mean rank. A row that is the same everywhere has rank correlation 0 with any.
+    Raises TypeError and ValueError for maps of two shapes, or not finite.
     """
-    if x.shape != y.shape:
-        raise ValueError(f"maps differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
+    checks.instance(Tensor, x=x, y=y)
+    if x.shape != y.shape or x.ndim < 2 or not x.numel():
+        raise ValueError(
+            f"x and y must have one shape (B, ...), got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    checks.finite(x=x, y=y)
     a, b = (torch.from_numpy(rankdata(maps.detach().flatten(1).cpu(), axis=1)) for maps in (x, y))
     a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
     return F.cosine_similarity(a, b, dim=1)
 
 
 def _checked(maps: Tensor, masks: Tensor) -> Tensor:
-    if maps.ndim != 3 or maps.shape != masks.shape:
-        raise ValueError(
-            f"expected maps and masks (B, H, W), got {tuple(maps.shape)} and {tuple(masks.shape)}"
-        )
-    if not maps.isfinite().all():
-        raise ValueError("a map holds numbers that are not finite")
-    masks = masks.bool()
+    masks = checks.as_mask(masks=masks)
+    checks.shaped(maps=(maps, "B H W"), masks=(masks, "B H W"))
+    checks.floating(maps=maps)
+    checks.finite(maps=maps)
     empty = (~masks.flatten(1).any(dim=1)).nonzero().flatten().tolist()
     if empty:
-        raise ValueError(f"the mask of example {empty[0]} is empty: there is nothing to point at")
+        raise ValueError(f"masks must be True somewhere, got an empty one of example {empty[0]}")
     return masks

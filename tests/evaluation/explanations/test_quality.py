@@ -143,15 +143,15 @@ def test_the_sanity_check_tells_maps_of_the_model_from_maps_of_the_picture():
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="mask of example 1 is empty"):
+    with pytest.raises(ValueError, match="empty one of example 1"):
         pointing_game(torch.rand(2, 8, 8), masks((0, 0, 2), (0, 0, 0)))
-    with pytest.raises(ValueError, match=r"expected maps and masks \(B, H, W\)"):
+    with pytest.raises(ValueError, match=r"must be \(B, H, W\)"):
         energy_inside(torch.rand(2, 8, 8), masks((0, 0, 2)))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="must be finite"):
         pointing_game(torch.full((1, 8, 8), torch.nan), masks((0, 0, 2)))
-    with pytest.raises(ValueError, match="maps are"):
+    with pytest.raises(ValueError, match="must be"):
         deletion_insertion(Sum(), {"image": torch.rand(2, 3, 8, 8)}, None, torch.rand(2, 4, 4))
-    with pytest.raises(ValueError, match="maps differ in shape"):
+    with pytest.raises(ValueError, match="must have one shape"):
         rank_correlation(torch.rand(2, 3), torch.rand(2, 4))
 
 

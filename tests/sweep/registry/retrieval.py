@@ -223,16 +223,24 @@ ENTRIES = [
         hit_rates,
         rank=RANK,
         ks=KS,
-        weights=WEIGHTS,
+        weights=weights("Q"),
         holds=lambda value, a: all(
             np.isclose(value[k], average(a.rank <= k, a.weights)) for k in a.ks
+        ),
+    ),
+    entry(
+        hit_rates,
+        rank=RANK,
+        ks=KS,
+        holds=lambda value, a: all(
+            np.isclose(value[k], (a.rank <= k).double().mean()) for k in a.ks
         ),
     ),
     entry(median_rank, rank=RANK, holds=lambda value, a: value == np.median(a.rank)),
     entry(
         mean_reciprocal_rank,
         rank=RANK,
-        weights=WEIGHTS,
+        weights=weights("Q"),
         holds=lambda value, a: np.isclose(value, average(1 / a.rank.double(), a.weights)),
     ),
     entry(
