@@ -44,7 +44,6 @@ def test_logits_that_are_nan_have_no_accuracy():
     assert refused or got.estimate != got.estimate
 
 
-@unmended("a string is read letter by letter")
 @pytest.mark.parametrize(
     "call",
     [
@@ -61,7 +60,6 @@ def test_one_string_where_a_list_of_answers_belongs():
     assert outcome(lambda: vqa_accuracy("yes", [["yes"] * 10] * 3))[0]
 
 
-@unmended("an integer mask is taken as row numbers")
 def test_idf_of_an_integer_mask():
     ids, references = torch.tensor([[1, 2, 3]]), torch.tensor([[1, 2, 0], [1, 3, 3], [1, 2, 3]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1]])
