@@ -126,9 +126,8 @@ def _keys(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     for key, first in owner.items():
         for index, example in enumerate(examples):
             if key not in example:
-                raise ValueError(
-                    f"examples: example {index} lacks {key!r}, which example {first} has"
-                )
+                found = f"example {index} lacks {key!r}, which example {first} has"
+                raise ValueError(f"examples must have the same keys: {found}")
     return list(owner)
 
 
@@ -148,11 +147,9 @@ def _plain(key: str, index: int, value: Any) -> Any:
     if not isinstance(value, np.ndarray | list | tuple):
         return value
     try:
-        return torch.as_tensor(np.asarray(value) if isinstance(value, list | tuple) else value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"examples: {key!r} of example {index} must be an array of numbers"
-        ) from error
+        return torch.as_tensor(np.asarray(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"examples: {key!r} of example {index} is ragged") from error
 
 
 def _pad(key: str, values: list[Any]) -> tuple[Tensor, Tensor]:
@@ -165,36 +162,25 @@ def _pad(key: str, values: list[Any]) -> tuple[Tensor, Tensor]:
 
 def _ragged(key: str, index: int, row: Any) -> Tensor:
     """Entry (L,) as it stands in a batch: `tokens` int64, `audio` floating."""
-    name = f"examples: {key!r} of example {index}"
-    if not isinstance(row, Tensor):
-        raise ValueError(f"{name} is a {type(row).__name__}: expected numbers")
-    if row.ndim != 1 or len(row) == 0:
-        raise ValueError(f"{name} has shape {tuple(row.shape)}: expected (length >= 1,)")
-    if key == "audio" and row.dtype == torch.int16:
-        return row / 32768
-    floating = row.is_floating_point()
-    if floating != (key == "audio") or row.dtype == torch.bool:
-        expected = "floats in [-1, 1]" if key == "audio" else "whole numbers"
-        raise ValueError(f"{name} is {row.dtype}: expected {expected}")
-    return row if floating else row.long()
+    if key == "audio" and isinstance(row, Tensor) and row.dtype == torch.int16:
+        row = row / 32768
+    sound = key == "audio"
+    good = isinstance(row, Tensor) and row.ndim == 1 and len(row) > 0 and row.dtype != torch.bool
+    if not good or row.is_floating_point() != sound:
+        expected = f"{'floats in [-1, 1]' if sound else 'whole numbers'} (length >= 1,)"
+        raise ValueError(f"examples: {key!r} of example {index} is {_said(row)}, not {expected}")
+    return row if sound else row.long()
 
 
 def _stack(key: str, values: list[Any]) -> Tensor:
     """Stack tensors of one shape and type, or numbers, along a new first dimension."""
-    numbers = [not isinstance(value, Tensor) for value in values]
-    if all(numbers):
-        return _numbers(key, values)
+    first = _form(values[0])
     for index, value in enumerate(values):
-        if numbers[index]:
-            kind = type(value).__name__
-            raise ValueError(
-                f"examples: {key!r} of example {index} is a {kind}, but in others a tensor"
-            )
-        if value.shape != values[0].shape or value.dtype != values[0].dtype:
-            raise ValueError(
-                f"examples: {key!r} of example {index} is {value.dtype} {tuple(value.shape)}, "
-                f"but of example 0 {values[0].dtype} {tuple(values[0].shape)}"
-            )
+        if _form(value) != first:
+            both = f"{_said(value)}, but of example 0 {_said(values[0])}"
+            raise ValueError(f"examples: {key!r} of example {index} is {both}")
+    if not isinstance(values[0], Tensor):
+        return _numbers(key, values)
     stacked = torch.stack(values)
     if key in PICTURES and stacked.dtype == torch.uint8:
         return stacked.float().div_(255)
@@ -204,16 +190,24 @@ def _stack(key: str, values: list[Any]) -> Tensor:
     return stacked
 
 
+def _form(value: Any) -> Any:
+    """What must be the same to be stacked."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.shape
+    return "number" if isinstance(value, bool | int | float) else type(value)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
 def _numbers(key: str, values: list[Any]) -> Tensor:
-    for index, value in enumerate(values):
-        if not isinstance(value, bool | int | float):
-            kind = type(value).__name__
-            raise ValueError(
-                f"examples: {key!r} of example {index} is a {kind}, but in others a number"
-            )
+    """Numbers of Python (B,); float64 where float32 would round a whole number."""
     floats = any(isinstance(value, float) for value in values)
-    whole = [abs(value) for value in values if not isinstance(value, float)]
-    if whole and max(whole) >= 2**63:
-        raise ValueError(f"examples: {key!r} must fit into 64 bits, got {max(whole)}")
-    exact = torch.float64 if whole and max(whole) > 2**24 else torch.float32
+    largest = max((abs(value) for value in values if not isinstance(value, float)), default=0)
+    if largest >= 2**63:
+        raise ValueError(f"examples: {key!r} must fit into 64 bits, got {largest}")
+    exact = torch.float64 if largest > 2**24 else torch.float32
     return torch.tensor(values, dtype=exact if floats else None)

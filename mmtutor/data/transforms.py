@@ -223,8 +223,8 @@ def _has(key: str, example: Example, kind: str = "") -> None:
 def _mirror(value: Any) -> Any:
     """A text with left and right exchanged, lists and dicts of them too; else the value itself."""
     if isinstance(value, str):
-        return SIDE.sub(_other_side, value) if SIDE.search(value) else value
-    if isinstance(value, list | tuple):
+        mirrored = SIDE.sub(_other_side, value)
+    elif isinstance(value, list | tuple):
         mirrored = type(value)([*map(_mirror, value)])
     elif isinstance(value, dict):
         mirrored = {key: _mirror(text) for key, text in value.items()}

@@ -5,7 +5,6 @@ Knows integers and choices, one an example. Does not know what is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -16,8 +15,10 @@ from mmtutor import checks
 IntArray = np.ndarray  # of int64
 
 
-def whole(arguments: Mapping[str, tuple[IntArray, str, int, int]]) -> None:
-    """Hold arrays, by name, to a shape (see `checks.shaped`), to int64 and to lowest and highest.
+def whole(**arguments: tuple[IntArray, str, int, int]) -> None:
+    """Hold arrays to int64, to a shape and to a lowest and a highest value.
+
+    `whole(shape=(shape, "N K", -1, 5))`: see `checks.shaped` for the letters.
 
     Raises TypeError for what is no array of int64, and ValueError for another shape or value.
     """
@@ -28,11 +29,8 @@ def whole(arguments: Mapping[str, tuple[IntArray, str, int, int]]) -> None:
         if array.size and not low <= array.min() <= array.max() <= high:
             found = f"{array.min()} to {array.max()}"
             raise ValueError(f"{name} must be in [{low}, {high}], got {found}")
-    of_shape = {
-        name: (torch.empty(array.shape, device="meta"), pattern)
-        for name, (array, pattern, _, _) in arguments.items()
-    }
-    checks.shaped(**of_shape)
+    like = {name: torch.empty(rule[0].shape, device="meta") for name, rule in arguments.items()}
+    checks.shaped(**{name: (like[name], rule[1]) for name, rule in arguments.items()})
 
 
 class Draws:

@@ -90,18 +90,17 @@ def load(
     checks.at_least(2, frames=frames)
     checks.one_of(range(1, len(MOTIONS) + 1), motions=motions)
     scene = scenes(split, n, seed, max_objects)
-    stream = (seed, SPLITS.index(split), STREAM)
-    motion, speed, start, phase = _sample(scene, stream, size, motions)
-    centre = paths(motion, speed, start, phase, frames, size)  # [N, F, K, 2]
+    motion, *others = _sample(scene, (seed, SPLITS.index(split), STREAM), size, motions)
+    centre = paths(motion, *others, frames, size)  # [N, F, K, 2]
+    absent = scene.shape < 0
     columns: dict[str, Tensor | list] = {
         "video": torch.from_numpy(_draw(scene, centre, size)),
         "label": torch.from_numpy(motion[:, 0].copy()),
         "caption": _sentences(scene, motion, PHRASE, VERBS, " ", " while "),
         "caption_zh": _sentences(scene, motion, PHRASE_ZH[:, 0], VERBS_ZH, "", "，"),
+        "motion": torch.from_numpy(np.where(absent, -1, motion)),
+        "centre": torch.from_numpy(np.where(absent[:, None, :, None], -1, centre)),
     }
-    absent = scene.shape < 0
-    columns["motion"] = torch.from_numpy(np.where(absent, -1, motion))
-    columns["centre"] = torch.from_numpy(np.where(absent[:, None, :, None], -1, centre))
     for key in ("shape", "colour", "size"):
         columns[key] = torch.from_numpy(getattr(scene, key))
     if with_flow:
@@ -124,12 +123,10 @@ def paths(
     """
     checks.at_least(1, frames=frames, size=size)
     whole(
-        {
-            "motion": (motion, "N K", 0, len(MOTIONS) - 1),
-            "speed": (speed, "N K", 1, max(SPEEDS)),
-            "start": (start, "N K 2", 0, size - 1),
-            "phase": (phase, "N K", 0, PHASES - 1),
-        }
+        motion=(motion, "N K", 0, len(MOTIONS) - 1),
+        speed=(speed, "N K", 1, max(SPEEDS)),
+        start=(start, "N K 2", 0, size - 1),
+        phase=(phase, "N K", 0, PHASES - 1),
     )
     time = np.arange(frames)[:, None]  # [F, 1]
     turn = np.where(motion == 4, 1, -1)[:, None] * time  # [N, F, K]

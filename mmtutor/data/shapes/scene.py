@@ -81,7 +81,7 @@ class Scene:
     wording: IntArray
 
     def __post_init__(self) -> None:
-        whole({key: (getattr(self, key), *rule) for key, rule in RULES.items()})
+        whole(**{key: (getattr(self, key), *rule) for key, rule in RULES.items()})
 
     def __len__(self) -> int:
         return len(self.count)

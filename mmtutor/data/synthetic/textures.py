@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,10 +57,8 @@ def pair(
     checks.at_least(0, seed=seed)
     checks.within("(0, inf)", zoom=zoom)
     checks.within("(-inf, inf)", angle=angle)
-    for name, two in (("shift", shift), ("wavelengths", wavelengths)):
-        if len(checks.listed(Real, **{name: two})) != 2:
-            raise ValueError(f"{name} must be two numbers, got {two!r}")
-        checks.finite(**{name: np.array(two)})
+    _two(Real, shift=shift)
+    _two(Real, wavelengths=wavelengths)
     if not 2 < wavelengths[0] <= wavelengths[1]:
         raise ValueError(f"wavelengths must be above 2, the shorter first, got {wavelengths!r}")
     turn = math.radians(angle)
@@ -74,6 +72,14 @@ def pair(
     source = torch.einsum("ij,jhw->ihw", matrix.inverse(), place - way)
     first, second = (_texture(at, wavelengths, seed).float() for at in (place, source))
     return _Pair(first, second, (moved - place).float())
+
+
+def _two(of: type, **argument: Any) -> None:
+    """Refuse what is not two finite numbers."""
+    [(name, value)] = argument.items()
+    if len(checks.listed(of, **argument)) != 2:
+        raise ValueError(f"{name} must be two numbers, got {value!r}")
+    checks.finite(**{name: np.array(value)})
 
 
 def _texture(place: Tensor, wavelengths: tuple[float, float], seed: int) -> Tensor:
@@ -105,8 +111,7 @@ def photograph_pair(picture: Tensor, shift: tuple[int, int], factor: int) -> _Pa
     checks.shaped(picture=(picture, "3 H W"))
     if picture.dtype != torch.uint8:
         raise TypeError(f"picture must be uint8, got {picture.dtype}")
-    if len(checks.listed(Integral, shift=shift)) != 2:
-        raise ValueError(f"shift must be two whole numbers, got {shift!r}")
+    _two(Integral, shift=shift)
     checks.at_least(1, factor=factor)
     grey = picture.float().div(255).mean(0)
     margin = max(map(abs, shift))

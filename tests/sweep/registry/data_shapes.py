@@ -120,7 +120,7 @@ def codes(pattern: str, low: int, high: int) -> Kind:
 
 
 def kept(array: np.ndarray) -> None:
-    whole({"array": (array, "3 2", 0, 9)})
+    whole(array=(array, "3 2", 0, 9))
 
 
 def words_of(n: int, stream: tuple[int, ...], words: int, times: int) -> np.ndarray:

@@ -91,12 +91,10 @@ class Questions:
     def __post_init__(self) -> None:
         last = len(DESCRIPTORS) - 1
         whole(
-            {
-                "form": (self.form, "N", 0, len(FORMS) - 1),
-                "first": (self.first, "N", 0, last),
-                "second": (self.second, "N", 0, last),
-                "wording": (self.wording, "N 2", 0, WORDINGS - 1),
-            }
+            form=(self.form, "N", 0, len(FORMS) - 1),
+            first=(self.first, "N", 0, last),
+            second=(self.second, "N", 0, last),
+            wording=(self.wording, "N 2", 0, WORDINGS - 1),
         )
 
     def __len__(self) -> int:
