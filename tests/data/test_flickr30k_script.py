@@ -46,7 +46,7 @@ def test_a_changed_or_missing_file_is_noticed(source, tmp_path):
 
 @pytest.mark.parametrize(
     ("counts", "message"),
-    [({"test": 9}, "has 2 images: expected 9"), ({"dev": 1}, "unknown split")],
+    [({"test": 9}, "has 2 images: expected 9"), ({"dev": 1}, "split must be")],
 )
 def test_what_is_not_flickr30k_leaves_nothing_behind(source, tmp_path, counts, message):
     with pytest.raises(ValueError, match=message):

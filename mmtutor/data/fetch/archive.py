@@ -26,6 +26,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
+from mmtutor.checks import instance
+
 MAX_FILE = 2**28  # bytes of one member
 MAX_TOTAL = 2**30  # bytes of one package, unpacked
 MAX_MEMBERS = 50_000
@@ -48,6 +50,7 @@ def unpack(path: Path, folder: Path, inside: str = "", endings: Sequence[str] = 
             place of one of its parents, anything but folders and regular files, or a name twice;
             too many members or bytes.
     """
+    instance(Path, path=path, folder=folder)
     with _naming(path.name):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -65,6 +68,7 @@ def unpack_deb(
     Every file written has the MD5 checksum that the package states, and every such file that the
     package lists is written. Raises FetchError for another package, too.
     """
+    instance(Path, path=path, folder=folder)
     with _naming(path.name), tempfile.TemporaryDirectory() as temporary:
         with _tar(path, "control") as stream:
             _extract(_tar_members(stream), Path(temporary), "", ("control", "md5sums"))
@@ -87,6 +91,7 @@ def safe_name(name: str) -> str:
     Raises:
         FetchError: for an absolute path, `..`, a drive letter, a backslash or a control character.
     """
+    instance(str, name=name)
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or _UNSAFE & set(name):
         raise FetchError(f"unsafe name {name!r}: expected a plain relative path")

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_dir
 
+from mmtutor.checks import instance
 from mmtutor.files import NOT_WRITABLE, explained
 
 
@@ -26,6 +27,7 @@ def exclusive(folder: Path | str) -> Iterator[None]:
     Raises:
         CacheError: if the folder cannot be written.
     """
+    instance((str, Path), folder=folder)
     with explained(Path(folder), NOT_WRITABLE):
         Path(folder).mkdir(parents=True, exist_ok=True)
         held = FileLock(Path(folder) / ".lock").acquire()

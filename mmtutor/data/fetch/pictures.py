@@ -1,7 +1,8 @@
-"""Safe pictures: judge the header first, decode second, and put the result on a white square.
+"""Safe pictures: judge the header first, decode second.
 
-Knows PNG and SVG: their dangers and their decoders (Pillow and resvg). Does not know where pictures
-come from or what they show.
+Knows PNG, JPEG, WEBP and SVG: their dangers and their decoders (Pillow and resvg). All become RGB
+in one way: 16 bits are scaled to 8, and what is transparent lies on white. Does not know where
+pictures come from or what they show.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from base64 import b64decode
 from xml.parsers import expat
 
 import numpy as np
-from PIL import Image
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from mmtutor.checks import at_least, instance
 
 MAX_PIXELS = 16_000_000
 
@@ -29,16 +34,32 @@ def opened(data: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image:
     Raises:
         PictureError: for another format, a damaged header, or more than `MAX_PIXELS` pixels.
     """
+    instance(bytes, data=data)
+    cannot = f"cannot be decoded as {' or '.join(formats)}"
+    if not data:
+        raise PictureError(f"{cannot}: the file is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged just below
             picture = Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        raise PictureError(f"{cannot}: it begins with {data[:12]!r}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(f"cannot be decoded as {' or '.join(formats)}: {error}") from error
+        raise PictureError(f"{cannot}: {error}") from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise PictureError(f"{width} x {height} pixels: at most {MAX_PIXELS} are decoded")
     return picture
+
+
+def read_picture(data: bytes) -> Tensor:
+    """Decode a JPEG, PNG or WEBP to uint8 (3, H, W), turned the right way up.
+
+    Raises:
+        PictureError: see `opened`; also for pixel data that cannot be decoded.
+    """
+    picture = _on_white(opened(data, ("JPEG", "PNG", "WEBP")))
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
 def decode(data: bytes, side: int) -> np.ndarray:
@@ -50,21 +71,34 @@ def decode(data: bytes, side: int) -> np.ndarray:
         PictureError: see `opened`; also for pixel data that cannot be decoded, and for an SVG that
             is damaged or refers to other files.
     """
+    instance(bytes, data=data)
+    at_least(1, side=side)
     if b"<svg" in data[:4096].lower() or data.lstrip()[:5] == b"<?xml":
         data = _drawn(data, side)
-    picture = opened(data)
-    try:
-        picture = picture.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise PictureError(f"damaged PNG: {error}") from error
-    white = Image.new("RGBA", picture.size, "white")
-    white.alpha_composite(picture)
+    picture = _on_white(opened(data))
     scale = side / max(picture.size)
     fitted = [max(1, round(length * scale)) for length in picture.size]
-    resized = white.convert("RGB").resize(fitted, Image.Resampling.BICUBIC)
+    resized = picture.resize(fitted, Image.Resampling.BICUBIC)
     square = Image.new("RGB", (side, side), "white")
     square.paste(resized, ((side - fitted[0]) // 2, (side - fitted[1]) // 2))
     return np.asarray(square)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB: the right way up, 16 bits scaled to 8, what is transparent put on white."""
+    kind = picture.format
+    try:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I"):
+            picture = Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+        if not picture.has_transparency_data:
+            return picture.convert("RGB")
+        picture = picture.convert("RGBA")
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise PictureError(f"cannot be decoded, a damaged {kind}: {error}") from error
+    white = Image.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture)
+    return white.convert("RGB")
 
 
 def _drawn(data: bytes, side: int) -> bytes:

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mmtutor.checks import instance, one_of
 from mmtutor.data.fetch import archive, client
 from mmtutor.data.fetch.archive import FetchError, safe_name
 from mmtutor.data.fetch.cache import cache_dir, exclusive
@@ -38,6 +39,7 @@ def get(name: str, *, root: Path | str | None = None, package: Path | str | None
         ValueError: for an unknown name.
     """
     source, home = _source(name), _home(name, root)
+    instance((str, Path, type(None)), package=package)
     if package is None and (found := _found(home, source)):
         return found[0]
     with exclusive(home):
@@ -93,6 +95,7 @@ def copy(name: str, source: Path | str, target: Path | str) -> Path:
         FetchError: a file in `source` is damaged.
         CacheError: `target` cannot be written.
     """
+    instance((str, Path), source=source, target=target)
     old, noted = _required(name, source)
     home = _home(name, target)
     with exclusive(home):
@@ -112,6 +115,9 @@ def copy(name: str, source: Path | str, target: Path | str) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """The sha256 of the names and contents of all files below `folder`."""
+    instance(Path, folder=folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
     digest = hashlib.sha256()
     for name, (_, sha256) in _listed(folder).items():
         digest.update(f"{sha256}  {name}\n".encode())
@@ -119,13 +125,13 @@ def fingerprint(folder: Path) -> str:
 
 
 def _source(name: str) -> Source:
-    if name not in SETS:
-        raise ValueError(f"unknown set {name!r}: expected one of {', '.join(SETS)}")
+    one_of(SETS, name=name)
     return SETS[name]
 
 
 def _home(name: str, root: Path | str | None) -> Path:
-    return (Path(root) if root else cache_dir()) / name
+    instance((str, Path, type(None)), root=root)
+    return (cache_dir() if root in (None, "") else Path(root)) / name
 
 
 def _required(name: str, root: Path | str | None) -> tuple[Path, dict[str, Any]]:

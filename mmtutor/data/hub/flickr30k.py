@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from mmtutor.checks import at_least, instance, one_of
 from mmtutor.data.dataset import Dataset, Example
-from mmtutor.data.fetch.pictures import PictureError, opened
+from mmtutor.data.fetch.pictures import PictureError, read_picture
 from mmtutor.data.hub.preprocess import is_folder, need_hub_extra, open_table
 
 if TYPE_CHECKING:
@@ -51,30 +50,43 @@ def load_flickr30k(
     Raises:
         HubUnreachableError: no network and no cached copy.
         FileNotFoundError: `source` is neither a folder nor a hub id.
-        ValueError: an unknown split, a missing column, or no rows.
+        ValueError: an unknown split, a missing column, no rows, a limit below 1, or a row without
+            a list of captions; the message names the table, the row and the column.
         ImportError: the extra `hub` is not installed.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: expected train, val or test")
+    one_of(SPLITS, split=split)
+    if limit is not None:
+        at_least(1, limit=limit)
     need_hub_extra()
     whole = open_folder(source) if is_folder(source) else open_table(source, revision=revision)
     rows, table = _rows_of_split(whole, SPLITS[split], source)
     rows, table = rows[:limit], table.select(range(len(rows[:limit])))
     columns = {
         "row": torch.arange(len(table)),
-        "captions": list(map(_captions, table["caption"], rows)),
+        "captions": [
+            _captions(value, f"{source}, row {row}, column caption")
+            for value, row in zip(table["caption"], rows, strict=True)
+        ],
         "group": torch.tensor(rows),
         "name": _names(table, rows),
     }
-    return Dataset(columns, ReadPicture(table), f"flickr30k {SPLITS[split]}")
+    return Dataset(columns, ReadPicture(table, source), f"flickr30k {SPLITS[split]}")
 
 
 def one_row_per_caption(dataset: Dataset) -> Dataset:
     """The same images once for each of their captions, with `caption` str in place of `captions`.
 
     `group` still numbers the image, so that captions of one image count as relevant to each other.
+
+    Raises:
+        KeyError: there is no column `captions`.
+        ValueError: a row of it is no list of strings.
     """
-    captions = dataset.column("captions")
+    instance(Dataset, dataset=dataset)
+    captions = [
+        _captions(value, f"dataset, row {row}, column captions")
+        for row, value in enumerate(dataset.column("captions"))
+    ]
     rows = [row for row, several in enumerate(captions) for _ in several]
     repeated = dataset.subset(rows)
     flat = [caption for several in captions for caption in several]
@@ -85,37 +97,25 @@ def one_row_per_caption(dataset: Dataset) -> Dataset:
 class ReadPicture:
     """Adds `image` uint8 (3, H, W), read from the table's row number `row`.
 
-    The table stays on disk; only the picture asked for is decoded.
+    The table stays on disk; only the picture asked for is decoded. `source` is what errors call it.
     """
 
-    def __init__(self, table: datasets.Dataset) -> None:
+    def __init__(self, table: datasets.Dataset, source: str | Path = "the table") -> None:
         self.table = table
+        self.source = source
 
     def __call__(self, example: Example) -> Example:
-        """Raises PictureError, naming the row, for a damaged or too large picture."""
-        cell = self.table[int(example["row"])]["image"]
+        """Raises PictureError, naming the row, for a missing, damaged or too large picture."""
+        row = int(example["row"])
+        cell = self.table[row]["image"] or {}
         try:
-            data = cell["bytes"] or Path(cell["path"]).read_bytes()
+            if not cell.get("bytes") and not cell.get("path"):
+                raise PictureError("there is none")
+            data = cell.get("bytes") or Path(cell["path"]).read_bytes()
             return {**example, "image": read_picture(data)}
         except (PictureError, OSError) as error:
-            raise PictureError(f"picture {example.get('name', example['row'])}: {error}") from error
-
-
-def read_picture(data: bytes) -> Tensor:
-    """Decode a JPEG or PNG to uint8 (3, H, W), turned the right way up.
-
-    Raises:
-        PictureError: another format, a damaged file, or too many pixels; the size is
-            read from the header, before anything is decoded.
-    """
-    from PIL import ImageOps
-
-    picture = opened(data, ("JPEG", "PNG"))
-    try:
-        pixels = np.array(ImageOps.exif_transpose(picture).convert("RGB"))  # [H, W, 3]
-    except (OSError, SyntaxError) as error:
-        raise PictureError(f"cannot be decoded: {error}") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # [3, H, W]
+            where = f"{self.source}, row {row} read, column image"
+            raise PictureError(f"{where}: picture {example.get('name', row)}: {error}") from error
 
 
 def open_folder(folder: str | Path) -> dict[str, datasets.Dataset]:
@@ -145,7 +145,10 @@ def undecoded(
     if missing:
         there = ", ".join(table.column_names)
         raise ValueError(f"{source} has no column {' and '.join(missing)}; it has {there}")
-    return table.cast_column("image", datasets.Image(decode=False))
+    try:
+        return table.cast_column("image", datasets.Image(decode=False))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{source}, column image: it holds no pictures ({error})") from error
 
 
 def _rows_of_split(
@@ -161,19 +164,20 @@ def _rows_of_split(
         owner = list(table["split"])
     rows = [row for row, name in enumerate(owner) if SPLITS.get(name, name) == split]
     if not rows:
-        there = ", ".join(sorted(set(owner))) or "no rows"
+        there = ", ".join(sorted(map(str, set(owner)))) or "no rows"
         raise ValueError(f"{source} has no split {split!r} (a column or a part); it has {there}")
     return rows, table.select(rows)
 
 
-def _captions(value: Any, row: int) -> list[str]:
+def _captions(value: Any, where: str) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         return value
-    raise ValueError(f"caption of row {row} is {value!r}: expected a list of strings")
+    raise ValueError(f"{where}: {value!r}, expected a list of strings")
 
 
 def _names(table: datasets.Dataset, rows: list[int]) -> list[str]:
-    for name in ("filename", "img_id"):
-        if name in table.column_names:
-            return [str(value) for value in table[name]]
-    return [f"row {row}" for row in rows]
+    found = next((name for name in ("filename", "img_id") if name in table.column_names), None)
+    given = table[found] if found else [None] * len(rows)
+    return [
+        f"row {row}" if name is None else str(name) for name, row in zip(given, rows, strict=True)
+    ]

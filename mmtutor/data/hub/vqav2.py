@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mmtutor.checks import at_least, instance, listed
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.hub.flickr30k import ReadPicture, open_folder, undecoded
 from mmtutor.data.hub.preprocess import is_folder, need_hub_extra, open_table
@@ -33,7 +34,8 @@ def load_vqav2(
     Columns: `row` int64 (row of the table), `question` str, `answers` list[str] (usually ten),
     `answer` str (the commonest), `question_type` str (its first words), `answer_type` str
     ("yes/no", "number" or "other"), `image_id` int64, `name` str. The transform adds `image` uint8
-    (3, H, W) of the picture's own size. The answers of the test splits are not published.
+    (3, H, W) of the picture's own size. The answers of the test splits are not published. An
+    `image_id` that is a string is numbered by where it first appears.
 
     Args:
         source: a hub id, or a local folder of parquet files or saved by `datasets`. The table has
@@ -46,15 +48,17 @@ def load_vqav2(
     Raises:
         HubUnreachableError: no network and no cached copy.
         FileNotFoundError: `source` is neither a folder nor a hub id, or a folder without a table.
-        ValueError: a missing split or column, a limit below 1, or a question without answers.
+        ValueError: a missing split or column, a limit below 1, or a row that holds None, no answers
+            or another type; the message names the table, the row and the column.
         ImportError: the extra `hub` is not installed.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}: expected at least 1 question")
+    instance(str, split=split)
+    if limit is not None:
+        at_least(1, limit=limit)
     need_hub_extra()
     table = undecoded(_part(source, split, limit), NEEDED, source)
     table = table.select(range(min(len(table), limit or len(table))))
-    return Dataset(_columns(table), ReadPicture(table), f"vqav2 {split}")
+    return Dataset(_columns(table, source), ReadPicture(table, source), f"vqav2 {split}")
 
 
 def open_stream(source: str | Path, split: str = "validation") -> datasets.IterableDataset:
@@ -62,6 +66,7 @@ def open_stream(source: str | Path, split: str = "validation") -> datasets.Itera
 
     Raises HubUnreachableError without a network, ValueError for a split that is not there.
     """
+    instance(str, split=split)
     return open_table(source, split=split, streaming=True).decode(False)
 
 
@@ -70,9 +75,17 @@ def ten_of_one_mind(dataset: Dataset) -> Dataset:
 
     For easy-VQA and the questions about shapes, whose columns `type` and `answer` are the answer
     type and the truth. Ten, because the accuracy leaves one person out and wants three who agree.
+
+    Raises:
+        KeyError: a column is missing.
+        TypeError: `dataset` is none, or `type` or `answer` holds something else than strings.
     """
-    kinds = [str(kind) for kind in dataset.column("type")]
-    said = [[answer] * ANNOTATORS for answer in dataset.column("answer")]
+    instance(Dataset, dataset=dataset)
+    kinds, answers = (
+        [str(text) for text in listed(str, **{f"dataset.column({name!r})": dataset.column(name)})]
+        for name in ("type", "answer")
+    )
+    said = [[answer] * ANNOTATORS for answer in answers]
     columns = {"answers": said, "answer_type": kinds, "question_type": kinds}
     if "image_id" not in dataset.columns:
         columns["image_id"] = dataset.column("scene")
@@ -97,26 +110,42 @@ def _part(source: str | Path, split: str, limit: int | None) -> datasets.Dataset
     return datasets.Dataset.from_list(list(stream.take(limit)), features=stream.features)
 
 
-def _columns(table: datasets.Dataset) -> dict[str, Any]:
+def _columns(table: datasets.Dataset, source: str | Path) -> dict[str, Any]:
     rows = range(len(table))
-    answers = [_answers(value, row) for row, value in enumerate(table["answers"])]
 
-    def stored(name: str, otherwise: Any) -> list[Any]:
-        return list(table[name] if name in table.column_names else otherwise)
+    def read(name: str, of: type | tuple[type, ...], otherwise: Any = None) -> list[Any]:
+        """A column, each entry an `of`; or what is to stand there if the table has none."""
+        if name not in table.column_names:
+            return list(otherwise)
+        for row, value in enumerate(found := list(table[name])):
+            if not isinstance(value, of) or isinstance(value, bool):
+                wanted = "a string" if of is str else "a whole number or a string"
+                where = f"{source}, row {row}, column {name}"
+                raise ValueError(f"{where}: {value!r}, expected {wanted}")
+        return found
 
+    ids = read("image_id", (int, str), rows)
+    number = {
+        each: each if isinstance(each, int) else i for i, each in enumerate(dict.fromkeys(ids))
+    }
+    answers = [
+        _answers(value, f"{source}, row {row}, column answers")
+        for row, value in enumerate(table["answers"])
+    ]
+    blank = [""] * len(rows)
     return {
         "row": torch.tensor(rows),
-        "question": [str(question) for question in table["question"]],
+        "question": read("question", str),
         "answers": answers,
         "answer": [Counter(said).most_common(1)[0][0] for said in answers],
-        "question_type": stored("question_type", [""] * len(rows)),
-        "answer_type": stored("answer_type", [""] * len(rows)),
-        "image_id": torch.tensor(stored("image_id", rows)),
-        "name": [f"question {number}" for number in stored("question_id", rows)],
+        "question_type": read("question_type", str, blank),
+        "answer_type": read("answer_type", str, blank),
+        "image_id": torch.tensor([number[each] for each in ids]),
+        "name": [f"question {each}" for each in read("question_id", (int, str), rows)],
     }
 
 
-def _answers(value: Any, row: int) -> list[str]:
+def _answers(value: Any, where: str) -> list[str]:
     """From strings, from records with an `answer` each, or from one record of lists."""
     if isinstance(value, dict):
         value = value.get("answer")
@@ -125,6 +154,6 @@ def _answers(value: Any, row: int) -> list[str]:
     if said and all(isinstance(one, str) for one in said):
         return said
     raise ValueError(
-        f"answers of row {row} are {value!r}: expected a list of strings, or of records with an "
-        "'answer' each; the test splits of VQAv2 have none"
+        f"{where}: {value!r}, expected a list of strings, or of records with an 'answer' each; the "
+        "test splits of VQAv2 have none"
     )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor.checks import at_least, one_of, within
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.fetch import FetchError, located
 from mmtutor.data.fetch.pictures import PictureError, decode, opened
@@ -66,16 +67,20 @@ def load(
     """
     from safetensors import safe_open
 
-    if split not in (*_SPLITS, "val"):
-        raise ValueError(f"unknown split {split!r} of easy-vqa: expected 'train', 'val' or 'test'")
+    one_of(("train", "val", "test"), split=split)
     source = "test" if split == "test" else "train"
     with safe_open(located("easy-vqa", root) / _FILE, framework="pt") as stored:
         pictures = stored.get_tensor(f"{source}_image")
         asked = json.loads(stored.get_tensor(f"{source}_questions").numpy().tobytes())
-    first, last = _range(split, holdout, len(pictures))
+    first, last = 0, len(pictures)
+    at_least(int(split == "val"), holdout=holdout)
+    if source == "train":
+        within(f"[0, {last})", holdout=holdout)
+        first, last = (last - holdout, last) if split == "val" else (0, last - holdout)
     rows = [row for row in asked if first <= row[2] < last]
-    if n is not None and not 1 <= n <= len(rows):
-        raise ValueError(f"n is {n}: {split} of easy-vqa has 1 to {len(rows)} questions")
+    n = len(rows) if n is None else n
+    at_least(1, n=n)
+    within(f"[1, {len(rows)}]", n=n)
     return _dataset(rows[:n], pictures, f"easy-vqa/{split}")
 
 
@@ -99,19 +104,6 @@ def prepare(files: Path, folder: Path) -> str:
         asked += len(rows)
     (folder / _FILE).write_bytes(save(tensors))
     return f"{asked:,} questions"
-
-
-def _range(split: str, holdout: int, pictures: int) -> tuple[int, int]:
-    """The pictures of `split`: the first, and one past the last."""
-    if split == "test":
-        return 0, pictures
-    if not (split == "val") <= holdout < pictures:
-        raise ValueError(
-            f"holdout is {holdout}: {split} of easy-vqa needs {int(split == 'val')} to "
-            f"{pictures - 1}, the number of train pictures set aside as 'val'"
-        )
-    kept = pictures - holdout
-    return (kept, pictures) if split == "val" else (0, kept)
 
 
 def _dataset(rows: list[list], pictures: Tensor, name: str) -> Dataset:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmtutor.checks import at_least, one_of, within
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.fetch import FetchError, located
 
@@ -42,12 +43,12 @@ def load(split: str = "train", *, n: int | None = None, root: Path | str | None 
     """
     from safetensors.torch import load_file
 
-    if split not in _SPLITS:
-        raise ValueError(f"unknown split {split!r} of fashion-mnist: expected 'train' or 'test'")
+    one_of(_SPLITS, split=split)
     stored = load_file(located("fashion-mnist", root) / _FILE)
     image, label = stored[f"{split}_image"], stored[f"{split}_label"].long()
-    if n is not None and not 1 <= n <= len(label):
-        raise ValueError(f"n is {n}: {split} of fashion-mnist has 1 to {len(label)}")
+    n = len(label) if n is None else n
+    at_least(1, n=n)
+    within(f"[1, {len(label)}]", n=n)
     grey = image[:n].unsqueeze(1).expand(-1, 3, -1, -1)  # [N, 3, 28, 28] without a copy
     return Dataset({"image": grey, "label": label[:n]}, name=f"fashion-mnist/{split}")
 

@@ -9,15 +9,31 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from mmtutor.checks import (
+    at_least,
+    finite,
+    floating,
+    instance,
+    listed,
+    one_of,
+    same_length,
+    shaped,
+    within,
+)
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.real import stamps
 from mmtutor.data.shapes.sound import RATE
+
+if TYPE_CHECKING:
+    import soundfile
 
 MARGIN = 2_000  # zeros behind a sound while it is resampled: its end must not ring into its start
 FRAME = RATE // 100  # 10 ms
@@ -35,20 +51,28 @@ def _read(path: Path | str, rate: int = RATE, seconds: float | None = None) -> T
         FileNotFoundError: there is no such file.
         ValueError: the file is not a sound that can be read, or holds no sample.
     """
+    with _opened(path) as file:
+        count = -1 if seconds is None else math.ceil(seconds * file.samplerate)
+        samples = file.read(count, dtype="float32", always_2d=True)
+        source = file.samplerate
+    if not len(samples):
+        raise ValueError(f"{path} holds no sample")
+    return resample(torch.from_numpy(samples).mean(1), source, rate).clamp(-1, 1)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[soundfile.SoundFile]:
+    """A sound file, open while the block runs. Raises as `_read` does."""
     import soundfile
 
+    instance((str, Path), path=path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"no sound file {path}")
     try:
         with soundfile.SoundFile(path) as file:
-            count = -1 if seconds is None else math.ceil(seconds * file.samplerate)
-            samples = file.read(count, dtype="float32", always_2d=True)
-            source = file.samplerate
+            yield file
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{path} is not a sound file that can be read: {error}") from None
-    if not len(samples):
-        raise ValueError(f"{path} holds no sample")
-    return resample(torch.from_numpy(samples).mean(1), source, rate).clamp(-1, 1)
 
 
 def resample(x: Tensor, source: int, target: int) -> Tensor:
@@ -56,7 +80,12 @@ def resample(x: Tensor, source: int, target: int) -> Tensor:
 
     The spectrum is cut off at half the lower rate, so nothing is folded down, or filled up with
     zeros, and transformed back.
+
+    Raises:
+        TypeError, ValueError: `x` is no finite floating-point (T,), or a rate is no count.
     """
+    x = _sound(x)
+    at_least(1, source=source, target=target)
     if source == target:
         return x
     shared = math.gcd(source, target)
@@ -118,12 +147,26 @@ def _pitch(x: Tensor) -> float:
     return RATE / periods.double().median().item() if len(periods) else math.nan
 
 
+def _sound(x: Tensor) -> Tensor:
+    """`x`, of float32 at least; TypeError or ValueError unless it is a sound, finite (T,)."""
+    shaped(x=(x, "T"))
+    floating(x=x)
+    finite(x=x)
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def measure(x: Tensor) -> dict[str, float]:
     """What says more of voice and equipment than of words: loudness, noise, offset and pitch.
 
     Returns `level` and `floor` (95th and 5th percentile of the level, of the sound without its
     offset, dB), `offset` (mean sample, in thousandths of full scale) and `pitch` (Hz).
+
+    Raises:
+        TypeError, ValueError: `x` is no finite floating-point (T,), or shorter than 10 ms.
     """
+    x = _sound(x)
+    if len(x) < FRAME:
+        raise ValueError(f"x must be at least {FRAME} samples long, 10 ms, got {len(x)}")
     power = _levels(x - x.mean())
     level, floor = power.quantile(torch.tensor([0.95, 0.05])).tolist()
     return {"level": level, "floor": floor, "offset": 1000 * x.mean().item(), "pitch": _pitch(x)}
@@ -131,10 +174,11 @@ def measure(x: Tensor) -> dict[str, float]:
 
 @functools.cache
 def tags(path: Path | str) -> dict[str, str]:
-    """What the program that wrote a sound file left in it: title, comment, track number, …"""
-    import soundfile
+    """What the program that wrote a sound file left in it: title, comment, track number, …
 
-    with soundfile.SoundFile(path) as file:
+    Raises FileNotFoundError or ValueError for what is no sound file.
+    """
+    with _opened(path) as file:
         return file.copy_metadata()
 
 
@@ -147,11 +191,12 @@ def spoken(languages: Sequence[str], root: Path | str | None = None) -> Dataset:
         ValueError: a language in which nothing is spoken; the message lists those there are.
         FileNotFoundError: the stamps are not in the cache.
     """
+    languages = listed(str, languages=languages)
+    same_length(languages=languages)
     data = stamps.load("all", root=root).columns
     there = sorted({language for recordings in data["spoken"] for language in recordings})
     for language in languages:
-        if language not in there:
-            raise ValueError(f"nothing is spoken in {language!r}: expected one of {there}")
+        one_of(there, languages=language)
     rows = [
         (paths[language], language, captions[language], name, group)
         for paths, captions, name, group in zip(
@@ -183,17 +228,21 @@ def with_audio(data: Dataset, seconds: float, part: str = "speech") -> Dataset:
             stretch with the least power among what would have been read for the others.
 
     Raises:
-        ValueError: an unknown part.
+        TypeError, ValueError: an unknown part, no length above 0, or a path that is no string.
+        KeyError: `data` has no column `path`.
     """
+    instance(Dataset, data=data)
+    within("(0, inf)", seconds=seconds)
     parts = {"all": lambda x: x, "speech": _trim, "quietest": lambda x: _quietest(x, seconds)}
-    if part not in parts:
-        raise ValueError(f"unknown part {part!r}: expected one of {', '.join(parts)}")
+    one_of(parts, part=part)
+    paths = listed(str, **{"data.column('path')": data.column("path")})
     size, limit = int(seconds * RATE), seconds + 1
-    audio = [parts[part](_read(path, seconds=limit))[:size] for path in data.column("path")]
+    audio = [parts[part](_read(path, seconds=limit))[:size] for path in paths]
     return data.with_column("audio", audio)
 
 
 def first_words(captions: Iterable[str]) -> list[str]:
     """The first word of each caption in lower case, without punctuation; "" if there is none."""
+    captions = listed(str, captions=captions)
     found = (re.search(r"\w+", caption.lower()) for caption in captions)
     return [word[0] if word else "" for word in found]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor.checks import at_least, instance, one_of, within
 from mmtutor.data.dataset import Dataset
 from mmtutor.data.fetch import located
 from mmtutor.data.real.stamps_archive import IMAGE_SIZE
@@ -48,12 +49,12 @@ def load(
         FileNotFoundError: they are not in the cache.
         ValueError: for an unknown split, fold or image size.
     """
-    if split not in ("all", "train", "test"):
-        raise ValueError(f"unknown split {split!r} of stamps: expected 'all', 'train' or 'test'")
-    if not 1 <= image_size <= IMAGE_SIZE:
-        raise ValueError(f"image_size is {image_size}: expected 1 to {IMAGE_SIZE}")
-    if not 0 <= fold < folds:
-        raise ValueError(f"fold is {fold}: expected 0 to {folds - 1}")
+    one_of(("all", "train", "test"), split=split)
+    at_least(1, image_size=image_size)
+    within(f"[1, {IMAGE_SIZE}]", image_size=image_size)
+    at_least(2, folds=folds)
+    at_least(0, fold=fold, seed=seed)
+    within(f"[0, {folds})", fold=fold)
     dataset = Dataset(_columns(located("stamps", root)), name="stamps")
     if split != "all":
         groups, names = dataset.column("group").tolist(), dataset.column("name")
@@ -74,6 +75,7 @@ def leaks(one: Dataset, other: Dataset) -> list[tuple[str, str, str]]:
 
     Empty if no normalised caption is in both and no picture in one nearly equals one in the other.
     """
+    instance(Dataset, one=one, other=other)
     captions = defaultdict(list)
     for name, caption in zip(one.column("name"), one.column("caption"), strict=True):
         captions[normalised(caption)].append(name)

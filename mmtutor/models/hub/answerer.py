@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmtutor.checks import instance, listed, shaped
+from mmtutor.data.batch import require
+from mmtutor.data.hub.preprocess import PLAIN
 from mmtutor.models.classifier import ClassifierOutput
 from mmtutor.models.hub.vqa import AnswerClassifier
 
@@ -35,6 +38,7 @@ class HubAnswerer(nn.Module):
 
     def __init__(self, loaded: AnswerClassifier, answers: Sequence[str]) -> None:
         super().__init__()
+        answers = listed(str, answers=answers)
         if not isinstance(loaded, AnswerClassifier):
             raise TypeError(f"{type(loaded).__name__} does not choose among answers: no logits")
         unknown = sorted(set(answers) - set(loaded.answers))
@@ -49,7 +53,13 @@ class HubAnswerer(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> ClassifierOutput:
         """`image` (B, 3, H, W) in [0, 1], `tokens` (B, L) and their mask -> logits (B, C)."""
+        require(batch, "image", "tokens", "tokens_mask")
         image = batch["image"]
+        shaped(
+            image=(image, "B 3 H W"),
+            tokens=(batch["tokens"], "B L"),
+            tokens_mask=(batch["tokens_mask"], "B L"),
+        )
         pixels = (image - self.mean.to(image)) / self.std.to(image)
         mask = batch["tokens_mask"].long()
         said = self.model(input_ids=batch["tokens"], attention_mask=mask, pixel_values=pixels)
@@ -57,4 +67,5 @@ class HubAnswerer(nn.Module):
 
     def encode(self, question: str) -> list[int]:
         """Token ids of a question, as the checkpoint's own tokenizer has them."""
-        return self.tokenizer(question, truncation=True, max_length=LONGEST)["input_ids"]
+        instance(str, question=question)
+        return self.tokenizer(question, truncation=True, max_length=LONGEST, **PLAIN)["input_ids"]

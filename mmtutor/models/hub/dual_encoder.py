@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from mmtutor.checks import as_mask, shaped
 from mmtutor.data.batch import require
 from mmtutor.data.hub.preprocess import Preprocess
 from mmtutor.models.dual_encoder import DualEncoderOutput, l2_normalize
@@ -52,13 +53,15 @@ class HubDualEncoder(nn.Module):
     def encode_image(self, batch: dict[str, Tensor]) -> Tensor:
         """Unit-length image embeddings (B, D); only `image` is needed."""
         require(batch, "image")
+        shaped(image=(batch["image"], "B 3 H W"))
         pixels = (batch["image"] - self.mean) / self.std  # [B, 3, H, W]
         return _embedding(self.model.get_image_features(pixel_values=pixels.to(self.model.dtype)))
 
     def encode_text(self, batch: dict[str, Tensor]) -> Tensor:
         """Unit-length text embeddings (B, D); only `tokens` and `tokens_mask` are needed."""
         require(batch, "tokens", "tokens_mask")
-        tokens, mask = batch["tokens"], batch["tokens_mask"].long()
+        tokens, mask = batch["tokens"], as_mask(tokens_mask=batch["tokens_mask"]).long()
+        shaped(tokens=(tokens, "B L"), tokens_mask=(mask, "B L"))
         return _embedding(self.model.get_text_features(input_ids=tokens, attention_mask=mask))
 
     @property

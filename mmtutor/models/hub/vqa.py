@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mmtutor.checks import instance, listed, same_length
+from mmtutor.data.hub.preprocess import checked_picture
 from mmtutor.models.hub.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
@@ -45,18 +47,20 @@ class HubVqa(ABC):
 
         Args:
             images: B uint8 (3, H, W), of any sizes.
-            questions: B strings.
+            questions: B strings; none of both is no answer.
 
         Raises:
-            ValueError: the lengths differ, or a picture is not uint8 (3, H, W).
+            TypeError: a question is no string, or a picture not uint8.
+            ValueError: the lengths differ, a picture is not (3, H, W), or a question for a prompted
+                model holds one of the marks of its template.
         """
-        if len(images) != len(questions):
-            raise ValueError(f"{len(images)} images for {len(questions)} questions")
-        if not questions:
+        questions, images = listed(str, questions=questions), listed(Tensor, images=images)
+        if not questions and not images:
             return []
-        pictures = [_picture(image, index) for index, image in enumerate(images)]
+        same_length(images=images, questions=questions)
+        pictures = [_picture(f"images[{i}]", image) for i, image in enumerate(images)]
         with torch.inference_mode():
-            said = self._say(pictures, list(questions))
+            said = self._say(pictures, questions)
         return [short(text) for text in said]
 
     @abstractmethod
@@ -80,6 +84,7 @@ class AnswerClassifier(HubVqa):
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         super().__init__(model, processor)
+        processor.tokenizer.split_special_tokens = True  # "[SEP]" in a question is text
         self.answers = [name for _, name in sorted(model.config.id2label.items())]
 
     def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
@@ -96,6 +101,7 @@ class _AnswerDecoder(HubVqa):
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         super().__init__(model, processor)
+        processor.tokenizer.split_special_tokens = True  # "[SEP]" in a question is text
         model.text_decoder.generation_config = _greedy()
 
     def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
@@ -122,13 +128,16 @@ class _PromptedModel(HubVqa):
         prompt: the instruction, with `{question}` where the question goes.
 
     Raises:
-        ValueError: the checkpoint has no chat template.
+        ValueError: the checkpoint has no chat template, or the prompt no `{question}`.
     """
 
     def __init__(
         self, model: PreTrainedModel, processor: ProcessorMixin, prompt: str = PROMPT
     ) -> None:
         super().__init__(model, processor)
+        instance(str, prompt=prompt)
+        if "{question}" not in prompt:
+            raise ValueError(f"prompt must hold {{question}}, got {prompt!r}")
         if not getattr(processor, "chat_template", None):
             raise ValueError(f"{type(model).__name__} has no chat template, so it takes no prompts")
         self.prompt = prompt
@@ -144,7 +153,10 @@ class _PromptedModel(HubVqa):
 
     def asked(self, question: str) -> str:
         """All that the model reads of the question, with the marks of its chat template."""
-        text = {"type": "text", "text": self.prompt.format(question=question)}
+        marks = sorted(self.processor.tokenizer.get_added_vocab(), key=len, reverse=True)
+        if held := next((mark for mark in marks if mark in question), None):
+            raise ValueError(f"question must hold no mark of the model's own, got {held!r} in it")
+        text = {"type": "text", "text": self.prompt.replace("{question}", question)}
         message = {"role": "user", "content": [{"type": "image"}, text]}
         return self.processor.apply_chat_template([message], add_generation_prompt=True)
 
@@ -179,7 +191,7 @@ def load_vqa(
         HubUnreachableError: no network and no cached copy.
         FileNotFoundError: `source` is neither a folder nor a hub id.
         TypeError: the checkpoint does not answer questions about pictures.
-        ValueError: it takes prompts but has no chat template.
+        ValueError: it takes prompts but has no chat template, or `prompt` has no `{question}`.
         OSError: the source has no safetensors weights or no processor.
         ImportError: the extra `hub` is not installed.
     """
@@ -194,6 +206,7 @@ def short(text: str) -> str:
 
     VQAv2's people answer so, and its metric compares letter by letter where all ten agree.
     """
+    instance(str, text=text)
     lines = text.strip().splitlines() or [""]
     return lines[0].strip().rstrip(".").lower()
 
@@ -227,11 +240,7 @@ def _greedy(**tokens: int | list[int] | None) -> Any:
     return GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, **tokens)
 
 
-def _picture(image: Tensor, index: int) -> Image:
+def _picture(name: str, image: Tensor) -> Image:
     from PIL import Image
 
-    if image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
-        raise ValueError(
-            f"image {index} is {image.dtype} {tuple(image.shape)}: expected uint8 (3, H, W)"
-        )
-    return Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
+    return Image.fromarray(checked_picture(name, image).permute(1, 2, 0).cpu().numpy())

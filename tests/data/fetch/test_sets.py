@@ -219,7 +219,7 @@ def test_a_hostile_bundle_is_not_one(tiny, root, tmp_path, name):
 
 def test_unknown_names_are_listed():
     for function in (get, located, summary):
-        with pytest.raises(ValueError, match="unknown set 'tiny': expected one of stamps, fashion"):
+        with pytest.raises(ValueError, match=r"name must be 'stamps', 'fashion.*got 'tiny'"):
             function("tiny")
 
 

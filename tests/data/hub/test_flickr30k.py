@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmtutor.data.fetch.pictures import PictureError
+from mmtutor.data.fetch.pictures import PictureError, decode
 from mmtutor.data.hub.flickr30k import load_flickr30k, one_row_per_caption, read_picture
 from tests.hub_standins import flickr_rows, picture, save_flickr30k
 
@@ -92,12 +92,12 @@ def test_captions_that_are_no_list_of_strings_name_their_row(tmp_path):
     columns = flickr_rows(COUNTS)
     columns["caption"][11] = []
     save_flickr30k(tmp_path / "bad", columns)
-    with pytest.raises(ValueError, match="caption of row 11 is \\[\\]"):
+    with pytest.raises(ValueError, match=r"bad, row 11, column caption: \[\], expected a list"):
         load_flickr30k(tmp_path / "bad", "test")
 
 
 def test_wrong_sources_and_splits_say_what_was_expected(tmp_path, folder):
-    with pytest.raises(ValueError, match="unknown split 'dev'"):
+    with pytest.raises(ValueError, match=r"split must be 'train', .* got 'dev'"):
         load_flickr30k(folder, "dev")
     with pytest.raises(FileNotFoundError, match="neither a local folder nor a hub id"):
         load_flickr30k("/no/such/folder")
@@ -145,9 +145,62 @@ def test_jpeg_is_read_and_turned_the_right_way_up():
     assert read_picture(jpeg(30, 20, exif=turned)).shape == (3, 30, 20)
 
 
-def test_other_formats_are_refused():
+def encoded(image, kind, **options):
     written = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(written, "BMP")
-    for data in (written.getvalue(), b"", b"<svg/>"):
-        with pytest.raises(PictureError, match="cannot be decoded"):
+    image.save(written, kind, **options)
+    return written.getvalue()
+
+
+def test_other_formats_and_empty_files_are_refused_in_words():
+    for data, said in (
+        (encoded(Image.new("RGB", (4, 4)), "BMP"), r"it begins with b'BM"),
+        (b"", "the file is empty"),
+        (b"<svg/>", r"it begins with b'<svg/>'"),
+    ):
+        with pytest.raises(PictureError, match=f"cannot be decoded as JPEG or PNG or WEBP: {said}"):
             read_picture(data)
+
+
+def test_webp_is_read():
+    picture = Image.new("RGB", (6, 4), (200, 30, 30))
+    read = read_picture(encoded(picture, "WEBP", lossless=True))
+    assert read.shape == (3, 4, 6)
+    assert read[:, 0, 0].tolist() == [200, 30, 30]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_on_white_as_in_every_loader(mode):
+    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (0, 0, 4, 8))
+    data = encoded(picture.convert(mode), "PNG")
+    read = read_picture(data)
+    assert read[:, 0, [0, 7]].tolist() == [[0, 255]] * 3
+    assert torch.equal(read.permute(1, 2, 0), torch.tensor(decode(data, 8)))
+
+
+def test_one_without_a_list_of_captions_and_one_that_is_no_string_are_named(folder):
+    images = load_flickr30k(folder, "test")
+    for captions in (["a dog"] * 5, [["a dog"]] * 4 + [[]], [["a dog"]] * 4 + [[None]]):
+        with pytest.raises(ValueError, match=r"row \d, column captions: .*expected a list of str"):
+            one_row_per_caption(images.with_column("captions", captions))
+
+
+def test_a_name_that_is_none_is_the_row(tmp_path):
+    columns = flickr_rows(COUNTS)
+    columns["filename"][9] = None
+    test = load_flickr30k(save_flickr30k(tmp_path / "flickr", columns), "test")
+    assert test.column("name")[:2] == ["row 9", "0010.png"]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "3", True])
+def test_a_limit_that_is_no_count_is_named(folder, limit):
+    with pytest.raises((ValueError, TypeError), match="limit must be a whole number of at least 1"):
+        load_flickr30k(folder, limit=limit)
+
+
+def test_a_row_without_a_picture_is_named_when_it_is_read(tmp_path):
+    columns = flickr_rows(COUNTS)
+    columns["image"][11] = None
+    test = load_flickr30k(save_flickr30k(tmp_path / "holes", columns), "test")
+    with pytest.raises(PictureError, match=r"holes, row 2 read, column image: picture 0011\.png"):
+        test[2]

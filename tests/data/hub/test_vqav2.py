@@ -41,7 +41,7 @@ def test_the_first_questions_and_two_names_of_validation(tmp_path):
     assert len(load_vqav2(folder, "val", limit=99)) == 10
     other = save_vqav2(tmp_path / "other", vqa_rows(1), "train")
     assert len(load_vqav2(other, "train")) == 5
-    with pytest.raises(ValueError, match="limit is 0"):
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1, got 0"):
         load_vqav2(folder, limit=0)
     with pytest.raises(ValueError, match="no split 'train'; it has validation"):
         load_vqav2(folder, "train")
@@ -66,15 +66,17 @@ def test_a_missing_column_is_named_with_those_present(tmp_path, missing):
 def test_a_question_without_answers_is_named(tmp_path):
     rows = vqa_rows(1)
     rows["answers"][3] = []
-    with pytest.raises(ValueError, match=r"answers of row 3 are \[\]: expected .*test splits"):
+    with pytest.raises(
+        ValueError, match=r"vqa, row 3, column answers: \[\], expected .*test splits"
+    ):
         load_vqav2(saved(tmp_path, rows))
 
 
 def test_answers_as_a_record_of_lists_are_read_too():
-    assert vqav2._answers({"answer": ["a", "b"], "answer_id": [1, 2]}, 0) == ["a", "b"]
+    assert vqav2._answers({"answer": ["a", "b"], "answer_id": [1, 2]}, "row 0") == ["a", "b"]
     for wrong in (None, "yes", {"answer": None}, [1, 2], [{"text": "yes"}]):
-        with pytest.raises(ValueError, match="answers of row 0"):
-            vqav2._answers(wrong, 0)
+        with pytest.raises(ValueError, match="row 0: "):
+            vqav2._answers(wrong, "row 0")
 
 
 def test_wrong_sources_say_what_was_expected(tmp_path):
@@ -139,3 +141,47 @@ def test_the_book_s_questions_take_the_same_form():
     assert torch.equal(ready.column("image_id"), scene)
     kept = ten_of_one_mind(Dataset({**asked, "image_id": scene + 1, "scene": scene}))
     assert torch.equal(kept.column("image_id"), scene + 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("question", None),
+        ("question_type", None),
+        ("answer_type", None),
+        ("image_id", None),
+        ("question_id", None),
+    ],
+)
+def test_what_is_missing_is_named_by_file_row_and_column(tmp_path, column, value):
+    rows = vqa_rows(1)
+    rows[column][3] = value
+    with pytest.raises(ValueError, match=rf"vqa, row 3, column {column}: None, expected a"):
+        load_vqav2(saved(tmp_path, rows))
+
+
+def test_ids_that_are_strings_are_numbered(tmp_path):
+    ids = ["003a8ae2"] * 2 + ["004"] + ["003a8ae2"] * 2
+    import datasets
+
+    columns = {"image": vqa_rows(1)["image"], "question": ["q"] * 5, "answers": [["a"]] * 5}
+    table = datasets.Dataset.from_dict(columns | {"image_id": ids})
+    table = table.cast_column("image", datasets.Image())
+    datasets.DatasetDict(validation=table).save_to_disk(tmp_path / "saved")
+    questions = load_vqav2(tmp_path / "saved")
+    assert questions.column("image_id").tolist() == [0, 0, 1, 0, 0]
+
+
+def test_a_question_without_a_picture_is_named_when_it_is_read(tmp_path):
+    rows = vqa_rows(1)
+    rows["image"][2] = None
+    questions = load_vqav2(saved(tmp_path, rows))
+    with pytest.raises(PictureError, match=r"vqa, row 2 read, column image: .* there is none"):
+        questions[2]
+
+
+def test_answers_that_are_no_strings_have_no_ten_of_one_mind():
+    asked = {"question": ["a?"], "type": ["e"], "scene": torch.tensor([7])}
+    for answer in ([2], [None], torch.tensor([1])):
+        with pytest.raises(TypeError, match=r"dataset\.column\('answer'\)\[0\] must be a string"):
+            ten_of_one_mind(Dataset({**asked, "answer": answer}))

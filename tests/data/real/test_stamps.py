@@ -247,12 +247,12 @@ def test_killed_while_caching_and_run_again(tmp_path, root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "val"}, "unknown split 'val' of stamps"),
-        ({"fold": 5}, "fold is 5: expected 0 to 4"),
-        ({"fold": -1}, "fold is -1"),
+        ({"split": "val"}, "split must be 'all', 'train' or 'test', got 'val'"),
+        ({"fold": 5}, r"fold must be in \[0, 5\), got 5"),
+        ({"fold": -1}, "fold must be a whole number of at least 0, got -1"),
         ({"folds": 1}, "folds must be a whole number of at least 2, got 1"),
-        ({"image_size": 0}, "image_size is 0"),
-        ({"image_size": 225}, "image_size is 225: expected 1 to 224"),
+        ({"image_size": 0}, "image_size must be a whole number of at least 1, got 0"),
+        ({"image_size": 225}, r"image_size must be in \[1, 224\], got 225"),
     ],
 )
 def test_options_that_cannot_be(archive, root, options, message):

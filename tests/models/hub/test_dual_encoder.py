@@ -127,6 +127,29 @@ def test_long_captions_are_cut_and_keep_their_end_token(clip):
     assert tokens[-1] == prepare.processor.tokenizer.eos_token_id
 
 
+def test_the_name_of_a_special_token_in_a_caption_is_text(siglip):
+    _, prepare = load_clip(siglip)
+    tokenizer = prepare.processor.tokenizer
+    tokens = prepare({"caption": "one </s> thing"})["tokens"].tolist()
+    plain = prepare({"caption": "one thing"})["tokens"].tolist()
+    assert tokens.index(tokenizer.eos_token_id) > plain.index(tokenizer.eos_token_id)
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ({"caption": None}, "caption must be a string, got None"),
+        ({"caption": ["a dog"]}, "caption must be a string"),
+        ({"image": torch.rand(3, 8, 8)}, "image must be uint8, with values from 0 to 255, got flo"),
+        ({"image": torch.zeros(8, 8, 3, dtype=torch.uint8)}, r"image must be \(3, H, W\)"),
+    ],
+)
+def test_what_cannot_be_prepared_is_named(clip, example, message):
+    _, prepare = load_clip(clip)
+    with pytest.raises((TypeError, ValueError), match=message):
+        prepare(example)
+
+
 def test_only_what_an_example_has_is_prepared(clip):
     _, prepare = load_clip(clip)
     ready = prepare({"image": read_picture(picture(0)), "group": 4})

@@ -1,6 +1,7 @@
 """Hub checkpoints that answer questions say what `transformers` itself would have them say."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def models(folders):
 
 
 def pil(image):
-    return hub_vqa._picture(image, 0)
+    return hub_vqa._picture("image", image)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,12 +185,49 @@ def test_short_answers():
 def test_what_cannot_be_answered_is_refused(models):
     model = models["vilt"]
     assert model.answer([], []) == []
-    with pytest.raises(ValueError, match="1 images for 2 questions"):
+    with pytest.raises(
+        ValueError, match=r"images and questions must be as long as each other.*got 1 and 2"
+    ):
         model.answer(IMAGES[:1], ASKED[:2])
-    with pytest.raises(ValueError, match=r"image 1 is torch\.float32 \(3, .*expected uint8"):
+    with pytest.raises(TypeError, match=r"images\[1\] must be uint8, .* got float32"):
         model.answer([IMAGES[0], IMAGES[1] / 255], ASKED[:2])
-    with pytest.raises(ValueError, match=r"image 0 is torch\.uint8 \(36, 40, 3\)"):
+    with pytest.raises(ValueError, match=r"images\[0\] must be \(3, H, W\).*\(36, 40, 3\)"):
         model.answer([IMAGES[0].permute(1, 2, 0)], ASKED[:1])
+
+
+@pytest.mark.parametrize("kind", ["vilt", "blip"])
+def test_the_name_of_a_special_token_in_a_question_is_text(kind, models):
+    model, seen = models[kind], []
+    forward = model.model.forward if kind == "vilt" else model.model.generate
+    name = "forward" if kind == "vilt" else "generate"
+    setattr(model.model, name, lambda **inputs: seen.append(inputs) or forward(**inputs))
+    try:
+        model.answer(IMAGES[:1], ["is it [SEP] red?"])
+    finally:
+        delattr(model.model, name)
+    end = model.processor.tokenizer.sep_token_id
+    assert (seen[0]["input_ids"] == end).sum() == 1
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("idefics3", "<image>"), ("qwen3_vl", "<|im_end|>")])
+def test_a_question_with_a_mark_of_the_template_is_refused(kind, mark, models):
+    with pytest.raises(ValueError, match=rf"question must hold no mark .*{re.escape(mark)}"):
+        models[kind].answer(IMAGES[:1], [f"is it {mark} red?"])
+    assert models[kind].asked("is {it} {0} red?").count("{it} {0}") == 1
+
+
+@pytest.mark.parametrize("prompt", ["", "answer:", "{answer}", "{} {0}"])
+def test_a_prompt_without_a_place_for_the_question_is_refused(prompt, folders):
+    with pytest.raises(ValueError, match=r"prompt must hold \{question\}"):
+        load_vqa(folders["idefics3"], prompt=prompt)
+    other = load_vqa(folders["idefics3"], prompt="{json} {question} {}")
+    assert "{json} red? {}" in other.asked("red?")
+
+
+@pytest.mark.parametrize("questions", ["what is it?", [None], [3], None])
+def test_questions_that_are_no_list_of_strings_are_refused(questions, models):
+    with pytest.raises(TypeError, match=r"questions.* must be a"):
+        models["vilt"].answer(IMAGES[:1], questions)
 
 
 def test_a_model_that_answers_no_questions_is_refused_before_its_weights_are_read(tmp_path):
