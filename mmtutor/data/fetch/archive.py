@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from mmtutor.checks import instance
+from mmtutor.checks import instance, listed
 
 MAX_FILE = 2**28  # bytes of one member
 MAX_TOTAL = 2**30  # bytes of one package, unpacked
@@ -50,7 +50,7 @@ def unpack(path: Path, folder: Path, inside: str = "", endings: Sequence[str] = 
             place of one of its parents, anything but folders and regular files, or a name twice;
             too many members or bytes.
     """
-    instance(Path, path=path, folder=folder)
+    endings = _checked(path, folder, inside, endings)
     with _naming(path.name):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -68,7 +68,8 @@ def unpack_deb(
     Every file written has the MD5 checksum that the package states, and every such file that the
     package lists is written. Raises FetchError for another package, too.
     """
-    instance(Path, path=path, folder=folder)
+    instance(str, package=package)
+    endings = _checked(path, folder, inside, endings)
     with _naming(path.name), tempfile.TemporaryDirectory() as temporary:
         with _tar(path, "control") as stream:
             _extract(_tar_members(stream), Path(temporary), "", ("control", "md5sums"))
@@ -96,6 +97,12 @@ def safe_name(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or _UNSAFE & set(name):
         raise FetchError(f"unsafe name {name!r}: expected a plain relative path")
     return str(path)
+
+
+def _checked(path: Path, folder: Path, inside: str, endings: Sequence[str]) -> list[str]:
+    instance(Path, path=path, folder=folder)
+    instance(str, inside=inside)
+    return listed(str, endings=endings)
 
 
 @contextmanager

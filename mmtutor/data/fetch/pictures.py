@@ -81,7 +81,7 @@ def decode(data: bytes, side: int) -> np.ndarray:
     resized = picture.resize(fitted, Image.Resampling.BICUBIC)
     square = Image.new("RGB", (side, side), "white")
     square.paste(resized, ((side - fitted[0]) // 2, (side - fitted[1]) // 2))
-    return np.asarray(square)
+    return np.array(square)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -9,6 +9,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmtutor.checks import at_least, instance, listed, one_of
+
+MANAGERS = ("pypi", "npm", "debian")
+
 
 @dataclass(frozen=True)
 class Package:
@@ -34,6 +38,13 @@ class Package:
     file: str = ""
     into: str = ""
 
+    def __post_init__(self) -> None:
+        one_of(MANAGERS, manager=self.manager)
+        instance(str, name=self.name, version=self.version, sha256=self.sha256)
+        instance(str, inside=self.inside, file=self.file, into=self.into)
+        if not listed(str, endings=self.endings):
+            raise ValueError("endings must be at least one, got none")
+
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
@@ -58,6 +69,11 @@ class Source:
     packages: list[Package]
     prepare: str = ""
     form: int = 1
+
+    def __post_init__(self) -> None:
+        instance(str, holds=self.holds, licence=self.licence, prepare=self.prepare)
+        at_least(1, megabytes=self.megabytes, form=self.form)
+        listed(Package, packages=self.packages)
 
 
 def _read() -> dict[str, Source]:

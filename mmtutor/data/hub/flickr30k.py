@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmtutor.checks import at_least, instance, one_of
+from mmtutor.checks import at_least, instance, listed, one_of
 from mmtutor.data.dataset import Dataset, Example
 from mmtutor.data.fetch.pictures import PictureError, read_picture
 from mmtutor.data.hub.preprocess import is_folder, need_hub_extra, open_table
@@ -101,11 +101,13 @@ class ReadPicture:
     """
 
     def __init__(self, table: datasets.Dataset, source: str | Path = "the table") -> None:
-        self.table = table
+        self.table = undecoded(table, ["image"], source)
         self.source = source
 
     def __call__(self, example: Example) -> Example:
         """Raises PictureError, naming the row, for a missing, damaged or too large picture."""
+        if not isinstance(example, dict) or "row" not in example:
+            raise TypeError(f"example must be a dict with a row, got {example!r}"[:200])
         row = int(example["row"])
         cell = self.table[row]["image"] or {}
         try:
@@ -125,6 +127,7 @@ def open_folder(folder: str | Path) -> dict[str, datasets.Dataset]:
     """
     import datasets
 
+    instance((str, Path), folder=folder)
     folder = Path(folder).expanduser()
     if any((folder / mark).exists() for mark in ("state.json", "dataset_dict.json")):
         parts = datasets.load_from_disk(str(folder))
@@ -141,6 +144,8 @@ def undecoded(
     """`table` with its pictures left as files. Raises ValueError for a missing column."""
     import datasets
 
+    instance(datasets.Dataset, table=table)
+    needed = listed(str, needed=needed)
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         there = ", ".join(table.column_names)

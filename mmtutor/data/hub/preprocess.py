@@ -125,6 +125,7 @@ class Preprocess:
         self.pad = "max_length" if pad else False
 
     def __call__(self, example: Example) -> Example:
+        instance(dict, example=example)
         ready = dict(example)
         if "image" in example:
             checked_picture("image", example["image"])

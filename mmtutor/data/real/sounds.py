@@ -168,7 +168,7 @@ def measure(x: Tensor) -> dict[str, float]:
     if len(x) < FRAME:
         raise ValueError(f"x must be at least {FRAME} samples long, 10 ms, got {len(x)}")
     power = _levels(x - x.mean())
-    level, floor = power.quantile(torch.tensor([0.95, 0.05])).tolist()
+    level, floor = power.quantile(power.new_tensor([0.95, 0.05])).tolist()
     return {"level": level, "floor": floor, "offset": 1000 * x.mean().item(), "pitch": _pitch(x)}
 
 
@@ -244,5 +244,6 @@ def with_audio(data: Dataset, seconds: float, part: str = "speech") -> Dataset:
 def first_words(captions: Iterable[str]) -> list[str]:
     """The first word of each caption in lower case, without punctuation; "" if there is none."""
     captions = listed(str, captions=captions)
+    same_length(captions=captions)
     found = (re.search(r"\w+", caption.lower()) for caption in captions)
     return [word[0] if word else "" for word in found]
