@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mmtutor.checks import at_least
 from mmtutor.data.fetch.cache import cache_dir
 from mmtutor.data.hub.vqav2 import ANNOTATORS, NEEDED, VQAV2, open_stream
 from mmtutor.files import CacheError, atomic_file
@@ -37,6 +38,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
+        at_least(1, questions=options.questions)
         before = verify(options.out) if options.out.exists() else 0
         if before >= options.questions:
             print(f"already there, checksums right: {before} questions in {options.out}")
@@ -67,6 +69,7 @@ def prepare(
             another table.
         HubUnreachableError, CacheError: no network; no room.
     """
+    at_least(1, questions=questions, piece=piece)
     manifest = _manifest(out, str(source), split)
     done = sum(part["questions"] for part in manifest["files"].values())
     stream = open_stream(source, split)

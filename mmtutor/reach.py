@@ -31,6 +31,8 @@ def reach(code: Iterable[str], root: Path = ROOT) -> tuple[dict[str, str], Menti
     The sources by their paths below `root`, of an `__init__` only the statements that are used.
     Code that does not parse reaches nothing: it cannot run either.
     """
+    if isinstance(code, str):
+        raise TypeError("code must be a list of sources, got one string")
     total, lines, done = Mentions(), {}, set()
     for text in code:
         with suppress(SyntaxError):
