@@ -127,3 +127,8 @@ def test_a_fingerprint_follows_code_and_nothing_else(root):
     assert edited("data/batch.py", "\nif", "\nx = 1\nif") != before
     assert fingerprint("mmtutor.nowhere", root) is None
     assert fingerprint("__main__", root) is None
+
+
+def test_one_source_alone_is_no_list_of_sources():
+    with pytest.raises(TypeError, match="code must be a list of sources"):
+        reach("import mmtutor")

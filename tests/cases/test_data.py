@@ -16,7 +16,7 @@ from mmtutor.data.hub.vqav2 import load_vqav2
 from mmtutor.data.tokenizer import SubwordTokenizer, words
 from mmtutor.data.transforms import RandomFlip
 from mmtutor.evaluation.retrieval.recall import evaluate_retrieval
-from tests.cases.outcome import outcome, unmended
+from tests.cases.outcome import outcome
 
 
 def png(picture: Image.Image) -> bytes:

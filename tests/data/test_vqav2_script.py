@@ -71,6 +71,15 @@ def test_another_table_is_not_mixed_in(source, tmp_path):
         vqav2.prepare(other, tmp_path / "out", questions=10)
 
 
+@pytest.mark.parametrize("number", ["0", "-5"])
+def test_no_questions_are_no_wish(source, tmp_path, number, monkeypatch, capsys):
+    arguments = ["x", "--source", str(source), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--questions", number])
+    assert vqav2.main() == 1
+    assert "questions must be a whole number of at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_not_vqav2_is_refused(source, tmp_path):
     with pytest.raises(ValueError, match="split 'validation' has 15 questions: expected 99"):
         vqav2.prepare(source, tmp_path / "out", questions=99)
