@@ -52,3 +52,23 @@ def test_a_data_set_is_read_whole_and_in_order():
     whole, by_hand = predict(model, data), predict(model, loader(data, 100))
     assert whole.label.tolist() == list(range(n))
     torch.testing.assert_close(whole.logits, by_hand.logits)
+
+
+def test_a_model_that_diverged_has_no_accuracy():
+    data = Dataset({"image_features": torch.rand(4, 3), "label": torch.zeros(4, dtype=torch.long)})
+    model = Classifier(FeatureEncoder(3), classes=2)
+    torch.nn.init.constant_(model.head[-1].bias, torch.nan)
+    with pytest.raises(ValueError, match=r"logits must be finite, got nan at \[0\]"):
+        predict(model, data)
+
+
+def test_labels_in_a_column_are_not_broadcast():
+    with pytest.raises(ValueError, match=r"label must be \(N,\) with N = 3"):
+        Predictions(torch.eye(3), torch.arange(3)[:, None]).accuracy()
+    with pytest.raises(ValueError, match=r"label must be whole numbers in \[0, 3\), got -100"):
+        Predictions(torch.eye(3), torch.tensor([0, -100, 2])).accuracy()
+
+
+def test_words_are_no_batches():
+    with pytest.raises(TypeError, match="each batch of data must be a dict, got 'a'"):
+        predict(Classifier(FeatureEncoder(2), 2), "abc")

@@ -61,8 +61,7 @@ class Scorecard:
         checks.instance(Mapping, measures=self.measures)
         for standard, cells in self.measures.items():
             checks.instance(Mapping, **{f"measures[{standard!r}]": cells})
-            for name, cell in cells.items():
-                checks.instance(Measure, **{f"measures[{standard!r}][{name!r}]": cell})
+            checks.listed(Measure, **{f"measures[{standard!r}]": list(cells.values())})
 
     def __getitem__(self, name: tuple[str, str]) -> Measure:
         """The measure (standard, name). Raises KeyError naming those that there are."""

@@ -110,8 +110,9 @@ def vqa_accuracy(
     loose = lru_cache(100_000)(partial(normalize_answer, quirks=quirks))  # many say the same
     counts = []
     for row, (said, people) in enumerate(zip(predictions, annotator_answers, strict=True)):
-        people = checks.listed(str, **{f"annotator_answers[{row}]": people})
-        checks.same_length(**{f"annotator_answers[{row}]": people})
+        if type(people) is not list or set(map(type, people)) != {str}:  # a quick look first
+            people = checks.listed(str, **{f"annotator_answers[{row}]": people})
+            checks.same_length(**{f"annotator_answers[{row}]": people})
         same = loose if not quirks or len(set(map(_trimmed, people))) > 1 else _trimmed
         counts.append((list(map(same, people)).count(same(said)), len(people)))
     matches, annotators = torch.tensor(counts).T

@@ -194,3 +194,18 @@ def test_a_class_that_is_ruled_out_does_not_disturb_the_temperature():
     logits, label = torch.randn(200, 3), torch.randint(3, (200,))
     closed = torch.cat([logits, torch.full((200, 1), -torch.inf)], dim=1)
     assert temperature(closed, label) == pytest.approx(temperature(logits, label))
+
+
+def test_zeros_and_ones_say_what_is_correct():
+    confidence, correct = torch.tensor([0.9, 0.6, 0.7]), torch.tensor([1, 0, 1])
+    expected = expected_calibration_error(confidence, correct.bool())
+    assert expected_calibration_error(confidence, correct) == expected
+    with pytest.raises(ValueError, match="correct must be True or False"):
+        expected_calibration_error(confidence, 2 * correct)
+
+
+def test_a_class_may_be_ruled_out_but_not_all():
+    sure, right = top_label(torch.tensor([[0.0, -torch.inf]]), torch.tensor([0]))
+    assert (sure.item(), right.item()) == (1, True)
+    with pytest.raises(ValueError, match="logits must be finite, got -inf"):
+        top_label(torch.full((1, 2), -torch.inf), torch.tensor([0]))

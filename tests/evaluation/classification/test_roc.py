@@ -80,3 +80,10 @@ def test_constant_infinite_and_signed_zero_scores():
 def test_what_does_not_exist_is_an_error(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_zeros_and_ones_are_read_as_booleans():
+    score, target = torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])
+    for positive in (target, target.bool(), target.to(torch.uint8), target.numpy()):
+        assert auroc(score, positive) == 0.75
+        assert average_precision(score, positive) == pytest.approx(5 / 6)

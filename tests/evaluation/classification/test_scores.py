@@ -105,3 +105,8 @@ def test_edges():
 def test_what_cannot_be_counted_is_an_error(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_small_integers_do_not_overflow():
+    label = torch.arange(20).to(torch.uint8)  # 19 * 20 is above 255
+    assert torch.equal(confusion(label, label), torch.eye(20, dtype=torch.int64))

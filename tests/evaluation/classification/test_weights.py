@@ -172,3 +172,10 @@ def test_what_is_no_weight_is_an_error(weights, says):
     ):
         with pytest.raises(ValueError, match=says):
             call()
+
+
+def test_a_column_of_weights_is_not_broadcast():
+    score, positive = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([True, False, True])
+    for bad in (torch.ones(3, 1), torch.zeros(3), [1.0, 2.0, 3.0]):
+        with pytest.raises((ValueError, TypeError), match="weights must"):
+            auroc(score, positive, bad)

@@ -132,3 +132,13 @@ def test_a_file_without_cards_is_refused(tmp_path):
     file.write_text('{"metrics": 1}')
     with pytest.raises(ValueError, match=r"other\.json.*cards"):
         read(file)
+
+
+def test_what_cannot_be_compared_is_refused():
+    one, other = answers(150), answers(50)
+    with pytest.raises(ValueError, match="better alike, got high, low"):
+        significantly_better(one, other._replace(better="low"))
+    with pytest.raises(ValueError, match=r"other.draws must be \(R,\) with R = 1000"):
+        significantly_better(one, other._replace(draws=other.draws[:5]))
+    with pytest.raises(KeyError, match="no measure with standard and name"):
+        ranks([card("a", one)], "acuracy", "it")

@@ -139,3 +139,17 @@ def test_groups_of_questions_by_hand():
     assert tuple(tied["all"]) == (0.625,) * 3
     with pytest.raises(ValueError, match="got 4 and 3"):
         by_group(score, ["a", "b", "c"])
+
+
+def test_an_interval_checks_what_its_statistic_checks():
+    values = torch.rand(4)
+    with pytest.raises(ValueError, match=r"groups must be \(4,\)"):
+        bootstrap_statistic(weighted_mean(values), 4, groups=torch.arange(4)[:, None])
+    with pytest.raises(TypeError, match="groups must be a tensor of whole numbers"):
+        bootstrap_interval(values, groups=torch.tensor([0, 0.5, 1, torch.nan]))
+    with pytest.raises(ValueError, match=r"level must be in \(0, 1\)"):
+        bootstrap_statistic(weighted_mean(values), 4, level=95)
+    with pytest.raises(TypeError, match=r"statistic must be \(R, ...\)"):
+        bootstrap_statistic(lambda weights: weights.sum().item(), 4)
+    with pytest.raises(ValueError, match=r"groups must be \(N,\) with N = 4"):
+        by_group(values, list("aabb"), groups=torch.arange(3))

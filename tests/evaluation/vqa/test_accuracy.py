@@ -186,3 +186,16 @@ def test_pairs_catch_a_model_that_does_not_look():
 def test_one_string_is_no_list_of_answers():
     with pytest.raises(TypeError, match=r"annotator_answers\[0\] must be a list.*'yes'"):
         vqa_accuracy(["yes"], ["yes"])
+
+
+@pytest.mark.parametrize("people", [[None], [3], [{"answer": "yes"}], None, [b"yes"], "yes", []])
+def test_answers_are_words(people):
+    with pytest.raises((TypeError, ValueError), match=r"annotator_answers(\[1\]){1,2}"):
+        vqa_accuracy(["yes", "no"], [["yes"], people])
+
+
+def test_pairs_take_zeros_and_ones():
+    said, right = ["yes", "no", "yes", "yes"], torch.tensor([1, 1, 1, 0])
+    assert pair_accuracy(right, said) == pair_accuracy(right.bool(), said)
+    with pytest.raises(ValueError, match="correct must be True or False"):
+        pair_accuracy(2 * right, said)
