@@ -129,7 +129,7 @@ def embed(
     there is no batch, or an embedding is not finite.
     """
     checks.instance(nn.Module, model=model)
-    checks.instance(Iterable, data=data)
+    checks.instance((Dataset, Iterable), data=data)
     images, texts, groups = [], [], []
     for batch, output in outputs(model, data):
         images.append(output.image.float())
