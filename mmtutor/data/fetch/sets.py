@@ -184,18 +184,14 @@ def _fill(source: Source, files: list[Path], folder: Path) -> dict[str, Any]:
 def _unpack(package: Package, file: Path, folder: Path) -> str:
     """Unpack one package, if it is the right one; which one it is, in words."""
     folder.mkdir(parents=True, exist_ok=True)
-    which, wanted = str(package), (package.inside, package.endings)
-    if package.manager == "debian":
-        version = archive.unpack_deb(file, package.name, folder, *wanted)
-        known = fingerprint(folder) == package.sha256
-        which = f"{package.name} {version}" + (
-            ", every file as known" if known else f" (not all files as in {package.version})"
-        )
-    elif (sha256 := _sha256(file)) != package.sha256:
+    debian = package.manager == "debian"
+    if not debian and (sha256 := _sha256(file)) != package.sha256:
         known = f"its sha256 is {sha256}, not {package.sha256}"
         raise FetchError(f"{file.name} is not {package}: {known}")
-    else:
-        archive.unpack(file, folder, *wanted)
+    which = f"{package.name} {archive.unpack(file, package, folder)}"
+    if debian:
+        known = fingerprint(folder) == package.sha256
+        which += ", every file as known" if known else f" (not all files as in {package.version})"
     if not any(folder.iterdir()):
         names = ", ".join(f"{package.inside}/*{ending}" for ending in package.endings)
         raise FetchError(f"{file.name}: {names} is not in the package")

@@ -9,6 +9,7 @@ import pytest
 
 from mmtutor.data.fetch import FetchError, archive
 from mmtutor.data.fetch.archive import unpack
+from mmtutor.data.fetch.registry import Package
 from tests.data.debs import HOSTILE, SPECIAL, inside, member, tar
 
 FILES = {"thing/a.txt": b"one", "thing/b/c.png": b"two" * 999, "other/d.txt": b"three"}
@@ -32,9 +33,13 @@ def tgz(path, files=FILES, extra=()):
     return path
 
 
+def wanted(inside="", endings=("",)):
+    return Package("pypi", "x", "1", "", inside, list(endings))
+
+
 def unpacked(path, tmp_path, *options):
     folder = tmp_path / "out"
-    unpack(path, folder, *options)
+    unpack(path, wanted(*options), folder)
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
@@ -115,4 +120,4 @@ def test_a_truncated_archive_is_refused_at_every_length(make, tmp_path):
     for length in range(0, len(whole) - 9, 7):
         path.write_bytes(whole[:length])
         with pytest.raises(FetchError, match="x is damaged or truncated"):
-            unpack(path, tmp_path / str(length))
+            unpack(path, wanted(), tmp_path / str(length))

@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 
 from mmtutor.data.fetch import FetchError, archive
-from mmtutor.data.fetch.archive import safe_name, unpack_deb
+from mmtutor.data.fetch.archive import safe_name, unpack
+from mmtutor.data.fetch.registry import Package
 from tests.data.debs import FOLDER, HOSTILE, ar, deb, inside, member, tar
 
 FILES = {"a.txt": b"one", "b/c.png": b"two", "b/e.ogg": bytes(70_000)}
 
 
+def wanted(*endings):
+    return Package("debian", "tuxpaint-stamps-default", "1", "", FOLDER, list(endings))
+
+
 def read(path, endings=("",)) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        unpack_deb(path, "tuxpaint-stamps-default", Path(folder), FOLDER, endings)
+        unpack(path, wanted(*endings), Path(folder))
         files = [file for file in Path(folder).rglob("*") if file.is_file()]
         assert not any(file.is_symlink() for file in files)
         return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
@@ -31,8 +36,7 @@ def test_files_come_out_whole(tmp_path, ending):
     path = deb(tmp_path / "x.deb", FILES, ending=ending)
     assert read(path) == FILES
     assert read(path, (".txt",)) == {"a.txt": b"one"}
-    version = unpack_deb(path, "tuxpaint-stamps-default", tmp_path / "out", FOLDER)
-    assert version == "1-test"
+    assert unpack(path, wanted(""), tmp_path / "out") == "1-test"
 
 
 def test_another_package_is_refused(tmp_path):
