@@ -95,7 +95,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
             return picture.convert("RGB")
         picture = picture.convert("RGBA")
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise PictureError(f"cannot be decoded, a damaged {kind}: {error}") from error
+        raise PictureError(f"damaged {kind}, cannot be decoded: {error}") from error
     white = Image.new("RGBA", picture.size, "white")
     white.alpha_composite(picture)
     return white.convert("RGB")
