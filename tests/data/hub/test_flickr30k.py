@@ -111,7 +111,7 @@ def test_a_damaged_picture_stops_only_the_example_that_holds_it(tmp_path):
     columns["image"][10]["bytes"] = columns["image"][10]["bytes"][:60]
     test = load_flickr30k(save_flickr30k(tmp_path / "bad", columns), "test")
     assert test[0]["image"].shape[0] == 3
-    with pytest.raises(PictureError, match=r"picture 0010\.png: cannot be decoded"):
+    with pytest.raises(PictureError, match=r"picture 0010\.png: damaged PNG, cannot"):
         test[1]
     assert test.subset([2, 3])[0]["name"] == "0011.png"
 

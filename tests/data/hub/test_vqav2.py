@@ -100,7 +100,7 @@ def test_a_damaged_picture_stops_only_its_own_question(tmp_path):
     rows["image"][5]["bytes"] = rows["image"][5]["bytes"][:60]
     questions = load_vqav2(saved(tmp_path, rows))
     assert questions[4]["image"].shape[0] == 3
-    with pytest.raises(PictureError, match="picture question 1001000: cannot be decoded"):
+    with pytest.raises(PictureError, match="picture question 1001000: damaged PNG, cannot"):
         questions[5]
 
 
