@@ -1,6 +1,7 @@
 """The house's own rules: small files, no circles, each metric once."""
 
 from collections import defaultdict
+from pathlib import Path
 
 import grimp
 import networkx
@@ -71,10 +72,32 @@ def root(tmp_path, monkeypatch):
 def test_what_is_counted(root):
     whole, part = size.sizes(root)
     # import, def, text (2), return, class, x, two methods, _hidden
-    assert (part.modules, part.lines, part.names) == (2, 10, 2)
+    assert (part.modules, part.lines, part.checks, part.names) == (2, 10, 0, 2)
     assert part.documented == pytest.approx(100 / 3)  # shown, but not Thing and Thing.method
     assert (whole.part, whole.modules, whole.lines) == ("mmtutor", 3, 10)
     assert "mmtutor/part" in size.table([whole, part])
+
+
+def test_checks_are_counted_apart():
+    source = """
+from mmtutor import checks
+from mmtutor.checks import (
+    as_mask,
+    finite,
+)
+
+def f(x, mask):
+    finite(x=x)
+    mask = as_mask(mask=mask)
+    checks.shaped(
+        x=(x, "N"),
+    )
+    return finite, x
+"""
+    found = size.Module(Path("mmtutor/part/thing.py"), source)
+    assert (found.code_lines, found.check_lines) == (12, 9)
+    whole = size.Module(Path("mmtutor/checks.py"), source)
+    assert whole.check_lines == whole.code_lines
 
 
 @pytest.mark.parametrize(

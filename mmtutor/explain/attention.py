@@ -21,7 +21,7 @@ from mmtutor.models.modes import evaluating
 LAYERS = (MultiHeadAttention, MultiHeadCrossAttention)
 
 
-class AttentionWeights(NamedTuple):
+class _AttentionWeights(NamedTuple):
     """One call of an attention layer: its name in the model, and its weights (B, heads, L, S).
 
     Row = who looks, column = at whom; a row sums to 1, or to 0 where there is nothing to look at.
@@ -33,7 +33,7 @@ class AttentionWeights(NamedTuple):
 
 def attention_weights(
     model: nn.Module, batch: Batch, within: nn.Module | None = None
-) -> list[AttentionWeights]:
+) -> list[_AttentionWeights]:
     """The weights of every attention layer, in the order in which they are computed.
 
     Args:
@@ -45,11 +45,11 @@ def attention_weights(
     checks.instance(nn.Module, model=model, within=model if within is None else within)
     checks.instance(Mapping, batch=batch)
     inside = set((model if within is None else within).modules())
-    found: list[AttentionWeights] = []
+    found: list[_AttentionWeights] = []
 
     def keep(name: str):
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found.append(AttentionWeights(name, module.weights(*inputs)))
+            found.append(_AttentionWeights(name, module.weights(*inputs)))
 
         return hook
 

@@ -61,7 +61,7 @@ def occlusion(
         return occluded.attribute(images, window, steps, ground)[:, 0]
 
 
-class Lime(NamedTuple):
+class _Lime(NamedTuple):
     """A linear model of the score near one example.
 
     Attributes:
@@ -78,7 +78,7 @@ class Lime(NamedTuple):
 
 def lime(
     game: CoalitionGame, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0
-) -> Lime:
+) -> _Lime:
     """Ridge regression of the score on who is present (Ribeiro et al. 2016, section 3.3 and 3.4).
 
     Coalitions are drawn by a fair coin for each player, and weigh exp(-d^2 / width^2), d = 1 - cos
@@ -111,4 +111,4 @@ def lime(
     spread = spread.masked_fill(spread <= ROUNDING * (weight @ value**2), torch.nan)
     weights = torch.from_numpy(fitted.coef_).view(game.real.shape).masked_fill(~game.real.cpu(), 0)
     intercept = torch.as_tensor(fitted.intercept_).view(-1)
-    return Lime(weights.float(), intercept.float(), (1 - weight @ residual**2 / spread).float())
+    return _Lime(weights.float(), intercept.float(), (1 - weight @ residual**2 / spread).float())

@@ -92,7 +92,7 @@ def edge_maps(images: Tensor) -> Tensor:
     return both.norm(dim=1)
 
 
-class Curves(NamedTuple):
+class _Curves(NamedTuple):
     """The score while pixels leave, and while they come back, the most important first.
 
     Attributes:
@@ -114,7 +114,7 @@ def deletion_insertion(
     maps: Tensor,
     steps: int = 16,
     fill: Tensor | float | None = None,
-) -> Curves:
+) -> _Curves:
     """Take pixels away in the order of the map, and put them into an empty picture in that order.
 
     Petsiuk et al. (2018), algorithm 1. Class indices as target are scored by their probability.
@@ -149,10 +149,10 @@ def deletion_insertion(
                 points.append(scores(model, {**batch, "image": mixed}, target))
             curves.append(torch.stack(points, dim=1))
     areas = [torch.trapezoid(curve, dim=1) / steps for curve in curves]
-    return Curves(*curves, *areas)
+    return _Curves(*curves, *areas)
 
 
-class SanityCheck(NamedTuple):
+class _SanityCheck(NamedTuple):
     """How alike an explanation is before and after the weights were drawn anew.
 
     Attributes:
@@ -175,7 +175,7 @@ def sanity_check(
     threshold: float = 0.5,
     absolute: bool = False,
     only: str = "",
-) -> SanityCheck:
+) -> _SanityCheck:
     """Does the explanation change when the model forgets all it has learned?
 
     The parameter randomisation test of Adebayo et al. (2018), section 3: one that stays the same
@@ -206,7 +206,7 @@ def sanity_check(
         maps, others = maps.abs(), [other.abs() for other in others]
     per_example = torch.stack([_alike(maps, other) for other in others]).mean(dim=0)
     similarity = bootstrap_interval(per_example)
-    return SanityCheck(similarity, per_example, similarity.high < threshold)
+    return _SanityCheck(similarity, per_example, similarity.high < threshold)
 
 
 def _alike(x: Tensor, y: Tensor) -> Tensor:

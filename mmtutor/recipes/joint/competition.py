@@ -73,7 +73,7 @@ def run(config: Config, progress: bool = True) -> Result:
     -> a number for each seed; and `pull`, way -> modality -> for each seed how hard the joint loss
     pulls at its code after each epoch.
     """
-    data = {split: examples(config, split) for split in ("train", "test")}
+    data = {split: _examples(config, split) for split in ("train", "test")}
     accuracy: dict[str, dict[str, list[float]]] = {way: {} for way in config.ways}
     pull: dict[str, dict[str, list[list[float]]]] = {way: {} for way in config.ways}
     for seed in range(config.seed, config.seed + config.seeds):
@@ -148,7 +148,7 @@ def _accuracies(model: Branches, data: Dataset) -> dict[str, float]:
     return found
 
 
-def examples(config: Config, split: str) -> Dataset:
+def _examples(config: Config, split: str) -> Dataset:
     """Pictures of one shape, a word as `tokens`, and the colour as `label`."""
     n = config.train if split == "train" else config.test
     seed = 0 if split == "train" else TEST_SEED_OFFSET

@@ -110,7 +110,7 @@ def test_competition_runs_and_reports_every_way():
 @pytest.mark.parametrize("way", modality_competition.WAYS)
 def test_every_way_of_competition_trains(way):
     config = replace(COMPETITION, train=64, test=16, epochs=1)
-    data = {name: modality_competition.examples(config, name) for name in ("train", "test")}
+    data = {name: modality_competition._examples(config, name) for name in ("train", "test")}
     trained = modality_competition._train(config, way, data, seed=0)
     sees = ["image"] if way == "image" else ["image", "tokens"]
     assert list(trained.model.encoders) == sees
@@ -118,7 +118,7 @@ def test_every_way_of_competition_trains(way):
 
 
 def test_words_are_right_as_often_as_asked():
-    data = modality_competition.examples(replace(COMPETITION, train=4_000, right=0.9), "train")
+    data = modality_competition._examples(replace(COMPETITION, train=4_000, right=0.9), "train")
     word = torch.stack(data.column("tokens"))[:, 0] - 2
     share = (word == data.column("label")).double().mean().item()
     assert share == pytest.approx(0.9 + 0.1 / 8, abs=0.02)
