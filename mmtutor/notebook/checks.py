@@ -26,6 +26,7 @@ def fails(call: Callable[[], Any]) -> None:
     Raises:
         AssertionError: it did not raise.
     """
+    checks.instance(Callable, call=call)
     try:
         result = call()
     except Exception as error:

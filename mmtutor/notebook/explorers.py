@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from mmtutor import checks
+from mmtutor.notebook.plots.panels import as_numbers
+
 if TYPE_CHECKING:
     from IPython.display import HTML
 
@@ -61,9 +64,11 @@ def fusion_weight(
         label: (N,) int64, the right class of each.
         names: what to call the two.
     """
-    if one.shape != other.shape or label.shape != one.shape[:1] or one.ndim != 2:
-        shapes = f"{tuple(one.shape)}, {tuple(other.shape)} and {tuple(label.shape)}"
-        raise ValueError(f"expected scores (N, C) twice and labels (N,), got {shapes}")
+    sizes = checks.shaped(one=(one, "N C"), other=(other, "N C"), label=(label, "N"))
+    checks.finite(one=one, other=other)
+    checks.indices(sizes["C"], label=label)
+    if len(checks.listed(str, names=names)) != 2:
+        raise ValueError(f"names must be two, got {names!r}")
     scores = {"one": one, "other": other}
     data = {k: _listed(s.double().round(decimals=4), 2, "scores") for k, s in scores.items()}
     data |= {"label": label.tolist(), "names": names}
@@ -102,7 +107,7 @@ def _explorer(kind: str, data: dict[str, Any], *sliders: str) -> HTML:
 
 def _listed(values: Sequence[float] | Tensor, dims: int, name: str) -> list:
     """A tensor of `dims` dimensions, or a sequence, as lists of finite numbers."""
-    tensor = values.detach().cpu() if isinstance(values, Tensor) else Tensor(values)
-    if tensor.ndim != dims or not tensor.numel() or not tensor.isfinite().all():
-        raise ValueError(f"{name} must be finite with {dims} dimensions, got {tuple(tensor.shape)}")
+    tensor = as_numbers(**{name: values})
+    checks.finite(**{name: tensor})
+    checks.shaped(**{name: (tensor, "N" if dims == 1 else "N C")})
     return tensor.double().tolist()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from mmtutor import checks
+
 HARD = """
 a a a red red small circle circle left of of the blue square is dog on the grass don't
 well-known café naïve U.S. e.g., 3.5 1,000 (big) x-y 5- ... & &amp; A RED
@@ -30,7 +32,9 @@ def random_examples(n: int, seed: int = 0) -> _Examples:
     Most candidates are a reference with some words changed, left out or said twice. Some are empty,
     of one word, equal to a reference, or have nothing to do with it; some references come twice.
     """
-    draw = random.Random(seed)
+    checks.at_least(1, n=n)
+    checks.at_least(0, seed=seed)
+    draw = random.Random(int(seed))
     references = [_references(draw) for _ in range(n)]
     return _Examples([_candidate(draw, some) for some in references], references)
 

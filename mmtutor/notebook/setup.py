@@ -32,6 +32,10 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     import numpy as np
     import torch
 
+    checks.instance(str, chapter=chapter)
+    checks.at_least(0, seed=seed)
+    if threads is not None:
+        checks.at_least(1, threads=threads)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries that a chapter calls may still use it
     torch.manual_seed(seed)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from mmtutor import checks
+from mmtutor.notebook.plots.panels import as_labels
+
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
@@ -20,9 +23,10 @@ def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> Markdown:
     """
     from IPython.display import Markdown
 
+    as_labels(header=header)
     for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"a row of {len(row)} cells under a header of {len(header)}: {row}")
+        if len(as_labels(rows=row)) != len(header):
+            raise ValueError(f"rows: {len(row)} cells under a header of {len(header)}: {row}")
     lines = [header, ["---"] * len(header), *rows]
     return Markdown("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
 
@@ -49,6 +53,7 @@ def percent(score: Interval | Mapping[str, float], sign: bool = True) -> str:
     Without the `sign` for columns whose header has it.
     """
     bounds = itemgetter("estimate", "low", "high")(score) if isinstance(score, Mapping) else score
+    checks.listed((int, float), score=bounds)
     estimate, low, high = (f"{100 * x:.1f}" for x in bounds)
     return f"{estimate}{' %' if sign else ''} ({low} to {high})"
 
@@ -58,5 +63,6 @@ def in_words(interval: Interval, digits: int = 9) -> str:
 
     Three significant digits, and at most `digits` after the point.
     """
+    checks.at_least(0, digits=digits)
     estimate, low, high = (f"{round(x, digits) + 0.0:.3g}" for x in interval)
     return estimate if low == high else f"{estimate} ({low} to {high})"

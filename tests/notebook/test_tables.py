@@ -11,7 +11,7 @@ def test_a_table_has_a_header_a_rule_and_its_rows():
 
 
 def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="a row of 1 cells under a header of 2"):
+    with pytest.raises(ValueError, match="rows: 1 cells under a header of 2"):
         table([["a"]], ["name", "value"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from mmtutor import checks
 from mmtutor.notebook.plots.panels import panels
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def flowchart(
     Raises:
         ValueError: a box text is used twice, or an arrow names a box that is not there.
     """
-    rows = max(len(column) for column in columns)
+    rows = max(len(checks.listed(str, columns=column)) for column in columns)
     if axis is None:
         _, (axis,) = panels(1, size=(7.0, 0.6 * rows + 0.4))
     centres = _centres(columns, rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmtutor import checks
+
 
 def flow_colours(flow: Tensor, longest: float | None = None) -> Tensor:
     """A flow (2, H, W) as a picture (3, H, W): hue is direction, strength of colour is length.
@@ -16,6 +18,10 @@ def flow_colours(flow: Tensor, longest: float | None = None) -> Tensor:
     """
     from matplotlib.colors import hsv_to_rgb
 
+    checks.shaped(flow=(flow, "2 H W"))
+    checks.finite(flow=flow)
+    if longest is not None:
+        checks.within("(0, inf)", longest=longest)
     u, v = flow.detach().cpu().double()
     length = torch.hypot(u, v)
     top = max(float(length.max()) if longest is None else longest, 1e-12)
@@ -26,6 +32,7 @@ def flow_colours(flow: Tensor, longest: float | None = None) -> Tensor:
 
 def colour_wheel(size: int = 64) -> Tensor:
     """The key to `flow_colours` (3, size, size): each point has the colour of a flow to it."""
+    checks.at_least(1, size=size)
     line = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(line, line, indexing="ij")
     inside = (x * x + y * y <= 1).float()

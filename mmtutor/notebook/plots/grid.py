@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mmtutor.notebook.plots.panels import panels, pixels
+from mmtutor import checks
+from mmtutor.notebook.plots.panels import as_labels, panels, pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,8 @@ def image_rows(
         titles: over the columns.
         size: width of one picture in inches.
     """
+    checks.same_length(rows=rows)
+    as_labels(titles=titles)
     columns = max(map(len, rows.values()))
     shape = (columns * size + (1.2 if any(rows) else 0), len(rows) * size + 0.3 * bool(titles))
     bare = {"xticks": [], "yticks": [], "frame_on": False}
@@ -85,6 +88,12 @@ def map_grid(
         titles: one for each picture, or none.
         masks: (B, H, W) bool, outlined on every map.
     """
+    named = {f"maps[{name!r}]": found for name, found in maps.items()}
+    shapes = {name: (found, "B H W") for name, found in named.items()}
+    checks.shaped(images=(images, "B 3 H W"), masks=(masks, "B H W | None"), **shapes)
+    checks.finite(images=images, **named)
+    masks = None if masks is None else checks.as_mask(masks=masks)
+    require_titles(images, titles)
     rows, columns = len(images), 1 + len(maps)
     shape = (size * columns, size * rows + 0.4)
     figure, axes = panels(rows * columns, columns, figsize=shape)
@@ -107,10 +116,9 @@ def map_grid(
 
 def require_titles(images: Sequence[Tensor], titles: Sequence[str]) -> None:
     """Raises ValueError where there are no images, or not as many titles as images."""
-    if not len(images):
-        raise ValueError("there are no images to show")
-    if titles and len(titles) != len(images):
-        raise ValueError(f"got {len(titles)} titles for {len(images)} images")
+    checks.same_length(images=images)
+    if as_labels(titles=titles):
+        checks.same_length(images=images, titles=titles)
 
 
 def _map(axis: Axes, values: np.ndarray) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from mmtutor.notebook.plots.panels import panels
+from mmtutor import checks
+from mmtutor.notebook.plots.panels import as_numbers, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,8 @@ def heatmap(
     several = len(named) > 1
     figure, axes = panels(len(named), per_row, size or ((3.2, 3.2) if several else (6.4, 3.6)))
     for place, (axis, (title, matrix)) in enumerate(zip(axes, named.items(), strict=True)):
-        matrix = torch.as_tensor(matrix).detach().cpu().float()
+        matrix = as_numbers(values=matrix).float()
+        checks.shaped(values=(matrix, "H W"))
         _require_names(matrix, rows, columns)
         drawn = axis.imshow(matrix.numpy(), **options)
         axis.grid(False)
@@ -77,7 +78,12 @@ def spectrograms(
     figure, axes = panels(len(power), 2, (3.4, 2.3))
     style = {"origin": "lower", "aspect": "auto", "cmap": "magma"} | options
     for axis, (title, picture) in zip(axes, power.items(), strict=True):
-        axis.imshow(picture.numpy(), extent=(0, _of(seconds, title), 0, _of(top, title)), **style)
+        checks.shaped(power=(picture, "F N"))
+        axis.imshow(
+            as_numbers(power=picture).numpy(),
+            extent=(0, _of(seconds, title), 0, _of(top, title)),
+            **style,
+        )
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("seconds", fontsize=8)
         axis.set_ylabel(label, fontsize=8)
@@ -92,6 +98,11 @@ def arithmetic(*parts: str | tuple[str, Tensor]) -> Figure:
         parts: signs such as "+", and (name, values) pairs, values (D,) or (H, W); a vector stands
             upright.
     """
+    for part in parts:
+        if not isinstance(part, str):
+            name, values = part
+            checks.shaped(**{name: (values, "D | H W")})
+            checks.finite(**{name: values})
     grids = {
         place: part[1].detach().float().reshape(len(part[1]), -1)
         for place, part in enumerate(parts)

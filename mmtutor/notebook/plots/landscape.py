@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmtutor import checks
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -34,6 +36,11 @@ def landscape(
     """
     import matplotlib.pyplot as plt
 
+    for name, ends in {"x_range": x_range, "y_range": y_range}.items():
+        low, high = checks.listed((int, float), **{name: ends})
+        checks.finite(**{name: high - low})
+        if not low < high:
+            raise ValueError(f"{name} must rise, got {ends}")
     x, y, z = _evaluated(loss, x_range, y_range)
     figure = plt.figure(figsize=(8.4, 3.8), layout="constrained")
     relief = figure.add_subplot(1, 2, 1, projection="3d")

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.evaluation.statistics.bootstrap import Interval
-from mmtutor.notebook.plots.panels import panels
+from mmtutor.notebook.plots.panels import as_labels, as_numbers, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +43,11 @@ def curves(
         marker: Matplotlib's sign for the points themselves, where they are few; a logarithmic axis
             then names each of them.
     """
+    checks.one_of(("", "x", "y", "xy"), log=log)
+    as_labels(dashed=dashed)
+    x = as_numbers(x=x)
+    checks.shaped(x=(x, "N"))
     figure, (axis,) = panels(1)
-    x = torch.as_tensor(x)
     for number, (name, values) in enumerate(lines.items()):
         style = {"color": f"C{number}", "marker": marker, "label": name}
         if number >= COLOURS:
@@ -68,6 +72,7 @@ def learning_curve(history: History | Mapping[str, History], smooth: float = 0.9
         history: what `fit` returned; of several runs, by their names.
         smooth: weight of the past in the running mean, in [0, 1).
     """
+    checks.within("[0, 1)", smooth=smooth)
     runs = history if isinstance(history, Mapping) else {"": history}
     figure, (axis,) = panels(1)
     for number, (name, run) in enumerate(runs.items()):
@@ -97,9 +102,10 @@ def small_multiples(
         columns: panels in a row; all in one row if 0.
         size: width and height of a panel in inches.
     """
+    checks.within("(0, inf)", step=step)
     figure, axes = panels(len(lines), columns, size)
     for axis, (title, values) in zip(axes, lines.items(), strict=True):
-        values = torch.as_tensor(values)
+        values = as_numbers(lines=values)
         axis.plot(torch.arange(len(values)) * step, values, lw=1)
         axis.set_title(title, loc="left")
         if values.min() >= 0:
@@ -113,7 +119,9 @@ def _line(axis: Axes, x: Tensor, values: Any, style: dict[str, Any]) -> None:
     if isinstance(values, Sequence) and isinstance(values[0], Interval):
         values, low, high = torch.tensor(values).T
         axis.fill_between(x, low, high, alpha=0.15, color=style["color"], lw=0)
-    values = torch.as_tensor(values).detach().cpu().float()
+    values = as_numbers(line=values).float()
+    if values.ndim and len(values) != len(x):
+        raise ValueError(f"line {style['label']!r} has {len(values)} numbers for {len(x)} of x")
     if values.ndim == 2:
         each = {"marker": "o", "ls": "", "ms": 5} if style["marker"] else {"lw": 1}
         axis.plot(x, values, color=style["color"], alpha=0.4, **each)

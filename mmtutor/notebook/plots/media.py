@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmtutor import checks
 from mmtutor.notebook.plots.grid import require_titles
 from mmtutor.notebook.plots.panels import pixels
 
@@ -31,6 +32,7 @@ def gallery(images: Sequence[Tensor], titles: Sequence[str] = (), size: int = 11
         titles: one for each picture, or none.
         size: width of one picture in pixels.
     """
+    require_titles(images, titles)
     return _pictures([[image] for image in images], titles, size)
 
 
@@ -42,6 +44,7 @@ def animation(clips: Sequence[Tensor], titles: Sequence[str] = (), size: int = 1
         titles: one for each clip, or none.
         size: width of one clip in pixels; the clip is enlarged without smoothing.
     """
+    require_titles(clips, titles)
     return _pictures(clips, titles, size)
 
 
@@ -52,6 +55,12 @@ def players(waveforms: Mapping[str, Tensor], rate: int = 16_000) -> HTML:
         waveforms: by the title under the controls, (T,) in [-1, 1]; what is louder is cut off.
         rate: samples a second.
     """
+    checks.at_least(1, rate=rate)
+    for title, waveform in waveforms.items():
+        name = f"waveforms[{title!r}]"
+        checks.shaped(**{name: (waveform, "T")})
+        checks.floating(**{name: waveform})
+        checks.finite(**{name: waveform})
     sounds = [
         f'<audio controls preload="metadata" style="width:100%" aria-label="{html.escape(title)}" '
         f'src="data:audio/flac;base64,{_flac(waveform, rate)}"></audio>'
@@ -66,6 +75,7 @@ def pieces_in_boxes(texts: Mapping[str, Sequence[str]]) -> HTML:
 
     lines = []
     for name, pieces in texts.items():
+        checks.listed(str, **{f"texts[{name!r}]": pieces})
         boxes = "".join(
             f'<span style="background:{SHADES[i % len(SHADES)]};border-radius:3px;'
             'padding:1px 4px;margin:1px;display:inline-block">'
@@ -77,7 +87,6 @@ def pieces_in_boxes(texts: Mapping[str, Sequence[str]]) -> HTML:
 
 
 def _pictures(clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: int) -> HTML:
-    require_titles(clips, titles)
     captions = [html.escape(title) for title in titles] or [""] * len(clips)
     drawn = [
         f'<img src="{_image(clip)}" alt="{caption or "picture"}" style="width:100%;'

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, uint8
+
+from mmtutor import checks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +31,8 @@ def panels(
     """
     import matplotlib.pyplot as plt
 
-    if count < 1:
-        raise ValueError("there is nothing to draw: count is 0, expected at least 1")
+    checks.at_least(1, count=count)
+    checks.at_least(0, columns=columns)
     columns = min(columns or count, count)
     rows = -(-count // columns)
     options = {"layout": "constrained", "figsize": (size[0] * columns, size[1] * rows)} | options
@@ -39,17 +43,44 @@ def panels(
     return figure, list(axes.flat[:count])
 
 
+def as_labels(**argument: Any) -> list:
+    """The argument, given by name, as a list; TypeError for a string, which is one label."""
+    [(name, value)] = argument.items()
+    value = list(value) if isinstance(value, Mapping | Set) else value
+    return checks.listed(object, **{name: value})
+
+
+def as_numbers(**argument: Any) -> Tensor:
+    """The argument, given by name, as a tensor on the CPU; TypeError for what holds no numbers."""
+    [(name, value)] = argument.items()
+    try:
+        numbers = torch.as_tensor(value).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        numbers = None
+    if numbers is None or numbers.is_complex():
+        came = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(f"{name} must be real numbers, got {came}")
+    return numbers
+
+
 def pixels(picture: Tensor, stretch: bool = False) -> np.ndarray:
     """A picture as bytes (H, W, 3).
 
     Args:
         picture: (3, H, W), or grey (H, W); uint8, or float in [0, 1].
         stretch: scale it first, from its own smallest number (black) to its largest (white).
+
+    Raises ValueError for numbers that are far outside, as those of a float picture in 0..255.
     """
+    checks.shaped(picture=(picture, "3 H W | H W"))
+    checks.finite(picture=picture)
     picture = picture.detach().cpu()
     if stretch:
         picture = picture.float() - picture.min()
         picture = picture / picture.max().clamp(min=1e-12)
     if picture.dtype != uint8:
+        low, high = (bound.item() for bound in picture.aminmax())
+        if low < -1 or high > 2:
+            raise ValueError(f"picture must be uint8 or in [0, 1], got from {low:g} to {high:g}")
         picture = (picture.clamp(0, 1) * 255).round().to(uint8)
     return picture.expand(3, *picture.shape[-2:]).permute(1, 2, 0).numpy()

@@ -60,7 +60,7 @@ def test_an_animation_is_a_gif_of_the_frames_with_any_caption():
         assert (gif.n_frames, gif.size, gif.info["loop"]) == (3, (8, 6), 0)
         gif.seek(1)
         assert gif.convert("RGB").getpixel((3, 3)) == (99, 99, 99)
-    with pytest.raises(ValueError, match="got 1 titles for 2 images"):
+    with pytest.raises(ValueError, match="not empty, got 2 and 1 elements"):
         animation([clip, clip], ["one"])
 
 

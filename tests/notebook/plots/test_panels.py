@@ -18,7 +18,7 @@ def test_panels_are_as_many_as_asked_for():
     assert figure.axes == axes
     assert len(axes) == 5
     assert tuple(figure.get_size_inches()) == (6, 2)
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
         panels(0)
 
 
