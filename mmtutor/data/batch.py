@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
 from mmtutor import checks
-from mmtutor.data.dataset import Dataset
+from mmtutor.data.dataset import Dataset, from_array
 
 Batch = dict[str, Tensor]
 
@@ -147,7 +147,7 @@ def _plain(key: str, index: int, value: Any) -> Any:
     if not isinstance(value, np.ndarray | list | tuple):
         return value
     try:
-        return torch.as_tensor(np.asarray(value))
+        return from_array(np.asarray(value))
     except (TypeError, ValueError) as error:
         raise ValueError(f"examples: {key!r} of example {index} is ragged") from error
 

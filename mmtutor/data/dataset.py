@@ -23,6 +23,17 @@ Transform = Callable[[Example], Example]
 Column = Tensor | list
 
 
+def from_array(array: np.ndarray) -> Tensor:
+    """A tensor of the numbers in an array of any strides and byte order, which is copied.
+
+    Raises TypeError for what is no array, and ValueError for an array of something else.
+    """
+    checks.instance(np.ndarray, array=array)
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"array must hold numbers, got {array.dtype}")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+
+
 class Compose:
     """Apply transforms one after the other."""
 
@@ -143,7 +154,7 @@ class Dataset(torch.utils.data.Dataset):
 def _column(key: str, values: Any, name: str) -> Column:
     """A column as it is stored: a tensor for an array of numbers."""
     if isinstance(values, np.ndarray):
-        values = torch.from_numpy(values) if values.dtype.kind in "biufc" else values.tolist()
+        values = from_array(values) if values.dtype.kind in "biufc" else values.tolist()
     if isinstance(values, list) or (isinstance(values, Tensor) and values.ndim):
         return values
     kind = "scalar" if isinstance(values, Tensor) else type(values).__name__

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import mmtutor.data
-from mmtutor.data import Dataset
+from mmtutor.data import Dataset, collate
 
 
 @pytest.fixture
@@ -108,3 +108,12 @@ def test_rows_that_may_be_misread_are_refused(rows, error):
 def test_an_index_is_a_whole_number(index):
     with pytest.raises(TypeError, match="index must be a whole number"):
         Dataset({"x": torch.arange(5)})[index]
+
+
+def test_arrays_of_any_layout_are_copied():
+    array = np.arange(4)
+    array.flags.writeable = False
+    for column in (array, array[::-1], array.astype(">i4"), np.asfortranarray(np.ones((4, 2)))):
+        data = Dataset({"x": column})
+        assert data.column("x").tolist() == column.tolist()
+        assert collate([{"x": column}])["x"].tolist() == [column.tolist()]

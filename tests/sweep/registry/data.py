@@ -19,7 +19,7 @@ from mmtutor.data import load
 from mmtutor.data.batch import collate, loader, require
 from mmtutor.data.bpe import learn_merges, readable, split_by
 from mmtutor.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt, gaussian_noise, word_drop
-from mmtutor.data.dataset import Compose, Dataset
+from mmtutor.data.dataset import Compose, Dataset, from_array
 from mmtutor.data.splits import fold_of, group_of, near_duplicate_pairs, normalised
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer, words
 from mmtutor.data.transforms import (
@@ -606,6 +606,18 @@ ENTRIES = [
         names=texts("N"),
         folds=count(2, 2).but(**{"too many": constantly(99)}),
         holds=dealt,
+    ),
+    entry(
+        from_array,
+        array=Kind(
+            lambda random, sizes: np.random.default_rng(0).random((sizes["N"], 2))[::-1],
+            bad={
+                "no array": constantly(None, 3, "abc", [1], torch.ones(1)),
+                "no numbers": lambda random, x: x.astype(random.choice(["U", "O"])),
+            },
+            same={"another layout": lambda random, x: np.asfortranarray(x).astype(">f8")},
+        ),
+        holds=lambda v, a: v.tolist() == a.array.tolist(),
     ),
     entry(
         composed,
