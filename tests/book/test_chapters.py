@@ -143,6 +143,13 @@ def test_figures_have_a_name_and_a_caption(code):
     assert all(figure.get("caption") for figure in figures)
 
 
+def test_each_entry_of_the_bibliography_is_cited_somewhere():
+    keys = set(BIB_KEY.findall((BOOK.source / "references.bib").read_text(encoding="utf-8")))
+    pages = (page.read_text(encoding="utf-8") for page in BOOK.source.rglob("*.md"))
+    groups = (group for page in pages for group in CITATION.findall(page))
+    assert keys <= {key.strip() for group in groups for key in group.split(",")}
+
+
 def test_cited_keys_are_in_the_bibliography(text):
     keys = set(BIB_KEY.findall((BOOK.source / "references.bib").read_text(encoding="utf-8")))
     cited = {key.strip() for group in CITATION.findall(text) for key in group.split(",")}
