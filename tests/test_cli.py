@@ -374,7 +374,7 @@ def test_fetch_says_what_is_wrong_and_goes_on_with_the_others(tmp_path, monkeypa
         assert "tiny, first" in done.stderr
     done = invoke("fetch", "absent")
     assert done.exit_code == 1
-    assert "name must be 'tiny', 'first'" in done.stderr
+    assert "name must be 'tiny' or 'first', got 'absent'" in done.stderr
 
 
 def test_doctor_names_the_extras_that_are_missing(monkeypatch):
