@@ -274,14 +274,16 @@ def right_measures(value: dict, a: SimpleNamespace) -> bool:
 
 
 def right_leaks(value: list, a: SimpleNamespace) -> bool:
-    """Shared captions, found by a plain loop; the pictures are noise."""
-    pairs = [
-        (mine, name, "caption")
-        for name, caption in zip(a.other.column("name"), a.other.column("caption"), strict=True)
-        for mine, own in zip(a.one.column("name"), a.one.column("caption"), strict=True)
-        if own == caption
-    ]
-    return sorted(value) == sorted(pairs)
+    """Shared captions and equal pictures, found by a plain loop; other pictures are noise."""
+
+    def shared(column: str, kind: str, same) -> list[tuple[str, str, str]]:
+        ones, others = (
+            [*zip(d.column("name"), d.column(column), strict=True)] for d in (a.one, a.other)
+        )
+        return [(x, y, kind) for x, one in ones for y, other in others if same(one, other)]
+
+    expected = shared("caption", "caption", str.__eq__) + shared("image", "picture", torch.equal)
+    return sorted(value) == sorted(expected)
 
 
 def right_sounds(value: Dataset, a: SimpleNamespace) -> bool:
