@@ -25,6 +25,7 @@ from mmtutor.models.modes import evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, C), label (B,) -> (B,)
 NORMS = ("linf", "l2")
+LABEL = "batch['label']"  # what a refusal calls it
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ def pgd(
             x = (clean + _in_ball(clean, radius, norm, generator)).clamp(0, 1)
             for _ in range(steps):
                 gradient, logits = input_gradient(model, {**batch, "image": x}, loss=loss)
-                worst = keep_worse(worst, x, _margin(logits, batch["label"]))
+                worst = keep_worse(worst, x, _margin(logits, batch["label"].long()))
                 x = _project(x + step * _uphill(gradient, norm), clean, radius, norm).clamp(0, 1)
             worst = keep_worse(worst, x, _margins(model, {**batch, "image": x}))
     return {**batch, "image": worst[0]}
@@ -144,7 +145,8 @@ def input_gradient(
     x = batch["image"].detach().requires_grad_()
     with torch.enable_grad():
         logits = model({**batch, "image": x}).logits
-        return slope_by(loss(logits, batch["label"]), x), logits.detach()
+        label = _label(logits, batch["label"], LABEL)
+        return slope_by(loss(logits, label), x), logits.detach()
 
 
 def _uphill(gradient: Tensor, norm: str) -> Tensor:
@@ -171,7 +173,10 @@ def margins(model: nn.Module, batch: Batch) -> Tensor:
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
     require(batch, "label")
-    return margin(model(batch).logits, batch["label"])
+    logits = model(batch).logits
+    label = _label(logits, batch["label"], LABEL)
+    checks.finite(**{"the model's logits": logits})
+    return _margin(logits, label)
 
 
 def keep_worse(worst: tuple[Tensor, Tensor], x: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,6 +189,8 @@ def keep_worse(worst: tuple[Tensor, Tensor], x: Tensor, new: Tensor) -> tuple[Te
     Raises TypeError and ValueError where these differ in shape.
     """
     checks.instance(tuple, worst=worst)
+    checks.instance(Tensor, x=x)
+    checks.floating(new=new)
     kept, height = worst
     checks.same_length(worst=kept, x=x, new=new)
     checks.shaped(new=(new, "B"), worst=(height, "B"))
@@ -207,11 +214,11 @@ def _lengths(x: Tensor) -> Tensor:
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
 
 
-def _label(logits: Tensor, label: Tensor) -> Tensor:
-    """The label, int64, after a look at both."""
-    classes = checks.shaped(logits=(logits, "B C"), label=(label, "B"))["C"]
+def _label(logits: Tensor, label: Tensor, name: str = "label") -> Tensor:
+    """The label, int64, after a look at both; a refusal calls it by `name`."""
+    classes = checks.shaped(logits=(logits, "B C"), **{name: (label, "B")})["C"]
     checks.floating(logits=logits)
-    checks.indices(classes, label=label)
+    checks.indices(classes, **{name: label})
     if classes < 2:
         raise ValueError("logits must be of at least two classes, got one")
     return label.long()
@@ -224,14 +231,15 @@ def _margin(logits: Tensor, label: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _margins(model: nn.Module, batch: Batch) -> Tensor:
-    return _margin(model(batch).logits, batch["label"].long())
+    logits = model(batch).logits
+    return _margin(logits, _label(logits, batch["label"], LABEL))
 
 
 def _check_batch(model: nn.Module, batch: Batch) -> None:
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
     require(batch, "image", "label")
-    image, label = {"batch['image']": batch["image"]}, {"batch['label']": batch["label"]}
+    image, label = {"batch['image']": batch["image"]}, {LABEL: batch["label"]}
     checks.floating(**image)
     checks.same_length(**image, **label)
     checks.shaped(**{name: (value, "B") for name, value in label.items()})

@@ -194,7 +194,7 @@ def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> fl
     """
     checks.within("[0, 1]", accuracy=accuracy, shifted=shifted)
     checks.instance(Trend, ordinary=ordinary)
-    return shifted - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
+    return float(shifted) - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
 
 
 def _rising(interval: str, **argument: Iterable[float]) -> tuple[float, ...]:

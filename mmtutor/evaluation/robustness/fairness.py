@@ -122,7 +122,7 @@ def implied_false_positive_rate(prevalence: float, precision: float, recall: flo
     checks.within("[0, 1)", prevalence=prevalence)
     checks.within("(0, 1]", precision=precision)
     checks.within("[0, 1]", recall=recall)
-    return prevalence / (1 - prevalence) * (1 - precision) / precision * recall
+    return float(prevalence / (1 - prevalence) * (1 - precision) / precision * recall)
 
 
 def modality_values(scores: Mapping[frozenset[str], float]) -> dict[str, float]:

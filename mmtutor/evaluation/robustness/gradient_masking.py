@@ -93,6 +93,7 @@ def loss_surface(model: nn.Module, batch: Batch, radius: float, size: int = 21) 
     plain or noise are not. Raises TypeError and ValueError as `pgd` does, and for an even size,
     which has no middle.
     """
+    checks.instance(nn.Module, model=model)
     checks.within("[0, inf)", radius=radius)
     checks.at_least(3, size=size)
     if size % 2 == 0:

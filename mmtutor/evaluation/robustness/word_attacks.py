@@ -16,7 +16,7 @@ from mmtutor.data.batch import Batch, require
 from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
 from mmtutor.encoders.base import real
 from mmtutor.evaluation.predict import on_device_of
-from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse, margins
+from mmtutor.evaluation.robustness.attacks import LABEL, cross_entropy, keep_worse, margins
 from mmtutor.explain.targets import slope_by
 from mmtutor.models.modes import evaluating
 
@@ -136,9 +136,9 @@ def _substituted(
     require(batch, "tokens", "label")
     checks.shaped(candidates=(candidates, "V S"))
     checks.indices(len(candidates), candidates=candidates, **{"batch['tokens']": batch["tokens"]})
-    checks.shaped(
-        **{"batch['tokens']": (batch["tokens"], "B L"), "batch['label']": (batch["label"], "B")}
-    )
+    shapes = {"batch['tokens']": (batch["tokens"], "B L"), LABEL: (batch["label"], "B")}
+    checks.shaped(**shapes)
+    checks.indices(None, **{LABEL: batch["label"]})
     with evaluating(model):
         batch = on_device_of(model, batch)
         old = batch["tokens"]
