@@ -99,6 +99,7 @@ def coalition_game(
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
     checks.at_least(0, grid=grid)
+    grid = int(grid)
     require(batch, *["image"] * (grid > 0), *["tokens"] * words)
     real = torch.ones(len(next(iter(batch.values()))), grid**2, dtype=torch.bool)
     if words:

@@ -91,7 +91,11 @@ def smooth_grad(
         # captum wants a slope of everything: that of a blind model is 0
         saliency = Saliency(lambda x: score(x) + 0 * x.flatten(1).sum(dim=1))
         mean = NoiseTunnel(saliency).attribute(
-            x.requires_grad_(), nt_samples=samples, nt_samples_batch_size=1, stdevs=noise, abs=False
+            x.requires_grad_(),
+            nt_samples=int(samples),
+            nt_samples_batch_size=1,
+            stdevs=float(noise),
+            abs=False,
         )
     return _largest(mean.detach(), modality, batch)
 

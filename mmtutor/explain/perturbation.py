@@ -50,8 +50,14 @@ def occlusion(
     images = batch["image"]
     size = checks.shaped(**{"batch['image']": (images, "B 3 H W")})
     checks.floating(**{"batch['image']": images})
+    checks.finite(**{"batch['image']": images})
+    checks.at_least(1, patch=patch)
     stride = max(1, patch // 2) if stride is None else stride
-    checks.at_least(1, patch=patch, stride=stride)
+    checks.at_least(1, stride=stride)
+    if stride > patch:
+        raise ValueError(
+            f"stride must be at most patch {patch}, or pixels are left out, got {stride}"
+        )
     if patch > min(size["H"], size["W"]):
         raise ValueError(f"patch must fit into pictures of {size['H']} x {size['W']}, got {patch}")
     ground = baseline_value(images, fill).expand_as(images)
@@ -97,7 +103,7 @@ def lime(
     checks.at_least(game.players + 1, samples=samples)
     checks.within("(0, inf)", width=width, ridge=ridge)
     checks.at_least(0, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     present = torch.randint(2, (samples, game.players), generator=generator).bool()
     present[0] = True
     value = game.values(present).double().cpu()  # [K, B]

@@ -61,9 +61,11 @@ def sampled_shapley_values(game: CoalitionGame, orders: int = 32, seed: int = 0)
     everybody = torch.ones(game.batch, game.players)
     at_once = max(1, ROWS // game.batch)
     with seeded(seed):
-        return ShapleyValueSampling(lambda present: game.play(present > 0)).attribute(
-            everybody, n_samples=orders, perturbations_per_eval=at_once
+        values = ShapleyValueSampling(lambda present: game.play(present > 0)).attribute(
+            everybody, n_samples=int(orders), perturbations_per_eval=at_once
         )
+    checks.finite(**{"what the game pays": values})
+    return values
 
 
 def kernel_shap(game: CoalitionGame, samples: int = 256, seed: int = 0) -> Tensor:
@@ -135,7 +137,7 @@ def _kernel_coalitions(n: int, samples: int, seed: int) -> tuple[Tensor, Tensor]
         present = _coalitions(n)[1:-1]
         ways = torch.tensor([math.comb(n, k) for k in sizes.tolist()], dtype=torch.float64)
         return present, (kernel / ways)[present.sum(dim=1) - 1]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     size = sizes[torch.multinomial(kernel, samples // 2, replacement=True, generator=generator)]
     rank = torch.rand(samples // 2, n, generator=generator).argsort(dim=1).argsort(dim=1)
     present = rank < size[:, None]

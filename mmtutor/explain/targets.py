@@ -111,6 +111,7 @@ def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Zeros where the score does not depend on x: a model may be blind.
     """
     checks.instance(Callable, score=score)
+    checks.instance(Tensor, x=x)
     checks.floating(x=x)
     checks.finite(x=x)
     x = x.detach().requires_grad_()
@@ -120,6 +121,7 @@ def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def slope_by(score: Tensor, x: Tensor) -> Tensor:
     """Gradient of the sum of scores (B,) by a tensor that they were computed from, or not."""
+    checks.instance(Tensor, score=score, x=x)
     checks.floating(score=score, x=x)
     if not score.requires_grad:  # no way leads from x, or from any weight, to the score
         return torch.zeros_like(x)
@@ -132,7 +134,7 @@ def seeded(seed: int) -> Iterator[None]:
     """Within the block, torch's own random numbers begin at `seed`; afterwards they go on."""
     checks.at_least(0, seed=seed)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(seed))
         yield
 
 
@@ -142,7 +144,7 @@ def broadcast(x: Tensor, /, **argument: Tensor | float) -> Tensor:
     Raises TypeError and ValueError, with the argument's name, for anything else and for NaN.
     """
     [(name, value)] = argument.items()
-    checks.finite(**argument)
+    checks.within("(-inf, inf)", **argument)
     value = torch.as_tensor(value).to(x)
     try:
         return value.expand_as(x)

@@ -67,7 +67,7 @@ def random_maps(images: Tensor, seed: int = 0) -> Tensor:
     """Noise (B, H, W) in [0, 1): the control that has seen neither picture nor model."""
     checks.shaped(images=(images, "B C H W"))
     checks.at_least(0, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     size = (len(images), *images.shape[-2:])
     return torch.rand(size, generator=generator).to(images.device)
 
@@ -133,7 +133,7 @@ def deletion_insertion(
     require(batch, "image")
     checks.at_least(1, steps=steps)
     checks.shaped(maps=(maps, "B H W"), **{"batch['image']": (batch["image"], "B C H W")})
-    checks.finite(maps=maps)
+    checks.finite(maps=maps, **{"batch['image']": batch["image"]})
     target = Probability(target) if isinstance(target, Tensor) else target
     images = batch["image"]
     ground = baseline_value(images, fill)
@@ -206,7 +206,7 @@ def sanity_check(
         maps, others = maps.abs(), [other.abs() for other in others]
     per_example = torch.stack([_alike(maps, other) for other in others]).mean(dim=0)
     similarity = bootstrap_interval(per_example)
-    return _SanityCheck(similarity, per_example, similarity.high < threshold)
+    return _SanityCheck(similarity, per_example, similarity.high < float(threshold))
 
 
 def _alike(x: Tensor, y: Tensor) -> Tensor:

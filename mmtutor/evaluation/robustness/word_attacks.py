@@ -144,6 +144,7 @@ def _substituted(
         old = batch["tokens"]
         options = candidates.to(old.device)[old]  # [B, L, S]
         words = real(old, batch.get("tokens_mask"), "batch['tokens_mask']")
+        before = margins(model, batch) if keep_worse_only else None
         gains = gain(batch, options).masked_fill((options == 0) | ~words.unsqueeze(-1), -torch.inf)
         highest, chosen = gains.flatten(1).max(dim=1)  # [B]
         rows, place = torch.arange(len(old), device=old.device), chosen // options.shape[2]
@@ -151,9 +152,8 @@ def _substituted(
         new[rows, place] = options.flatten(1)[rows, chosen].where(
             highest > -torch.inf, old[rows, place]
         )
-        if keep_worse_only:
-            before, after = (margins(model, {**batch, "tokens": x}) for x in (old, new))
-            new, _ = keep_worse((old, before), new, after)
+        if before is not None:
+            new, _ = keep_worse((old, before), new, margins(model, {**batch, "tokens": new}))
     return {**batch, "tokens": new}
 
 
