@@ -231,7 +231,8 @@ def fill_of(kind) -> Kind:
 
 
 FILL = fill_of(optional(number("(-inf, inf)", 0.0, 1.0)))
-GAMES = {"grid": count(1, 2), "words": flag(), "fill": FILL}
+GRID = count(1, 2).but(**{"too small": lambda random, x: -random.randint(1, 9)})  # 0 is no patch
+GAMES = {"grid": GRID, "words": flag(), "fill": FILL}
 LAYERS = given(
     lambda random, sizes: {"relu": nn.ReLU()},
     bad={"no layers": lambda random, x: random.choice([None, "abc", 3, [1], {}, {"a": 1}])},
