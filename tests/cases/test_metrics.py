@@ -15,7 +15,7 @@ from mmtutor.evaluation.retrieval.recall import (
 )
 from mmtutor.evaluation.statistics import bootstrap_statistic
 from mmtutor.evaluation.vqa import vqa_accuracy
-from tests.cases.outcome import outcome, unmended
+from tests.cases.outcome import outcome
 
 
 def test_graded_relevance_in_binary_metrics():
