@@ -80,7 +80,7 @@ def cell_cross_entropy(output: tuple[Tensor, ...], batch: dict[str, Tensor]) -> 
     """Sum of one cross-entropy for each attribute, each a mean over all cells of all pictures.
 
     Args:
-        output: for each of K attributes logits (B, N, classes of it), as `CellLogits`.
+        output: for each of K attributes logits (B, N, classes of it), as those of `GridDetector`.
         batch: `cells` (B, N, K) int64.
     """
     require(batch, "cells")

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import encode
 
 
-class BranchesOutput(NamedTuple):
+class _BranchesOutput(NamedTuple):
     """Scores of C classes from M modalities.
 
     Attributes:
@@ -42,20 +43,21 @@ class Branches(nn.Module):
 
     def __init__(self, encoders: Sequence[nn.Module], classes: int, drop: float = 0.0) -> None:
         super().__init__()
+        checks.at_least(2, classes=classes)
+        checks.within("[0, 1]", drop=drop)
+        encoders = checks.listed(nn.Module, encoders=encoders)
         ordered = sorted(encoders, key=lambda encoder: encoder.modality)
         self.encoders = nn.ModuleDict({encoder.modality: encoder for encoder in ordered})
-        if classes < 2 or not encoders or len(self.encoders) != len(encoders):
-            raise ValueError(
-                "expected classes >= 2 and at least one encoder, each of another modality; "
-                f"got classes={classes} and {[encoder.modality for encoder in encoders]}"
-            )
+        if not encoders or len(self.encoders) != len(encoders):
+            found = [encoder.modality for encoder in ordered]
+            raise ValueError(f"encoders must be some, each of another modality, got {found}")
         self.scores = nn.ModuleDict(
             {name: nn.Linear(part.dim, classes, bias=False) for name, part in self.encoders.items()}
         )
         self.bias = nn.Parameter(torch.zeros(classes))
         self.drop = drop
 
-    def forward(self, batch: dict[str, Tensor]) -> BranchesOutput:
+    def forward(self, batch: dict[str, Tensor]) -> _BranchesOutput:
         """A batch with every encoder's modality -> scores.
 
         `batch["present"]` (B, M) bool, if there, says which modalities to use, in sorted order.
@@ -67,14 +69,14 @@ class Branches(nn.Module):
             name: score(codes[name]) * present[:, m, None]
             for m, (name, score) in enumerate(self.scores.items())
         }
-        return BranchesOutput(sum(branches.values()) + self.bias, branches, codes)
+        return _BranchesOutput(sum(branches.values()) + self.bias, branches, codes)
 
     def _present(self, batch: dict[str, Tensor], like: Tensor) -> Tensor:
         """(B, M) ones and zeros, of the type of `like` (B, D)."""
         size = (len(like), len(self.encoders))
         present = batch.get("present", torch.ones(size, dtype=torch.bool, device=like.device))
-        if present.shape != size:
-            raise ValueError(f"present must have shape {size}, got {tuple(present.shape)}")
+        present = checks.as_mask(present=present)
+        checks.shaped(present=(present, f"{size[0]} {size[1]}"))
         if self.training and self.drop:
             lost = torch.randint(size[1], size[:1], device=like.device)  # one for each example
             lose = torch.rand(size[0], device=like.device) < self.drop

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import encode
 
 
@@ -28,8 +29,7 @@ class Classifier(nn.Module):
 
     def __init__(self, encoder: nn.Module, classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        if classes < 2:
-            raise ValueError(f"classes is {classes}: expected at least 2")
+        checks.at_least(2, classes=classes)
         self.encoder = encoder
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.dim, classes))
 

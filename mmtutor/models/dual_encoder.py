@@ -6,10 +6,10 @@ is retrieved.
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from mmtutor.encoders.base import encode
+from mmtutor import checks
+from mmtutor.encoders.base import encode, wide
 
 
 class DualEncoderOutput(NamedTuple):
@@ -33,9 +33,11 @@ class ProjectionHead(nn.Module):
         self, in_dim: int, out_dim: int, hidden: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        checks.at_least(1, in_dim=in_dim, out_dim=out_dim)
         if hidden is None:
             layers = [nn.Dropout(dropout), nn.Linear(in_dim, out_dim)]
         else:
+            checks.at_least(1, hidden=hidden)
             first, last = nn.Linear(in_dim, hidden), nn.Linear(hidden, out_dim)
             layers = [nn.Dropout(dropout), first, nn.GELU(), nn.Dropout(dropout), last]
         self.layers = nn.Sequential(*layers)
@@ -81,6 +83,6 @@ class DualEncoder(nn.Module):
 
 def l2_normalize(x: Tensor) -> Tensor:
     """Scale rows to length 1, in float32 at least; a row of zeros stays zeros."""
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    x = wide(x)
     length = x.norm(dim=-1, keepdim=True)
     return x / length.masked_fill(length == 0, 1)

@@ -6,6 +6,7 @@ are.
 
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import encode
 from mmtutor.fusion import Fusion
 from mmtutor.models.classifier import ClassifierOutput
@@ -26,6 +27,8 @@ class FusionClassifier(nn.Module):
 
     def __init__(self, encoders: dict[str, nn.Module], fusion: Fusion, head: nn.Module) -> None:
         super().__init__()
+        checks.instance(dict, encoders=encoders)
+        checks.instance(Fusion, fusion=fusion)
         for name, encoder in encoders.items():
             if encoder.modality != name:
                 raise ValueError(f"the encoder called {name!r} is of modality {encoder.modality!r}")

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data.shapes.scene import COLOURS, SHAPES, SIZES
+from mmtutor.encoders.base import encode
 from mmtutor.encoders.image import CellCNN
 
 # How many values each attribute of a cell has; 0 says that nothing is there.
 ATTRIBUTES = {"shape": len(SHAPES) + 1, "colour": len(COLOURS) + 1, "size": len(SIZES) + 1}
 
 
-class CellLogits(NamedTuple):
+class _CellLogits(NamedTuple):
     """What is in each of N cells: logits (B, N, values of the attribute)."""
 
     shape: Tensor
@@ -37,10 +38,10 @@ class GridDetector(nn.Module):
         self.encoder = CellCNN(dim, width)
         self.attributes = nn.Linear(self.encoder.dim, sum(ATTRIBUTES.values()))
 
-    def forward(self, batch: dict[str, Tensor]) -> CellLogits:
-        """`image` (B, 3, H, W) in [0, 1] -> logits for each cell."""
-        logits = self.attributes(self.encoder(batch["image"]).tokens)  # [B, N, all values]
-        return CellLogits(*logits.split(list(ATTRIBUTES.values()), dim=-1))
+    def forward(self, batch: dict[str, Tensor]) -> _CellLogits:
+        """`image` (B, 3, H, W) in [0, 1] -> logits for each cell. Raises KeyError without it."""
+        logits = self.attributes(encode(self.encoder, batch).tokens)  # [B, N, all values]
+        return _CellLogits(*logits.split(list(ATTRIBUTES.values()), dim=-1))
 
     def tokens(self, images: Tensor) -> Tensor:
         """Pictures (P, 3, H, W) uint8 -> the encoder's tokens (P, N, D) float32, on the CPU."""
@@ -61,7 +62,7 @@ class AttributeClassifier(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """`image` (B, 3, H, W) in [0, 1] -> logits (B, colours * shapes)."""
-        return self.head(self.encoder(batch["image"]).tokens).amax(dim=1)
+        return self.head(encode(self.encoder, batch).tokens).amax(dim=1)
 
     def tokens(self, images: Tensor) -> Tensor:
         """Pictures (P, 3, H, W) uint8 -> the encoder's tokens (P, N, D) float32, on the CPU."""

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import encode
 
 
@@ -59,8 +60,8 @@ class GroundedClassifier(nn.Module):
         teacher_forcing: bool = True,
     ) -> None:
         super().__init__()
-        if heads < 2:
-            raise ValueError(f"heads is {heads}: expected at least 2, to compare")
+        checks.at_least(1, classes=classes, dim=dim, hidden=hidden)
+        checks.at_least(2, heads=heads)  # to compare
         self.image_encoder, self.question_encoder = image_encoder, question_encoder
         self.heads, self.teacher_forcing = heads, teacher_forcing
         self.query = nn.Linear(question_encoder.dim, heads * dim)
@@ -108,6 +109,7 @@ def teacher_forced(chosen: Tensor, target: Tensor) -> Tensor:
     and as only half of the examples are given away, also from the model's own selections, which
     are all that it has in a test (Bengio et al. 2015).
     """
+    checks.shaped(chosen=(chosen, "B H N"), target=(target, "B K N"))
     forced = torch.cat([target.to(chosen), chosen[:, target.shape[1] :]], dim=1)
     every_other = torch.arange(len(chosen), device=chosen.device) % 2 == 0
     return torch.where(every_other[:, None, None], forced, chosen)

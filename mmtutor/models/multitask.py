@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.encoders.base import encode
 
 
-class MultiTaskOutput(NamedTuple):
+class _MultiTaskOutput(NamedTuple):
     """`tasks`: each task's prediction (B, C_task), in the order of the heads."""
 
     tasks: dict[str, Tensor]
@@ -35,10 +36,10 @@ class MultiTask(nn.Module):
         self, encoder: nn.Module, heads: Mapping[str, nn.Module], trunk: nn.Module | None = None
     ) -> None:
         super().__init__()
-        if not heads:
-            raise ValueError("heads is empty: a multi-task model needs at least one task")
+        checks.instance(Mapping, heads=heads)
+        checks.same_length(heads=heads)
         self.encoder = encoder
-        self.trunk = trunk or nn.Identity()
+        self.trunk = nn.Identity() if trunk is None else trunk
         self.heads = nn.ModuleDict(heads)
 
     @property
@@ -47,7 +48,7 @@ class MultiTask(nn.Module):
         both = nn.ModuleList([self.encoder, self.trunk])
         return [p for p in both.parameters() if p.requires_grad]
 
-    def forward(self, batch: dict[str, Tensor]) -> MultiTaskOutput:
+    def forward(self, batch: dict[str, Tensor]) -> _MultiTaskOutput:
         """A batch with the encoder's modality -> predictions by task. Raises KeyError without."""
         code = self.trunk(encode(self.encoder, batch).pooled())
-        return MultiTaskOutput({task: head(code) for task, head in self.heads.items()})
+        return _MultiTaskOutput({task: head(code) for task, head in self.heads.items()})

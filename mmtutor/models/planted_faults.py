@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
+from mmtutor.data.batch import require
+
 
 class QuantisedInput(nn.Module):
     """The model behind a rounding of the picture: the gradient of rounding is 0 everywhere.
@@ -20,12 +23,12 @@ class QuantisedInput(nn.Module):
 
     def __init__(self, model: nn.Module, levels: int = 8) -> None:
         super().__init__()
-        if levels < 2:
-            raise ValueError(f"levels is {levels}: expected at least 2")
+        checks.at_least(2, levels=levels)
         self.model, self.steps = model, levels - 1
 
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
-        """`model`'s output for the rounded picture."""
+        """`model`'s output for the rounded picture. Raises KeyError without `image`."""
+        require(batch, "image")
         image = (batch["image"] * self.steps).round() / self.steps
         return self.model({**batch, "image": image})
 
@@ -40,8 +43,7 @@ class SaturatedLogits(nn.Module):
 
     def __init__(self, model: nn.Module, factor: float = 1e4) -> None:
         super().__init__()
-        if not factor > 0:
-            raise ValueError(f"factor is {factor}: expected a positive number")
+        checks.within("(0, inf)", factor=factor)
         self.model, self.factor = model, factor
 
     def forward(self, batch: dict[str, Tensor]) -> NamedTuple:
@@ -70,5 +72,6 @@ class GroupBiased(nn.Module):
         logits = output.logits
         best, order = logits.topk(2, dim=1)
         swapped = logits.scatter(1, order, best.flip(1))
+        checks.shaped(logits=(logits, "B C"), **{self.key: (batch[self.key], "B")})
         hit = (batch[self.key] == self.group).unsqueeze(1)
         return output._replace(logits=torch.where(hit, swapped, logits))

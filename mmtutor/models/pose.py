@@ -10,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.data.batch import require
+from mmtutor.encoders.base import check_pictures, wide
 from mmtutor.encoders.image import conv_block
 
 
@@ -38,6 +40,7 @@ class PoseNetwork(nn.Module):
 
     def __init__(self, joints: int, width: int = 16) -> None:
         super().__init__()
+        checks.at_least(1, joints=joints, width=width)
         deep = 2 * width
         self.fine = conv_block(3, width, kernel=4, stride=2, padding=1)
         self.middle = conv_block(width, deep, stride=2)
@@ -52,6 +55,7 @@ class PoseNetwork(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> PoseOutput:
         """`image` (B, 3, H, W) in [0, 1], sides multiples of 8. Raises KeyError without it."""
         require(batch, "image")
+        check_pictures(batch["image"], 8)
         fine = self.fine(batch["image"])
         middle = self.middle(fine)
         middle = self.rise(middle + self.up(self.coarse(middle)))
@@ -72,7 +76,7 @@ def soft_argmax_joints(output: PoseOutput) -> Tensor:
     Finer than a cell and differentiable, but between two hills it lies in the valley.
     """
     height, width = output.heatmaps.shape[2:]
-    weight = output.heatmaps.flatten(2).softmax(dim=2).unflatten(2, (height, width))
+    weight = wide(output.heatmaps).flatten(2).softmax(dim=2).unflatten(2, (height, width))
     x = (weight.sum(dim=2) * torch.arange(width).to(weight)).sum(dim=2)
     y = (weight.sum(dim=3) * torch.arange(height).to(weight)).sum(dim=2)
     return _to_pixels(torch.stack([x, y], dim=-1), output.stride)

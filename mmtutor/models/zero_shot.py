@@ -7,6 +7,7 @@ nothing of losses, of training or of retrieval.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.models.dual_encoder import l2_normalize
 
 
@@ -30,12 +31,8 @@ class ConSE(nn.Module):
         self, classifier: nn.Linear, class_vectors: Tensor, temperature: float = 1.0
     ) -> None:
         super().__init__()
-        if len(class_vectors) != classifier.out_features:
-            raise ValueError(
-                f"{classifier.out_features} classes, but {len(class_vectors)} class vectors"
-            )
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        checks.shaped(class_vectors=(class_vectors, f"{classifier.out_features} D"))
+        checks.within("(0, inf)", temperature=temperature)
         self.register_buffer("weight", classifier.weight.detach().clone())
         self.register_buffer("bias", classifier.bias.detach().clone())
         self.register_buffer("class_vectors", class_vectors.detach().clone())
@@ -65,6 +62,7 @@ class ResidualHead(nn.Module):
 
     def __init__(self, start: nn.Module, in_dim: int, out_dim: int, dropout: float = 0.0) -> None:
         super().__init__()
+        checks.at_least(1, in_dim=in_dim, out_dim=out_dim)
         self.start = start
         self.dropout = nn.Dropout(dropout)
         self.correction = nn.Linear(in_dim, out_dim)

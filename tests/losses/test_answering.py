@@ -14,7 +14,7 @@ from mmtutor.losses.answering import (
     reweighted,
 )
 from mmtutor.models import ClassifierOutput
-from mmtutor.models.grid_detector import ATTRIBUTES, CellLogits
+from mmtutor.models.grid_detector import ATTRIBUTES, _CellLogits
 from mmtutor.models.grounded_classifier import GroundedOutput
 
 
@@ -44,7 +44,7 @@ def test_a_remedy_without_a_bias_is_refused(loss):
 
 def test_the_loss_of_cells_is_three_cross_entropies():
     torch.manual_seed(0)
-    output = CellLogits(*(torch.randn(2, 9, size) for size in ATTRIBUTES.values()))
+    output = _CellLogits(*(torch.randn(2, 9, size) for size in ATTRIBUTES.values()))
     truth = torch.stack([torch.randint(size, (2, 9)) for size in ATTRIBUTES.values()], dim=-1)
     losses = [
         -z.log_softmax(-1)[i, cell, truth[i, cell, kind]]

@@ -24,5 +24,5 @@ def test_padding_does_not_change_the_logits():
 def test_bad_input_is_named():
     with pytest.raises(KeyError, match=r"lacks image_features; it has label"):
         Classifier(FeatureEncoder(2), 2)({"label": torch.zeros(1)})
-    with pytest.raises(ValueError, match="classes is 1"):
+    with pytest.raises(ValueError, match="classes must be a whole number of at least 2, got 1"):
         Classifier(FeatureEncoder(2), 1)

@@ -153,7 +153,7 @@ def test_gradients_reach_the_pixels_and_every_weight():
 
 
 def test_one_selection_is_too_few_to_compare():
-    with pytest.raises(ValueError, match="heads is 1: expected at least 2"):
+    with pytest.raises(ValueError, match="heads must be a whole number of at least 2, got 1"):
         GroundedClassifier(Given("seen", 2), Given("asked", 1), 3, heads=1)
 
 

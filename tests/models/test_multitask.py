@@ -54,7 +54,7 @@ def test_padding_changes_nothing():
 
 
 def test_no_head_and_no_modality_are_named():
-    with pytest.raises(ValueError, match="at least one task"):
+    with pytest.raises(ValueError, match="heads must hold something"):
         MultiTask(FeatureEncoder(4), {})
     with pytest.raises(KeyError, match="lacks image_features"):
         two_heads()({"tokens": torch.zeros(1, 1)})
@@ -91,7 +91,7 @@ def test_an_absent_modality_adds_nothing():
     torch.testing.assert_close(output.logits, output.branches["image_features"] + model.bias)
     other = {**data, "token_features": torch.full((5, 2), 9.0), "present": present}
     assert torch.equal(model(other).logits, output.logits)
-    with pytest.raises(ValueError, match=r"present must have shape \(5, 2\), got \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"present must be \(5, 2\), got .*\(5, 3\)"):
         model({**data, "present": torch.ones(5, 3).bool()})
 
 
@@ -107,7 +107,7 @@ def test_dropout_takes_one_modality_of_an_example_in_training_only():
 def test_wrong_branches_are_named():
     with pytest.raises(ValueError, match="each of another modality"):
         Branches([FeatureEncoder(3), FeatureEncoder(3)], 4)
-    with pytest.raises(ValueError, match="classes >= 2"):
+    with pytest.raises(ValueError, match="classes must be a whole number of at least 2, got 1"):
         Branches([FeatureEncoder(3)], 1)
     with pytest.raises(KeyError, match="lacks token_features"):
         branches()({"image_features": torch.zeros(1, 3)})
