@@ -70,22 +70,15 @@ class MultiHeadCrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D) looks at context (B, S, D) where mask (B, S) is True -> (B, L, D)."""
-        mask = self._checked(x, context, mask)
+        mask = _checked(self.query.in_features, x, context, mask)[:, None, None]
         query, (key, value) = self._query(x), self._key_value(context)
         read = attention_weights(query, key, mask) @ value
         return self.out(narrow(read.transpose(1, 2).flatten(2), x.dtype))
 
     def weights(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """(B, heads, L, S): row = who looks, column = at whom."""
-        mask = self._checked(x, context, mask)
+        mask = _checked(self.query.in_features, x, context, mask)[:, None, None]
         return attention_weights(self._query(x), self._key_value(context)[0], mask)
-
-    def _checked(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """The mask as (B, 1, 1, S)."""
-        dim = self.query.in_features
-        checks.shaped(x=(x, f"B L {dim}"), context=(context, f"B S {dim}"))
-        checks.floating(x=x, context=context)
-        return real(context, mask)[:, None, None]
 
     def _query(self, x: Tensor) -> Tensor:
         """(B, heads, L, D/heads)."""
@@ -97,11 +90,19 @@ class MultiHeadCrossAttention(nn.Module):
         return wide(both)
 
 
+def _checked(dim: int, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+    """The mask of the context, (B, S) bool."""
+    checks.shaped(x=(x, f"B L? {dim}"), context=(context, f"B S? {dim}"))
+    checks.floating(x=x, context=context)
+    return real(context, checks.as_mask(mask=mask))
+
+
 class CrossAttentionBlock(nn.Module):
     """`TransformerBlock`, but its keys and values come from another sequence (pre-norm)."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
+        check_heads(dim, heads)
         self.norm1, self.norm_context = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.attention = MultiHeadCrossAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
@@ -109,6 +110,7 @@ class CrossAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), context (B, S, D), mask (B, S) of the context -> (B, L, D)."""
+        mask = _checked(self.norm2.weight.shape[0], x, context, mask)
         x = x + self.attention(self.norm1(x), self.norm_context(context), mask)
         return x + self.mlp(self.norm2(x))
 

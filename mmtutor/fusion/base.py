@@ -66,7 +66,10 @@ class Fusion(nn.Module):
         shapes = {name: (x, f"B N{m}? {dim}") for m, ((name, x), dim) in enumerate(sizes)}
         batch = checks.shaped(**shapes)["B"]
         checks.floating(**tokens)
-        masks = [real(code.tokens, code.mask, f"mask of {name}") for name, code in named.items()]
+        masks = []
+        for name, code in named.items():
+            mask = checks.as_mask(**{f"mask of {name}": code.mask})
+            masks.append(real(code.tokens, mask, f"mask of {name}"))
         if present is not None:
             present = checks.as_mask(present=present)
             checks.shaped(present=(present, f"{batch} {len(masks)}"))
@@ -103,5 +106,10 @@ def mean_of_present(vectors: Tensor, present: Tensor) -> Tensor:
 
     A row without any modality gives zeros.
     """
+    present = checks.as_mask(present=present)
+    checks.shaped(present=(present, "B M"))
+    if not isinstance(vectors, Tensor) or vectors.shape[:2] != present.shape:
+        checks.shaped(vectors=(vectors, f"{len(present)} {present.shape[1]} D"))
+    checks.floating(vectors=vectors)
     keep = present.view(*present.shape, *[1] * (vectors.ndim - 2))
     return vectors.masked_fill(~keep, 0).sum(dim=1) / keep.sum(dim=1).clamp(min=1)

@@ -86,8 +86,13 @@ def cell_cross_entropy(output: tuple[Tensor, ...], batch: dict[str, Tensor]) -> 
     require(batch, "cells")
     checks.shaped(cells=(batch["cells"], f"B N {len(output)}"))
     truth = batch["cells"].unbind(dim=2)  # K of [B, N]
-    pairs = zip(output, truth, strict=True)
-    return sum(class_loss(z.flatten(0, 1), t.flatten(), name="cells") for z, t in pairs)
+    named = output._asdict() if hasattr(output, "_asdict") else dict(enumerate(output))
+    losses = []
+    for (name, z), t in zip(named.items(), truth, strict=True):
+        checks.shaped(cells=(batch["cells"], "B N K"), **{f"output[{name!r}]": (z, "B N C")})
+        names = (f"output[{name!r}]", "cells")
+        losses.append(class_loss(z.flatten(0, 1), t.flatten(), names=names))
+    return sum(losses)
 
 
 def attribute_cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:

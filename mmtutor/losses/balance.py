@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor import checks
-from mmtutor.losses.classification import class_loss, cross_entropy
+from mmtutor.losses.classification import class_loss, cross_entropy, same_shape
 
 
 class BranchLosses(nn.Module):
@@ -31,6 +31,7 @@ class BranchLosses(nn.Module):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output` of `Branches`, `batch["label"]` (B,) int64."""
         joint = cross_entropy(output, batch)
+        _check_branches(output)
         own = [class_loss(x, batch["label"]) for x in output.branches.values()]
         return joint + self.weight * torch.stack(own).sum()
 
@@ -55,11 +56,18 @@ class GradientModulation(nn.Module):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output` of `Branches`, `batch["label"]` (B,) int64."""
         loss = cross_entropy(output, batch)
+        _check_branches(output)
         factors = _modulation(output.branches, batch["label"], self.alpha)
         for code, factor in zip(output.codes.values(), factors, strict=True):
             if code.requires_grad:
                 code.register_hook(lambda gradient, factor=factor: gradient * factor)
         return loss
+
+
+def _check_branches(output: NamedTuple) -> None:
+    named = {f"branches[{name!r}]": x for name, x in output.branches.items()}
+    same_shape(logits=output.logits, **named)
+    checks.floating(**named)
 
 
 def _modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> Tensor:
@@ -73,7 +81,7 @@ def _modulation(branches: Mapping[str, Tensor], label: Tensor, alpha: float) -> 
         scores = torch.stack([x.float() for x in branches.values()])  # [M, B, C]
         sure = scores.softmax(dim=2)[:, torch.arange(len(label)), label].sum(dim=1)  # [M]
         ratio = sure * (len(sure) - 1) / (sure.sum() - sure).clamp(min=1e-12)
-        return torch.where(ratio > 1, 1 - (alpha * ratio).tanh(), 1.0)
+        return torch.where(ratio <= 1, 1.0, 1 - (alpha * ratio).tanh())  # NaN stays NaN
 
 
 def code_gradients(loss: Tensor, codes: Mapping[str, Tensor]) -> dict[str, float]:
@@ -84,8 +92,11 @@ def code_gradients(loss: Tensor, codes: Mapping[str, Tensor]) -> dict[str, float
     """
     shapes = {f"codes[{name!r}]": (x, f"B D{m}") for m, (name, x) in enumerate(codes.items())}
     checks.shaped(loss=(loss, ""), **shapes)
+    checks.floating(loss=loss, **{name: code for name, (code, _) in shapes.items()})
     heard = {name: code for name, code in codes.items() if code.requires_grad}
     options = {"retain_graph": True, "materialize_grads": True}
-    pulls = torch.autograd.grad(loss, list(heard.values()), **options)
+    if heard and not loss.requires_grad:
+        raise ValueError("loss must depend on the codes, got a constant")
+    pulls = torch.autograd.grad(loss, list(heard.values()), **options) if heard else ()
     lengths = [pull.norm(dim=1).sum().item() for pull in pulls]
     return dict.fromkeys(codes, 0.0) | dict(zip(heard, lengths, strict=True))

@@ -37,7 +37,10 @@ def cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
 
 
 def class_loss(
-    logits: Tensor, label: Tensor, reduction: str = "mean", name: str = "label"
+    logits: Tensor,
+    label: Tensor,
+    reduction: str = "mean",
+    names: tuple[str, str] = ("logits", "label"),
 ) -> Tensor:
     """PyTorch's cross-entropy, in float32 at least, behind checks: the one that all losses use.
 
@@ -45,9 +48,9 @@ def class_loss(
         logits: (B, C) floating point.
         label: (B,) integers in [0, C).
         reduction: "mean" for a scalar, "none" for one loss an example (B,).
-        name: what a refusal calls the labels.
+        names: what a refusal calls the two.
     """
-    label = _checked(logits, label, name)
+    label = _checked(logits, label, names=names)
     return F.cross_entropy(wide(logits), label, ignore_index=NONE_IGNORED, reduction=reduction)
 
 
@@ -57,8 +60,7 @@ def log_softmax(logits: Tensor) -> Tensor:
     The largest logit is subtracted first: that changes no probability, and no exponential is then
     above 1 (the log-sum-exp trick).
     """
-    checks.shaped(logits=(logits, "... C"))
-    checks.floating(logits=logits)
+    _check_scores(logits)
     logits = wide(logits)
     shifted = logits - logits.detach().amax(dim=-1, keepdim=True)
     return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
@@ -75,8 +77,7 @@ def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
         ValueError: the temperature is not positive.
     """
     checks.within("(0, inf)", temperature=temperature)
-    checks.shaped(logits=(logits, "... C"))
-    checks.floating(logits=logits)
+    _check_scores(logits)
     return log_softmax(wide(logits) / temperature).exp()
 
 
@@ -167,17 +168,26 @@ def focal(
 def same_shape(**arguments: Tensor) -> None:
     """ValueError unless the tensors have one shape, and hold something: nothing is broadcast."""
     checks.instance(Tensor, **arguments)
+    for name, x in arguments.items():
+        if x.is_complex():
+            raise TypeError(f"{name} must be real numbers, got {x.dtype}")
     shapes = {name: tuple(x.shape) for name, x in arguments.items()}
     if len(set(shapes.values())) > 1 or not all(x.numel() for x in arguments.values()):
         found = " and ".join(map(str, shapes.values()))
-        raise ValueError(f"{' and '.join(shapes)} must be of one shape and not empty, got {found}")
+        raise ValueError(f"{' and '.join(shapes)} must have one shape, not empty, got {found}")
 
 
-def in_range(interval: str, **arguments: Tensor | float | None) -> None:
+def in_range(interval: str, **arguments: Tensor | float) -> None:
     """`checks.within` for numbers and for tensors on a CPU: a GPU would have to be waited for."""
     for name, value in arguments.items():
-        if value is not None and not (isinstance(value, Tensor) and value.device.type != "cpu"):
+        if not (isinstance(value, Tensor) and value.device.type != "cpu"):
             checks.within(interval, **{name: value})
+
+
+def _check_scores(logits: Tensor) -> None:
+    checks.shaped(logits=(logits, "... C"))
+    same_shape(logits=logits)
+    checks.floating(logits=logits)
 
 
 def _broadcasts_to(x: Tensor, **argument: Tensor | float) -> None:
@@ -189,13 +199,17 @@ def _broadcasts_to(x: Tensor, **argument: Tensor | float) -> None:
 
 
 def _checked(
-    logits: Tensor, label: Tensor, name: str = "label", weight: Tensor | None = None
+    logits: Tensor,
+    label: Tensor,
+    weight: Tensor | None = None,
+    names: tuple[str, str] = ("logits", "label"),
 ) -> Tensor:
     """The labels as int64; the weights, one a class, are looked at too."""
-    shapes = {"logits": (logits, "B C"), name: (label, "B"), "weight": (weight, "C | None")}
+    shapes = {names[0]: (logits, "B C"), names[1]: (label, "B"), "weight": (weight, "C | None")}
     classes = checks.shaped(**shapes)["C"]
-    checks.floating(logits=logits)
+    checks.floating(**{names[0]: logits}, weight=weight)
     on_cpu = label.device.type == "cpu"  # a GPU would have to be waited for, and refuses by itself
-    checks.indices(classes, **{name: label if on_cpu else label[:0]})
-    in_range("(0, inf)", weight=weight)
+    checks.indices(classes, **{names[1]: label if on_cpu else label[:0]})
+    if weight is not None:
+        in_range("(0, inf)", weight=weight)
     return label.long()

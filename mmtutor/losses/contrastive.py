@@ -104,6 +104,7 @@ def triplet(
 def hinge(score: Tensor, negative: Tensor, margin: float, hardest: bool) -> Tensor:
     """Cost of the rows of (B, B) scores whose diagonal does not lead the negatives by `margin`."""
     checks.shaped(score=(score, "B B"), negative=(negative, "B B"))
+    checks.floating(score=score)
     checks.within("[0, inf)", margin=margin)
     negative = checks.as_mask(negative=negative)
     cost = (margin + score - score.diagonal()[:, None]).clamp(min=0)  # [B, B]
@@ -119,7 +120,8 @@ def _pairwise_logits(image: Tensor, text: Tensor, logit_scale: Tensor | float) -
     checks.floating(image=image, text=text)
     _check_number("(0, inf)", logit_scale=logit_scale)
     with torch.autocast(image.device.type, enabled=False):
-        return logit_scale * (wide(image) @ wide(text).T)
+        image = wide(image)
+        return logit_scale * (image @ text.to(image.dtype).T)
 
 
 def _check_number(interval: str, **argument: Tensor | float) -> None:
@@ -186,6 +188,7 @@ class ContrastiveObjective(nn.Module):
         """`output` has `.image` and `.text` (B, D); equal `batch["group"]` (B,) are positives."""
         with torch.no_grad():  # a clamp in the graph would stop the parameter's gradient
             self.log_scale.clamp_(max=math.log(self.max_scale))
+        checks.shaped(image=(output.image, "B D"), text=(output.text, "B D"))
         image, text = gather_with_grad(output.image), gather_with_grad(output.text)
         relevant = None
         if "group" in batch:

@@ -36,7 +36,7 @@ def heatmap_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tenso
     require(batch, "joints")
     maps, joints = output.heatmaps, batch["joints"]
     checks.shaped(heatmaps=(maps, "B J h w"), joints=(joints, "B J 2"))
-    checks.floating(heatmaps=maps)
+    checks.floating(heatmaps=maps, joints=joints)
     checks.within("(0, inf)", stride=output.stride)
     maps, joints = wide(maps), joints.to(wide(maps))
     target = _hills(to_cells(joints, output.stride), *maps.shape[2:])

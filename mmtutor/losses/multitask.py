@@ -39,9 +39,9 @@ def task_losses(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
 def _loss(name: str, prediction: Tensor, target: Tensor) -> Tensor:
     checks.instance(Tensor, **{name: target})
     if not target.is_floating_point():
-        return class_loss(prediction, target, name=name)
-    checks.shaped(prediction=(prediction, "B C"), **{name: (target, "B C")})
-    checks.floating(prediction=prediction)
+        return class_loss(prediction, target, names=(f"tasks[{name!r}]", name))
+    checks.shaped(**{f"tasks[{name!r}]": (prediction, "B C"), name: (target, "B C")})
+    checks.floating(**{f"tasks[{name!r}]": prediction})
     return F.mse_loss(wide(prediction), target.to(wide(prediction).dtype))
 
 
@@ -108,6 +108,9 @@ def task_gradients(losses: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     counts as zeros. Raises ValueError without parameters.
     """
     checks.shaped(losses=(losses, "T"))
+    checks.floating(losses=losses)
+    if not losses.requires_grad:
+        raise ValueError("losses must depend on the parameters, got constants")
     parameters = checks.listed(Tensor, parameters=parameters)
     checks.same_length(parameters=parameters)  # without any the tasks' gradients never meet
     rows = [
@@ -168,6 +171,8 @@ class CombinedGradients(nn.Module):
     def __init__(self, shared: Iterable[nn.Parameter], combine: Combine) -> None:
         super().__init__()
         self.shared = checks.listed(Tensor, shared=shared)  # a list, for the model owns them
+        checks.same_length(shared=self.shared)  # without any the tasks' gradients never meet
+        checks.instance(Callable, combine=combine)
         self.combine = combine
 
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
@@ -176,7 +181,9 @@ class CombinedGradients(nn.Module):
         if not torch.is_grad_enabled():
             return losses.sum()
         gradients = task_gradients(losses, self.shared)
-        difference = self.combine(gradients) - gradients.sum(dim=0)
+        combined = self.combine(gradients)
+        checks.shaped(**{"combine(gradients)": (combined, str(gradients.shape[1]))})
+        difference = combined - gradients.sum(dim=0)
         flat = torch.cat([parameter.flatten() for parameter in self.shared])
         return losses.sum() + _gradient_only(difference @ flat)
 
@@ -213,6 +220,7 @@ class GradNorm(nn.Module):
         checks.within("[0, inf)", alpha=alpha)
         checks.within("(0, inf)", speed=speed)
         self.shared = checks.listed(Tensor, shared=shared)
+        checks.same_length(shared=self.shared)
         self.alpha, self.speed = alpha, speed
         self.parameter = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("first", torch.full((tasks,), torch.nan))
@@ -226,7 +234,7 @@ class GradNorm(nn.Module):
         """A scalar, the weighted sum. Raises as `task_losses` and `task_gradients`."""
         losses, weights = task_losses(output, batch), self.weights
         checks.shaped(tasks=(losses, str(len(weights))))
-        total = weights.detach() @ losses
+        total = weights.detach().to(losses) @ losses
         if not torch.is_grad_enabled():
             return total
         if self.first.isnan().any():

@@ -75,6 +75,7 @@ class CoTeaching(SmallLoss):
     def forward(self, output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
         """A scalar; `output.pair` (2, B, C): the logits of either network."""
         checks.shaped(pair=(output.pair, "2 B C"))
+        checks.floating(pair=output.pair)
         one, two = (_each(logits, batch) for logits in output.pair)
         share = self.share()
         return (_mean_of_smallest(one, two, share) + _mean_of_smallest(two, one, share)) / 2

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mmtutor import checks
 from mmtutor.files import atomic_file
 
 
@@ -26,6 +27,7 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     Raises:
         CacheError: the folder cannot be written or is full; an older file stays as it was.
     """
+    checks.instance(nn.Module, model=model)
     write_tensors(path, model.state_dict())
 
 
@@ -42,6 +44,8 @@ def load_model(model: nn.Module, path: str | Path) -> None:
 
 def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """`model.load_state_dict`, but any difference is a `CheckpointError` that lists them all."""
+    checks.instance(nn.Module, model=model)
+    _check_tensors(tensors)
     expected = model.state_dict()
     faults = [f"missing {name}" for name in expected if name not in tensors]
     faults += [f"unexpected {name}" for name in tensors if name not in expected]
@@ -51,7 +55,9 @@ def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], path: str | P
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
     if faults:
-        raise CheckpointError(f"{path} does not fit {type(model).__name__}: {'; '.join(faults)}")
+        raise CheckpointError(
+            f"{path} does not fit model {type(model).__name__}: {'; '.join(faults)}"
+        )
     model.load_state_dict(tensors)
 
 
@@ -59,10 +65,17 @@ def write_tensors(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any] | None = None
 ) -> None:
     """Write tensors and JSON metadata as safetensors, whole or not at all."""
+    checks.instance((str, Path), path=path)
+    _check_tensors(tensors)
+    checks.instance((dict, type(None)), metadata=metadata)
+    try:
+        text = json.dumps(metadata or {})
+    except TypeError as error:
+        raise TypeError(f"metadata must be what JSON can hold: {error}") from error
     # Copies, because safetensors refuses tensors that share memory (tied weights).
     copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     with atomic_file(path) as file:
-        file.write(save(copies, {"json": json.dumps(metadata or {})}))
+        file.write(save(copies, {"json": text}))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -72,6 +85,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged or is no safetensors file.
     """
+    checks.instance((str, Path), path=path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -80,3 +94,9 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or is no safetensors file: {error}") from error
+
+
+def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
+    checks.instance(Mapping, tensors=tensors)
+    checks.listed(str, **{"names of tensors": list(tensors)})
+    checks.instance(Tensor, **{f"tensors[{name!r}]": x for name, x in tensors.items()})

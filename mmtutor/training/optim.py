@@ -60,7 +60,9 @@ def _check_numbers(**numbers: float | tuple[float, float]) -> None:
     """The numbers of an optimiser, by their names."""
     for name, value in numbers.items():
         if name == "betas":
-            for i, beta in enumerate(checks.listed((int, float), betas=value)):
+            if len(checks.listed((int, float), betas=value)) != 2:
+                raise ValueError(f"betas must be two numbers, got {value}")
+            for i, beta in enumerate(value):
                 checks.within("[0, 1)", **{f"betas[{i}]": beta})
         else:
             interval = {"momentum": "[0, 1)", "weight_decay": "[0, inf)"}.get(name, "(0, inf)")
@@ -177,7 +179,7 @@ def descend(
     """
     checks.instance(Callable, loss=loss, make=make)
     checks.floating(start=start)
-    checks.at_least(0, steps=steps)
+    checks.at_least(1, steps=steps)
     point = start.detach().clone().requires_grad_()
     optimizer = make([point])
     checks.instance(torch.optim.Optimizer, **{"make(...)": optimizer})
