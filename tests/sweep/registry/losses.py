@@ -318,9 +318,11 @@ ANSWERING = [
         weight=number("[0, inf)"),
         holds=lambda value, a: (
             value.item()
-            == close(mean(nll(a.logits, a.label)) + a.weight * binary(a.gates[:, :1], a.attention_target))
-            with_sizes={"K": 1, "H": 2},
-    ),
+            == close(
+                mean(nll(a.logits, a.label)) + a.weight * binary(a.gates[:, :1], a.attention_target)
+            )
+        ),
+        with_sizes={"K": 1, "H": 2},
     ),
     entry(
         _cells,
