@@ -72,7 +72,7 @@ def test_extreme_logits_stay_finite(dtype):
     ],
 )
 def test_wrong_shapes_name_the_task(prediction, target):
-    with pytest.raises(ValueError, match=r"(kind|logits|prediction) must be \("):
+    with pytest.raises(ValueError, match=r"kind.* must be \("):
         task_losses(Output({"kind": prediction}), {"kind": target})
     with pytest.raises(KeyError, match="lacks kind"):
         task_losses(Output({"kind": prediction}), {"other": target})
