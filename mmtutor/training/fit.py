@@ -7,8 +7,8 @@ of modalities, of particular losses or of metrics.
 """
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 
@@ -75,28 +75,25 @@ def fit(
         TypeError, ValueError: a bad argument, nothing to train, an optimiser of another model or
             objective, an objective that returns no scalar, or a checkpoint that does not fit.
     """
-    _check_parts(model, objective, loader, optimizer, validate)
-    checks.at_least(1, epochs=epochs, accumulate=accumulate)
-    checks.within("(0, inf)", lr=lr, clip_norm=1.0 if clip_norm is None else clip_norm)
-    checks.within("[0, inf)", weight_decay=weight_decay)
-    checks.within("[0, 1]", warmup=warmup)
-    checks.one_of(SCHEDULES, schedule=schedule)
-    checks.instance((str, Path, type(None)), checkpoint=checkpoint)
-    try:
+    _check_parts(model, objective, loader, optimizer, validate, checkpoint)
+    _check_numbers(epochs, accumulate, lr, weight_decay, warmup, schedule, clip_norm)
+    with _fresh_settings():
         accelerator = Accelerator(mixed_precision=mixed_precision(precision))
         both = _ModelAndObjective(model, objective).to(accelerator.device)
         optimizer = optimizer or make_optimizer(both, lr, weight_decay)
         run = Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
         run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
         return run.train(epochs, validate, checkpoint and Path(checkpoint), progress)
-    finally:
-        _forget_settings()
 
 
-def _forget_settings() -> None:
+@contextmanager
+def _fresh_settings() -> Iterator[None]:
     """Accelerate keeps its settings for the whole process; the next fit may want others."""
-    AcceleratorState._reset_state()
-    GradientState._reset_state()
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state()
+        GradientState._reset_state()
 
 
 def _check_parts(
@@ -105,7 +102,9 @@ def _check_parts(
     loader: DataLoader,
     optimizer: torch.optim.Optimizer | None,
     validate: Validate | None,
+    checkpoint: str | Path | None,
 ) -> None:
+    checks.instance((str, Path, type(None)), checkpoint=checkpoint)
     checks.instance(nn.Module, model=model)
     checks.instance(Callable, objective=objective)
     checks.instance(DataLoader, loader=loader)
@@ -115,6 +114,22 @@ def _check_parts(
         raise ValueError("loader gives no batch: the dataset is empty or smaller than a batch")
     if optimizer is not None:
         check_trained(model, objective, optimizer)
+
+
+def _check_numbers(
+    epochs: int,
+    accumulate: int,
+    lr: float,
+    weight_decay: float,
+    warmup: float,
+    schedule: str,
+    clip_norm: float | None,
+) -> None:
+    checks.at_least(1, epochs=epochs, accumulate=accumulate)
+    checks.within("(0, inf)", lr=lr, clip_norm=1.0 if clip_norm is None else clip_norm)
+    checks.within("[0, inf)", weight_decay=weight_decay)
+    checks.within("[0, 1]", warmup=warmup)
+    checks.one_of(SCHEDULES, schedule=schedule)
 
 
 class _ModelAndObjective(nn.Module):
