@@ -95,3 +95,10 @@ def test_a_score_that_never_changes_has_no_fidelity():
     found = lime(played, samples=20)
     assert found.fidelity.isnan().all()
     assert found.weights.abs().max() < 1e-6
+
+
+def test_a_stride_of_zero_is_not_the_default(model, batch, target):
+    with pytest.raises(ValueError, match="stride must be"):
+        occlusion(model, batch, target, stride=0)
+    with pytest.raises(ValueError, match="samples must be"):  # more players than equations
+        lime(coalition_game(model, batch, target), samples=3)

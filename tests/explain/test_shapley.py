@@ -162,3 +162,22 @@ def test_errors_say_what_is_wrong():
         kernel_shap(played, 1)
     with pytest.raises(ValueError, match=r"values must be \(B, 1\)"):
         modality_shares(torch.ones(1, 2), ("image",))
+
+
+def test_kernel_shap_of_few_samples_invents_no_values():
+    worth = torch.arange(12.0)
+    game = CoalitionGame(
+        lambda present: present.double() @ worth.double(), ("a",) * 12, torch.ones(1, 12) > 0
+    )
+    with pytest.raises(ValueError, match="samples must be"):
+        kernel_shap(game, samples=12)
+    found = 0
+    for seed in range(20):  # as many equations as players, at times some of them twice
+        try:
+            values = kernel_shap(game, samples=24, seed=seed)
+        except ValueError:
+            continue
+        found += 1
+        torch.testing.assert_close(values[0], worth, rtol=0, atol=1e-3)
+    assert found < 20
+    torch.testing.assert_close(kernel_shap(game, samples=200)[0], worth, rtol=0, atol=1e-3)

@@ -182,3 +182,19 @@ def test_clip_score_by_hand():
     )
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(1, 2\)"):
         clip_score(image, text[:1])
+
+
+def test_masks_of_0_and_1_and_half_precision():
+    (ids, mask), (b, b_mask), vectors = sentences(5, 12), sentences(5, 13), table()
+    assert torch.equal(idf(ids, mask.long(), b, b_mask.int()), idf(ids, mask, b, b_mask))
+    some, other = Encoded(vectors(ids), mask), Encoded(vectors(b), b_mask)
+    whole = Encoded(some.tokens, mask.long())
+    torch.testing.assert_close(bert_score(whole, other), bert_score(some, other))
+    big = torch.full((1, 512), 100.0).half()  # its square's sum is beyond half precision
+    assert clip_score(big, big).tolist() == pytest.approx([2.5])
+    with pytest.raises(ValueError, match="image must be finite"):
+        clip_score(torch.full((1, 2), torch.nan), torch.ones(1, 2))
+    with pytest.raises(ValueError, match="mask must leave each example a reference"):
+        ref_clip_score(
+            torch.ones(1, 2), torch.ones(1, 2), torch.ones(1, 3, 2), torch.zeros(1, 3).bool()
+        )

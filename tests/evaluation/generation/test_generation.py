@@ -347,3 +347,30 @@ def test_distinct():
     assert distinct(["a b", "a b"], 1) == 0.5
     assert distinct(["a b a b"], 2) == pytest.approx(2 / 3)  # ab ba ab
     assert distinct(["a"], 2) == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: distinct("the cat sat", 1),
+        lambda: error_rate(["a", "b", "c"], "abc"),
+        lambda: cider_d(["a b"], [["a b"]], background=["a b", "c d"]),
+        lambda: tokenize("a b", "words"),
+        lambda: bleu(["a b"], [["a b"]], tokenizer=str.lower),
+    ],
+    ids=["distinct", "error_rate", "background", "tokenize", "tokenizer"],
+)
+def test_a_string_is_not_read_letter_by_letter(call):
+    with pytest.raises(TypeError, match="list"):
+        call()
+
+
+def test_counts_and_scales_that_make_no_sense():
+    for call in (
+        lambda: bleu(["a"], [["a"]], orders=0),
+        lambda: cider_d(["a"], [["a"]], sigma=0.0),
+        lambda: rouge_l(["a"], [["a"]], beta=-1.0),
+        lambda: distinct(["a"], 0),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            call()

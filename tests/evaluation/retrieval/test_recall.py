@@ -193,3 +193,11 @@ def test_evaluate_retrieval_needs_batches_and_groups_in_all_or_none():
     del mixed[0]["group"]
     with pytest.raises(ValueError, match="got 1 of 2"):
         evaluate_retrieval(Echo(), mixed)
+
+
+def test_a_mask_of_0_and_1_is_a_mask_and_grades_are_none():
+    similarity, relevant = random_case(5)
+    assert torch.equal(ranks(similarity, relevant.long()), ranks(similarity, relevant))
+    assert chance_recall(relevant.int()) == chance_recall(relevant)
+    with pytest.raises(ValueError, match="relevant must be True or False"):
+        ranks(similarity, relevant.long() * 3)
