@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import count as count_up
 
 import torch
 
@@ -65,6 +66,8 @@ def axes(figure) -> int:
 
 # "images", whose refusals say which each "picture" must be; one axis less makes three grey ones.
 SEVERAL = pictures("N 3 H W").without("one axis less", "empty", "no tensor")
+
+NUMBERS = count_up()  # a box's text is its own
 
 ENTRIES = [
     entry(
@@ -140,7 +143,7 @@ ENTRIES = [
     entry(
         lambda columns: flowchart([columns, ["end"]], []),
         of=flowchart,
-        columns=texts("N", make=lambda random: str(random.random())).without("empty", "array"),
+        columns=texts("N", make=lambda random: f"box {next(NUMBERS)}").without("empty", "array"),
         holds=lambda value, a: axes(value) == 1,
     ),
     entry(
