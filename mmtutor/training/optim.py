@@ -44,6 +44,7 @@ def adam_direction(
         betas: each in [0, 1).
         eps: above 0.
     """
+    checks.instance(Tensor, gradient=gradient)
     checks.floating(gradient=gradient)
     _check_numbers(betas=betas, eps=eps)
     beta1, beta2 = betas
@@ -178,6 +179,7 @@ def descend(
         make: makes the optimiser, such as `lambda params: SGD(params, lr=0.1)`.
     """
     checks.instance(Callable, loss=loss, make=make)
+    checks.instance(Tensor, start=start)
     checks.floating(start=start)
     checks.at_least(1, steps=steps)
     point = start.detach().clone().requires_grad_()

@@ -311,7 +311,8 @@ ANSWERING = [
         of=grounded,
         logits=LOGITS,
         label=LABEL,
-        gates=floats("B H N", nan="propagates"),
+        # the gates of a head without a target are not read
+        gates=floats("B H N").without("NaN", "infinite"),
         attention_target=floats("B K N", 0, 1, nan="propagates").but(
             outside=lambda random, x: x + 2
         ),
