@@ -106,6 +106,7 @@ def bootstrap_statistic(
     """
     checks.within("(0, 1)", level=level)
     draws = bootstrap_draws(statistic, examples, resamples, seed, groups)
+    checks.shaped(statistic=(draws, f"{1 + resamples}"))
     if draws[0].isnan() or draws[1:].isnan().all():
         raise ValueError("the statistic does not exist for these examples")
     return percentile_interval(draws, level)

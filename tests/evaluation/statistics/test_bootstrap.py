@@ -153,3 +153,8 @@ def test_an_interval_checks_what_its_statistic_checks():
         bootstrap_statistic(lambda weights: weights.sum().item(), 4)
     with pytest.raises(ValueError, match=r"groups must be \(N,\) with N = 4"):
         by_group(values, list("aabb"), groups=torch.arange(3))
+
+
+def test_a_statistic_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"statistic must be \(11,\), got float64 of shape"):
+        bootstrap_statistic(lambda weights: weights, 5, resamples=10)
