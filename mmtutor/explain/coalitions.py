@@ -100,14 +100,8 @@ def coalition_game(
     checks.instance(Mapping, batch=batch)
     checks.at_least(0, grid=grid)
     grid = int(grid)
-    require(batch, *["image"] * (grid > 0), *["tokens"] * words)
-    real = torch.ones(len(next(iter(batch.values()))), grid**2, dtype=torch.bool)
-    if words:
-        said = encoders.real(batch["tokens"], batch.get("tokens_mask"), "batch['tokens_mask']")
-        real = torch.cat([real, said.cpu()], dim=1)
+    real = _players(batch, grid, words)
     owners = ("image",) * grid**2 + ("tokens",) * (real.shape[1] - grid**2)
-    if not owners:
-        raise ValueError("a game needs a player: patches (grid > 0) or words")
     if grid:
         _patches(batch["image"], grid)
         baseline_value(batch["image"], fill)
@@ -130,6 +124,18 @@ def coalition_game(
             return scores(model, many, repeated)
 
     return CoalitionGame(play, owners, real)
+
+
+def _players(batch: Batch, grid: int, words: bool) -> Tensor:
+    """(B, n) bool: the patches, all of them real, and then the words, of which padding is not."""
+    require(batch, *["image"] * (grid > 0), *["tokens"] * words)
+    if not grid and not words:
+        raise ValueError("a game needs a player: patches (grid > 0) or words")
+    patches = torch.ones(len(next(iter(batch.values()))), grid**2, dtype=torch.bool)
+    if not words:
+        return patches
+    said = encoders.real(batch["tokens"], batch.get("tokens_mask"), "batch['tokens_mask']")
+    return torch.cat([patches, said.cpu()], dim=1)
 
 
 def baseline_value(images: Tensor, fill: Tensor | float | None = None) -> Tensor:

@@ -26,7 +26,7 @@ def heatmap_cross_entropy(output: NamedTuple, batch: dict[str, Tensor]) -> Tenso
     zeros is right nearly everywhere.
 
     Args:
-        output: has `heatmaps` (B, J, h, w) and `stride`, such as `PoseOutput`.
+        output: has `heatmaps` (B, J, h, w) and `stride`, such as what `models.PoseNetwork` gives.
         batch: has `joints` (B, J, 2) in pixels (x, y).
 
     Raises:

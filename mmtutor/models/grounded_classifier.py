@@ -16,7 +16,7 @@ from mmtutor import checks
 from mmtutor.encoders.base import encode
 
 
-class GroundedOutput(NamedTuple):
+class _GroundedOutput(NamedTuple):
     """What the model says, and where it looked.
 
     Attributes:
@@ -75,7 +75,7 @@ class GroundedClassifier(nn.Module):
         )
         self.answer = nn.Linear(hidden, classes)
 
-    def forward(self, batch: dict[str, Tensor]) -> GroundedOutput:
+    def forward(self, batch: dict[str, Tensor]) -> _GroundedOutput:
         """A batch with both modalities -> logits and gates. Raises KeyError naming one it lacks.
 
         The batch may hold `attention_target` (B, up to heads, N), what the first heads are to
@@ -99,7 +99,7 @@ class GroundedClassifier(nn.Module):
             scale, shift = modulate(asked).chunk(2, dim=-1)
             x = F.layer_norm(layer(x), layer.weight.shape[:1])
             x = ((1 + scale) * x + shift).relu()
-        return GroundedOutput(self.answer(x), gates)
+        return _GroundedOutput(self.answer(x), gates)
 
 
 def teacher_forced(chosen: Tensor, target: Tensor) -> Tensor:

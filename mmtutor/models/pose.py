@@ -16,7 +16,7 @@ from mmtutor.encoders.base import check_pictures, wide
 from mmtutor.encoders.image import conv_block
 
 
-class PoseOutput(NamedTuple):
+class _PoseOutput(NamedTuple):
     """`heatmaps` (B, J, h, w): unnormalised log-probabilities of places, one map a joint.
     Cell (r, c) stands for the square of `stride` x `stride` pixels that starts at (r, c) * stride.
     """
@@ -52,17 +52,17 @@ class PoseNetwork(nn.Module):
         self.narrow = nn.Conv2d(deep, width, 1)
         self.last = nn.Sequential(conv_block(width, width), nn.Conv2d(width, joints, 1))
 
-    def forward(self, batch: dict[str, Tensor]) -> PoseOutput:
+    def forward(self, batch: dict[str, Tensor]) -> _PoseOutput:
         """`image` (B, 3, H, W) in [0, 1], sides multiples of 8. Raises KeyError without it."""
         require(batch, "image")
         check_pictures(batch["image"], 8)
         fine = self.fine(batch["image"])
         middle = self.middle(fine)
         middle = self.rise(middle + self.up(self.coarse(middle)))
-        return PoseOutput(self.last(fine + self.up(self.narrow(middle))), self.stride)
+        return _PoseOutput(self.last(fine + self.up(self.narrow(middle))), self.stride)
 
 
-def argmax_joints(output: PoseOutput) -> Tensor:
+def argmax_joints(output: _PoseOutput) -> Tensor:
     """(B, J, 2) pixels (x, y): the middle of each map's highest cell; of equals the first."""
     cell = output.heatmaps.flatten(2).argmax(dim=2)
     width = output.heatmaps.shape[3]
@@ -70,7 +70,7 @@ def argmax_joints(output: PoseOutput) -> Tensor:
     return _to_pixels(cells, output.stride)
 
 
-def soft_argmax_joints(output: PoseOutput) -> Tensor:
+def soft_argmax_joints(output: _PoseOutput) -> Tensor:
     """(B, J, 2) pixels (x, y): the mean place under each map's softmax (Sun et al. 2018).
 
     Finer than a cell and differentiable, but between two hills it lies in the valley.

@@ -15,7 +15,7 @@ from mmtutor.losses.answering import (
 )
 from mmtutor.models import ClassifierOutput
 from mmtutor.models.grid_detector import ATTRIBUTES, _CellLogits
-from mmtutor.models.grounded_classifier import GroundedOutput
+from mmtutor.models.grounded_classifier import _GroundedOutput
 
 
 def test_an_expert_that_knows_leaves_nothing_to_learn():
@@ -65,9 +65,9 @@ def test_the_loss_of_attributes_is_a_sum_of_yes_and_no():
         attribute_cross_entropy(logits, {})
 
 
-def outputs() -> tuple[GroundedOutput, dict[str, torch.Tensor]]:
+def outputs() -> tuple[_GroundedOutput, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
-    output = GroundedOutput(torch.randn(4, 5), torch.randn(4, 3, 9))
+    output = _GroundedOutput(torch.randn(4, 5), torch.randn(4, 3, 9))
     batch = {"label": torch.tensor([0, 3, 1, 4]), "bias": torch.randn(4, 5).log_softmax(1)}
     return output, {**batch, "attention_target": (torch.rand(4, 2, 9) > 0.7).float()}
 

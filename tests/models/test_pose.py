@@ -3,7 +3,7 @@ import torch
 
 from mmtutor.models.pose import (
     PoseNetwork,
-    PoseOutput,
+    _PoseOutput,
     _to_pixels,
     argmax_joints,
     soft_argmax_joints,
@@ -14,7 +14,7 @@ from mmtutor.models.pose import (
 def peak(row, column):
     maps = torch.full((1, 1, 4, 6), -50.0)
     maps[0, 0, row, column] = 50
-    return PoseOutput(maps, 2)
+    return _PoseOutput(maps, 2)
 
 
 @pytest.mark.parametrize("decode", [argmax_joints, soft_argmax_joints])
@@ -27,7 +27,7 @@ def test_the_middle_of_a_cell_is_the_middle_of_its_pixels(decode):
 def test_between_two_hills_the_soft_argmax_is_in_the_valley():
     maps = torch.full((1, 1, 1, 9), -50.0)
     maps[..., 0] = maps[..., 8] = 10
-    output = PoseOutput(maps, 1)
+    output = _PoseOutput(maps, 1)
     assert soft_argmax_joints(output)[0, 0, 0].item() == pytest.approx(4)
     assert argmax_joints(output)[0, 0, 0].item() == 0
 

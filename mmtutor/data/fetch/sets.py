@@ -113,7 +113,7 @@ def copy(name: str, source: Path | str, target: Path | str) -> Path:
     return new
 
 
-def fingerprint(folder: Path) -> str:
+def _fingerprint(folder: Path) -> str:
     """The sha256 of the names and contents of all files below `folder`."""
     instance(Path, folder=folder)
     if not folder.is_dir():
@@ -190,7 +190,7 @@ def _unpack(package: Package, file: Path, folder: Path) -> str:
         raise FetchError(f"{file.name} is not {package}: {known}")
     which = f"{package.name} {archive.unpack(file, package, folder)}"
     if debian:
-        known = fingerprint(folder) == package.sha256
+        known = _fingerprint(folder) == package.sha256
         which += ", every file as known" if known else f" (not all files as in {package.version})"
     if not any(folder.iterdir()):
         names = ", ".join(f"{package.inside}/*{ending}" for ending in package.endings)

@@ -6,5 +6,4 @@ from mmtutor.data.shapes.facts import fact_score, facts_of, facts_said
 from mmtutor.data.shapes.motion import MOTIONS, OPPOSITE, paths
 from mmtutor.data.shapes.render import PALETTE
 from mmtutor.data.shapes.scene import COLOURS, POSITIONS, SHAPES, SIZES, Scene, exchange_colours
-from mmtutor.data.shapes.sound import tones
 from mmtutor.data.shapes.variants import variants, wordings

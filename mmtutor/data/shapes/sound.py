@@ -47,7 +47,7 @@ def _pitches() -> np.ndarray:
     return (LOWEST * octave[:, None] * STEPS).reshape(-1)
 
 
-def tones() -> np.ndarray:
+def _tones() -> np.ndarray:
     """A steady tone for each cell and colour, with peak below 1: (9, 8, NOTE) float64."""
     time = np.arange(NOTE) / RATE
     harmonic = np.arange(1, TIMBRES.shape[1] + 1)
@@ -74,7 +74,7 @@ def _notes() -> np.ndarray:
 
     Computed in float64 and rounded, so that the samples are equal everywhere.
     """
-    waves = tones()[:, :, None, None] * _envelopes()
+    waves = _tones()[:, :, None, None] * _envelopes()
     return np.round(32767 * waves).astype(np.int16)
 
 

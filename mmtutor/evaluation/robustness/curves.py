@@ -26,7 +26,7 @@ Attack = Callable[[nn.Module, Batch, float], Batch]
 BATCH = 256
 
 
-class Curve(NamedTuple):
+class _Curve(NamedTuple):
     """Right answers at each of K levels of difficulty, for the same N examples.
 
     Attributes:
@@ -53,13 +53,13 @@ class Curve(NamedTuple):
 
 def _curve(
     model: nn.Module, levels: tuple[float, ...], batches: Callable[[float], Iterable[Batch]]
-) -> Curve:
+) -> _Curve:
     """Accuracy over `levels`; `batches(level)` gives the test data at one, always in one order."""
     checks.instance(nn.Module, model=model)
-    return Curve(levels, torch.stack([predict(model, batches(x)).correct for x in levels]))
+    return _Curve(levels, torch.stack([predict(model, batches(x)).correct for x in levels]))
 
 
-def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> Curve:
+def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> _Curve:
     """Accuracy by severity of one corruption of the pictures, 0 (clean) to 5; see `corrupt`.
 
     Raises TypeError and ValueError for what is no model, data set or corruption.
@@ -74,7 +74,7 @@ def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> Curve:
 
 def attack_curve(
     model: nn.Module, data: Dataset, radii: Iterable[float], attack: Attack = pgd
-) -> Curve:
+) -> _Curve:
     """Accuracy by radius of an attack, `attack(model, batch, radius) -> batch`.
 
     Raises TypeError and ValueError for what is no model or data set, and for radii that do not rise
@@ -95,7 +95,7 @@ def missing_curve(
     data: Dataset,
     modality: int,
     shares: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
-) -> Curve:
+) -> _Curve:
     """Accuracy by the share of examples that lack one of two modalities; the model reads `present`.
 
     Whoever lacks it at a smaller share lacks it at a larger one too.
@@ -120,7 +120,7 @@ def missing_curve(
 
 
 def corruption_error(
-    model: Mapping[str, Curve], baseline: Mapping[str, Curve], relative: bool = False
+    model: Mapping[str, _Curve], baseline: Mapping[str, _Curve], relative: bool = False
 ) -> dict[str, float]:
     """Error summed over severities, over that of a baseline: CE of each corruption, and "mean".
 
@@ -145,7 +145,7 @@ def corruption_error(
     ratios = {}
     for name, one in model.items():
         other = baseline[name]
-        checks.instance(Curve, **{f"model[{name!r}]": one, f"baseline[{name!r}]": other})
+        checks.instance(_Curve, **{f"model[{name!r}]": one, f"baseline[{name!r}]": other})
         if one.levels != other.levels or one.levels[0] != 0:
             raise ValueError(
                 f"model and baseline must have the same levels of {name!r}, the first of them 0, "
@@ -158,7 +158,7 @@ def corruption_error(
     return ratios | {"mean": sum(ratios.values()) / len(ratios)}
 
 
-class Trend(NamedTuple):
+class _Trend(NamedTuple):
     """What accuracy under shift to expect of accuracy without: a line between log odds."""
 
     slope: float
@@ -169,7 +169,7 @@ class Trend(NamedTuple):
         return (self.slope * _log_odds(accuracy) + self.intercept).sigmoid()
 
 
-def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor) -> Trend:
+def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor) -> _Trend:
     """Fit the line through ordinary models' accuracies (M,) without and (M,) under shift.
 
     Least squares between log odds, as in Taori et al. (2020), section 3. Raises ValueError for
@@ -183,17 +183,17 @@ def trend(accuracy: Sequence[float] | Tensor, shifted: Sequence[float] | Tensor)
     x, y = _log_odds(x), _log_odds(y)
     if x.max() == x.min():
         raise ValueError(f"accuracy must hold two that differ, got {accuracy}")
-    return Trend(*np.polyfit(x, y, 1).tolist())
+    return _Trend(*np.polyfit(x, y, 1).tolist())
 
 
-def effective_robustness(accuracy: float, shifted: float, ordinary: Trend) -> float:
+def effective_robustness(accuracy: float, shifted: float, ordinary: _Trend) -> float:
     """How much better under shift than ordinary models that are as good without (Taori, eq. 1).
 
     0 for an ordinary model, however good: to be better everywhere is not to be more robust.
     Raises TypeError and ValueError for what is no share in [0, 1], or no trend.
     """
     checks.within("[0, 1]", accuracy=accuracy, shifted=shifted)
-    checks.instance(Trend, ordinary=ordinary)
+    checks.instance(_Trend, ordinary=ordinary)
     return float(shifted) - ordinary.expected(torch.tensor(accuracy, dtype=torch.float64)).item()
 
 

@@ -25,7 +25,7 @@ from mmtutor.explain.coalitions import CoalitionGame
 from mmtutor.explain.shapley import shapley_values
 
 
-class Gap(NamedTuple):
+class _Gap(NamedTuple):
     """A largest difference between groups, with its bootstrap interval, and what luck gives.
 
     A largest difference is above 0 by luck alone, so its interval never holds 0: it is `chance`
@@ -47,7 +47,7 @@ class Gap(NamedTuple):
         return self.estimate > self.chance
 
 
-class GroupGaps(NamedTuple):
+class _GroupGaps(NamedTuple):
     """What `group_gaps` found. Gaps are of the two groups that differ most.
 
     Attributes:
@@ -61,10 +61,10 @@ class GroupGaps(NamedTuple):
 
     accuracy: dict[str, Interval]
     worst: Interval
-    accuracy_gap: Gap
-    opportunity_gap: Gap
-    odds_gap: Gap
-    parity_gap: Gap
+    accuracy_gap: _Gap
+    opportunity_gap: _Gap
+    odds_gap: _Gap
+    parity_gap: _Gap
 
 
 def group_gaps(
@@ -73,7 +73,7 @@ def group_gaps(
     group: Tensor,
     names: Iterable[str] | None = None,
     resamples: int = 2000,
-) -> GroupGaps:
+) -> _GroupGaps:
     """How differently a classifier treats groups, each number with an interval.
 
     Every class counts as the positive one in turn (one against the rest), and the worst is
@@ -108,8 +108,8 @@ def group_gaps(
     *accuracy, worst = map(percentile_interval, own.T[:-4])
     chance = shuffled[1:, -4:].nanquantile(0.95, dim=0).tolist()
     gaps = map(percentile_interval, own.T[-4:])
-    found = (Gap(*gap, luck) for gap, luck in zip(gaps, chance, strict=True))
-    return GroupGaps(dict(zip(names, accuracy, strict=True)), worst, *found)
+    found = (_Gap(*gap, luck) for gap, luck in zip(gaps, chance, strict=True))
+    return _GroupGaps(dict(zip(names, accuracy, strict=True)), worst, *found)
 
 
 def implied_false_positive_rate(prevalence: float, precision: float, recall: float) -> float:
@@ -188,7 +188,7 @@ def _checked(
 
 
 def _rates(predicted: Tensor, label: Tensor, group: Tensor, weights: Tensor) -> Tensor:
-    """(R, G + 5): the accuracy of each group, the worst, and the four gaps of `GroupGaps`.
+    """(R, G + 5): the accuracy of each group, the worst, and the four gaps of `_GroupGaps`.
 
     NaN where there is no example. `predicted` and `label` (N,), `group` and `weights` (R, N).
     """

@@ -30,7 +30,7 @@ from mmtutor.models.modes import evaluating
 SLACK = 0.01
 
 
-class Check(NamedTuple):
+class _Check(NamedTuple):
     """One thing that must hold of a model whose gradients can be trusted: `value` <= `limit`."""
 
     name: str
@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
 def gradient_masking_checks(
     model: nn.Module, batch: Batch, radius: float, surrogate: nn.Module | None = None
-) -> list[Check]:
+) -> list[_Check]:
     """The checks by name, on a batch of a few hundred pictures in [0, 1]; all values are shares.
 
     Accuracies may exceed their limits by 0.01, for attacks start at random. PGD takes ten steps,
@@ -72,16 +72,16 @@ def gradient_masking_checks(
     blind = accuracy(random_noise(model, batch, radius))
     flat, falling = _slopes(model, batch, radius / 8)
     found = [
-        Check("PGD leaves no more than FGSM", strong, single + SLACK),
-        Check("PGD leaves no more than noise", strong, blind + SLACK),
-        Check("twice the radius leaves no more", wider, strong + SLACK),
-        Check("an unbounded attack leaves nothing", unbounded, SLACK),
-        Check("examples without a gradient", flat, SLACK),
-        Check("examples whose margin does not rise", falling, 0.1),
+        _Check("PGD leaves no more than FGSM", strong, single + SLACK),
+        _Check("PGD leaves no more than noise", strong, blind + SLACK),
+        _Check("twice the radius leaves no more", wider, strong + SLACK),
+        _Check("an unbounded attack leaves nothing", unbounded, SLACK),
+        _Check("examples without a gradient", flat, SLACK),
+        _Check("examples whose margin does not rise", falling, 0.1),
     ]
     if surrogate is not None:
         lent = accuracy(pgd(surrogate, batch, radius))
-        found.append(Check("PGD leaves no more than a transferred one", strong, lent + SLACK))
+        found.append(_Check("PGD leaves no more than a transferred one", strong, lent + SLACK))
     return found
 
 

@@ -81,7 +81,7 @@ def test_the_summary_says_where_it_came_from_and_whether_debians_files_are_known
     folder = get("tiny", root=root)
     text = summary("tiny", root)
     assert "thing 1.0, thing 2.0, thing 1-test (not all files as in 3)" in text
-    known = replace(SETS["tiny"].packages[2], sha256=sets.fingerprint(folder / "debian"))
+    known = replace(SETS["tiny"].packages[2], sha256=sets._fingerprint(folder / "debian"))
     source = replace(SETS["tiny"], packages=[*SETS["tiny"].packages[:2], known], form=2)
     monkeypatch.setitem(SETS, "tiny", source)
     get("tiny", root=root)

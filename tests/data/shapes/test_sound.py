@@ -19,7 +19,7 @@ from mmtutor.data.shapes.sound import (
     _envelopes,
     _notes,
     _pitches,
-    tones,
+    _tones,
     waveforms,
 )
 
@@ -45,7 +45,7 @@ def test_no_two_things_sound_alike_and_none_is_folded():
     assert len(np.unique(_notes().reshape(-1, NOTE), axis=0)) == 9 * len(COLOURS) * len(SHAPES) * 2
     assert _pitches().max() * TIMBRES.shape[1] < RATE / 2
     assert len(TIMBRES) == len(COLOURS)
-    assert np.abs(tones()).max() <= 1
+    assert np.abs(_tones()).max() <= 1
     assert (_envelopes() >= 0).all()
     assert (_envelopes().max(axis=(0, 2)) <= LOUDNESS).all()
 
@@ -93,7 +93,7 @@ def test_fewer_are_a_prefix_of_more():
 
 @pytest.mark.parametrize("colour", range(8))
 def test_a_colour_sounds_with_its_own_harmonics_alone(colour):
-    tone = tones()[6, colour]  # 220 Hz: bin 66 of 0.3 s, exactly
+    tone = _tones()[6, colour]  # 220 Hz: bin 66 of 0.3 s, exactly
     power = np.abs(np.fft.rfft(tone)) ** 2
     bins = 66 * np.arange(1, 7)
     assert power[bins].sum() > (1 - 1e-9) * power.sum()

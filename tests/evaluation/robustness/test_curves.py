@@ -5,7 +5,7 @@ from torch import nn
 from mmtutor.data import Dataset
 from mmtutor.evaluation.robustness.attacks import fgsm
 from mmtutor.evaluation.robustness.curves import (
-    Curve,
+    _Curve,
     attack_curve,
     corruption_error,
     effective_robustness,
@@ -17,9 +17,9 @@ from mmtutor.models import ClassifierOutput
 from tests.evaluation.small_models import Linear
 
 
-def line(*accuracy: float, n: int = 20) -> Curve:
+def line(*accuracy: float, n: int = 20) -> _Curve:
     rows = [[i < round(a * n) for i in range(n)] for a in accuracy]
-    return Curve(tuple(range(len(accuracy))), torch.tensor(rows))
+    return _Curve(tuple(range(len(accuracy))), torch.tensor(rows))
 
 
 class Brightness(nn.Module):

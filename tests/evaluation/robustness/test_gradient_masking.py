@@ -3,7 +3,7 @@ import torch
 
 from mmtutor.evaluation.robustness.attacks import cross_entropy, margins, pgd
 from mmtutor.evaluation.robustness.gradient_masking import (
-    Check,
+    _Check,
     gradient_masking_checks,
     loss_surface,
 )
@@ -51,8 +51,8 @@ def test_a_sure_model_is_not_taken_for_a_masked_one():
 
 
 def test_the_edge_passes():
-    assert Check("", 0.5, 0.5).passed
-    assert not Check("", 0.51, 0.5).passed
+    assert _Check("", 0.5, 0.5).passed
+    assert not _Check("", 0.51, 0.5).passed
 
 
 def test_the_surface_has_the_example_in_the_middle_and_rises_along_its_rows():

@@ -18,7 +18,7 @@ from mmtutor.losses import cross_entropy
 from mmtutor.losses.answering import product_of_experts, reweighted
 from mmtutor.models import ClassifierOutput, FusionClassifier
 from mmtutor.models.grid_detector import ATTRIBUTES, GridDetector
-from mmtutor.models.grounded_classifier import GroundedClassifier, GroundedOutput
+from mmtutor.models.grounded_classifier import GroundedClassifier, _GroundedOutput
 from mmtutor.recipes.common import TEST_SEED_OFFSET
 from mmtutor.recipes.vqa import grounded as vqa_shapes
 from mmtutor.recipes.vqa.cells import cells
@@ -71,7 +71,7 @@ def test_it_learns_to_name_what_it_sees():
 
 def test_the_objective_is_that_of_the_settings():
     torch.manual_seed(0)
-    output = GroundedOutput(torch.randn(4, 5), torch.randn(4, 3, 9))
+    output = _GroundedOutput(torch.randn(4, 5), torch.randn(4, 3, 9))
     batch = {"label": torch.tensor([0, 3, 1, 4]), "bias": torch.randn(4, 5).log_softmax(1)}
     batch["attention_target"] = (torch.rand(4, 2, 9) > 0.7).float()
     told = F.binary_cross_entropy_with_logits(output.gates[:, :2], batch["attention_target"])

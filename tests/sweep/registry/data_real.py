@@ -424,10 +424,10 @@ ENTRIES = [
         holds=lambda v, a: read(v) == read(sets.located(a.name, a.source)),
     ),
     entry(
-        sets.fingerprint,
+        sets._fingerprint,
         folder=path(lambda: sets.located("easy-vqa", home())),
         holds=lambda v, a: (
-            len(v) == 64 and v == sets.fingerprint(sets.copy("easy-vqa", home(), fresh()))
+            len(v) == 64 and v == sets._fingerprint(sets.copy("easy-vqa", home(), fresh()))
         ),
     ),
     entry(

@@ -518,7 +518,7 @@ ENTRIES = [
             and np.array_equal((v.colour != a.scene.colour).any(axis=1), a.scene.count > 1)
         ),
     ),
-    entry(sound.tones, holds=lambda v, a: v.shape == (9, 8, sound.NOTE) and abs(v).max() <= 1),
+    entry(sound._tones, holds=lambda v, a: v.shape == (9, 8, sound.NOTE) and abs(v).max() <= 1),
     entry(
         sound.waveforms,
         scene=SCENE,

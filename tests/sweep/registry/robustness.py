@@ -14,7 +14,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.evaluation import robustness as r
 from mmtutor.evaluation.robustness.attacks import cross_entropy, keep_worse
-from mmtutor.evaluation.robustness.curves import Curve, Trend
+from mmtutor.evaluation.robustness.curves import _Curve, _Trend
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
     Kind,
@@ -174,7 +174,7 @@ def rising(*levels: float) -> Kind:
 def curves(random, sizes):
     generator = torch.Generator().manual_seed(random.randrange(100))
     correct = torch.rand(3, 50, generator=generator) < 0.5
-    return {"blur": Curve((0, 1, 2), correct)}
+    return {"blur": _Curve((0, 1, 2), correct)}
 
 
 CURVES = given(
@@ -443,7 +443,7 @@ ENTRIES = [
         r.effective_robustness,
         accuracy=number("[0, 1]"),
         shifted=number("[0, 1]"),
-        ordinary=given(lambda random, sizes: Trend(1.0, 0.0)),
+        ordinary=given(lambda random, sizes: _Trend(1.0, 0.0)),
         holds=lambda value, a: np.isclose(value, a.shifted - a.accuracy),
     ),
     entry(
