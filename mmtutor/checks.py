@@ -47,8 +47,8 @@ def same_length(**arguments: Any) -> int:
         sizes[name] = len(value)
     if len(set(sizes.values())) > 1 or 0 in sizes.values():
         found = " and ".join(map(str, sizes.values()))
-        must = "be as long as each other" if len(sizes) > 1 else "hold something"
-        raise ValueError(f"{' and '.join(sizes)} must {must}, and not empty, got {found} elements")
+        alike = "as long as each other, and " if len(sizes) > 1 else ""
+        raise ValueError(f"{' and '.join(sizes)} must be {alike}not empty, got {found} elements")
     return next(iter(sizes.values()))
 
 

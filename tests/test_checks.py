@@ -36,7 +36,7 @@ def test_lengths():
         ValueError, "a and b must be as long as each other, and not empty, got 2 and 1 elements"
     ):
         checks.same_length(a=[1, 2], b=[1])
-    with says(ValueError, "a must hold something, and not empty, got 0 elements"):
+    with says(ValueError, "a must be not empty, got 0 elements"):
         checks.same_length(a=[])
     with says(TypeError, "a must be a list, got 3"):
         checks.same_length(a=3)

@@ -19,7 +19,11 @@ from tests.sweep.run import report, sweep
 SEED = int(os.environ.get("SWEEP_SEED", "0"))
 ENTRIES = sorted(entries(), key=lambda e: e.name)
 often = settings(
-    max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 

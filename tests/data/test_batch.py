@@ -42,7 +42,7 @@ def test_numbers_become_tensors_and_other_things_are_left_out():
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
-        ([], "examples must hold something, and not empty, got 0 elements"),
+        ([], "examples must be not empty, got 0 elements"),
         ([{"label": 1}, {}], "example 1 lacks 'label', which example 0 has"),
         ([{}, {"label": 1}], "example 0 lacks 'label', which example 1 has"),
         ([{"tokens": torch.tensor([1])}, {"tokens": torch.tensor([])}], "'tokens' of example 1"),
@@ -157,5 +157,5 @@ def test_groups_may_be_names_and_are_not_shuffled_twice():
     data = Dataset({"who": ["b", "a", "b", "a"], "row": torch.arange(4)})
     batches = loader(data, 2, shuffle=True, group_by="who")
     assert all(len({data[row]["who"] for row in batch["row"].tolist()}) == 1 for batch in batches)
-    with pytest.raises(ValueError, match="dataset must hold something"):
+    with pytest.raises(ValueError, match="dataset must be not empty"):
         loader(data.subset([]), 2)

@@ -54,7 +54,7 @@ def test_padding_changes_nothing():
 
 
 def test_no_head_and_no_modality_are_named():
-    with pytest.raises(ValueError, match="heads must hold something"):
+    with pytest.raises(ValueError, match="heads must be not empty"):
         MultiTask(FeatureEncoder(4), {})
     with pytest.raises(KeyError, match="lacks image_features"):
         two_heads()({"tokens": torch.zeros(1, 1)})

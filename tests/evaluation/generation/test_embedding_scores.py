@@ -148,7 +148,10 @@ def test_what_bert_score_refuses():
     some = Encoded(vectors(a), mask)
     with pytest.raises(ValueError, match="no token"):
         bert_score(some, Encoded(vectors(a), mask & False))
-    with pytest.raises(ValueError, match="3 references must cover 3 candidates"):
+    with pytest.raises(
+        ValueError,
+        match="owner must give each reference a candidate",
+    ):
         bert_score(some, some, owner=torch.tensor([0, 0, 1]))
 
 
@@ -180,7 +183,7 @@ def test_clip_score_by_hand():
     assert ref_clip_score(image, text, text[:, None]).tolist() == pytest.approx(
         [2 * 2.5 / 3.5, 0, 0]
     )
-    with pytest.raises(ValueError, match=r"\(3, 2\) and \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"text must be \(N, D\) with N = 3, .* \(1, 2\)"):
         clip_score(image, text[:1])
 
 

@@ -159,7 +159,7 @@ def test_wrong_input_is_named():
         vqa_accuracy(["yes", "no"], [["yes"] * 10])
     with pytest.raises(ValueError, match=r"predictions and annotator_answers must be .* not empty"):
         vqa_accuracy([], [])
-    with pytest.raises(ValueError, match=r"annotator_answers\[1\] must hold something"):
+    with pytest.raises(ValueError, match=r"annotator_answers\[1\] must be not empty"):
         vqa_accuracy(["yes", "no"], [["yes"], []])
 
 

@@ -35,7 +35,7 @@ def test_when_stretched_each_uses_the_whole_range():
 def test_titles_must_match(plot):
     with pytest.raises(ValueError, match="not empty, got 1 and 2 elements"):
         plot([torch.zeros(3, 4, 4)], ["a", "b"])
-    with pytest.raises(ValueError, match="images must hold something"):
+    with pytest.raises(ValueError, match="images must be not empty"):
         plot([])
 
 
