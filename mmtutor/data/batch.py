@@ -22,7 +22,7 @@ Batch = dict[str, Tensor]
 
 RAGGED = ("tokens", "audio")
 PICTURES = ("image", "video")
-BRIGHTEST = 16.0  # no normalisation takes a picture in [0, 1] beyond it
+BRIGHTEST = 64.0  # no normalisation takes a picture in [0, 1] beyond it
 
 
 def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:

@@ -237,9 +237,11 @@ class GradNorm(nn.Module):
         total = weights.detach().to(losses) @ losses
         if not torch.is_grad_enabled():
             return total
+        tiny = torch.finfo(losses.dtype).tiny
         if self.first.isnan().any():
-            self.first.copy_(losses.detach())
+            self.first.copy_(losses.detach().clamp(min=tiny))  # a loss may begin at 0
         norms = weights * task_gradients(losses, self.shared).norm(dim=1)  # G
         share = losses.detach() / self.first
-        target = norms.detach().mean() * (share / share.mean()) ** self.alpha
-        return total + _gradient_only((norms - target).abs().sum() / target.sum())
+        target = norms.detach().mean() * (share / share.mean().clamp(min=tiny)) ** self.alpha
+        distance = (norms - target).abs().sum() / target.sum().clamp(min=tiny)
+        return total + _gradient_only(distance)

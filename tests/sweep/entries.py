@@ -157,6 +157,8 @@ def check_spoiled(entry: Entry, random: Random, name: str, how: str, label: str)
         arguments = entry.draw(random)
         if arguments[name] is not None:
             break
+    if arguments[name] is None:
+        return "right", ""
     good = dict(arguments)
     try:
         arguments[name] = getattr(kind, how)[label](random, arguments[name])

@@ -9,7 +9,18 @@ from sklearn import metrics
 
 from mmtutor.evaluation.classification import calibration, roc, scores
 from tests.sweep.entries import entry
-from tests.sweep.kinds import count, floats, generator, labels, masks, number, option, optional, put
+from tests.sweep.kinds import (
+    constantly,
+    count,
+    floats,
+    generator,
+    labels,
+    masks,
+    number,
+    option,
+    optional,
+    put,
+)
 from tests.sweep.kinds import weights as weights_of
 
 
@@ -154,7 +165,9 @@ ENTRIES = [
     entry(
         scores.as_weights,
         weights=weights_of("N").but(
-            longer=lambda random, x: torch.cat([x, x]), one=lambda random, x: x[:1]
+            longer=lambda random, x: torch.cat([x, x]),
+            one=lambda random, x: x[:1],
+            **{"no tensor": constantly("abc", [None], {"a": 1}, object())},  # None is good
         ),
         examples=size_of("N"),
         holds=lambda value, a: close(value, a.weights),

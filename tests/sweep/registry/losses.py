@@ -844,7 +844,7 @@ NOISY = [
         # all weights 0 is a loss of 0
         weight=weights("B").without("nothing").but(NaN=None, infinite=None),
         holds=lambda value, a: (
-            value.item() == close(np.dot(nll(a.logits, a.label), a.weight) / len(a.label))
+            value.item() == close(np.dot(nll(a.logits, a.label), a.weight.numpy()) / len(a.label))
         ),
     ),
     entry(

@@ -197,7 +197,7 @@ def error_ratio(value, a: SimpleNamespace) -> bool:
 
 
 SHARES = Kind(
-    lambda random, sizes: [random.uniform(0.05, 0.9) for _ in range(sizes["M"])],
+    lambda random, sizes: [(i + random.random()) / 8 + 0.05 for i in range(sizes["M"])],
     bad={
         "one number": lambda random, x: x[0],
         "fewer": lambda random, x: x[:-1],
