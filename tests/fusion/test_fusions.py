@@ -185,7 +185,7 @@ def test_options_that_cannot_be_are_refused(name, options):
 
 def test_sizes_that_cannot_be_are_refused():
     for dims, out_dim in (({}, 4), ({"image": 0}, 4), ({"image": 3}, 0)):
-        with pytest.raises(ValueError, match=r"(dims|out_dim).* must (be a whole|hold)"):
+        with pytest.raises(ValueError, match=r"(dims|out_dim).* must be (a whole|not empty)"):
             FUSIONS["concat"](dims, out_dim)
     with pytest.raises(ValueError, match="two modalities"):
         FUSIONS["cross_attention"]({"image": 3}, 4)
