@@ -9,7 +9,7 @@ refuses None. Knows kinds of values; does not know what they are for.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Integral, Real
@@ -127,8 +127,7 @@ def floating(**arguments: Any) -> None:
 def whole(**arguments: Any) -> None:
     """TypeError unless each argument is a tensor of whole numbers, booleans apart (None passes)."""
     for name, value in arguments.items():
-        fits = isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
-        if value is not None and (not fits or value.dtype == torch.bool):
+        if value is not None and not _is_whole(value):
             _refuse(name, "a tensor of whole numbers", value, TypeError)
 
 
@@ -142,8 +141,7 @@ def indices(below: int | None, /, **arguments: Any) -> None:
     for name, value in arguments.items():
         if value is None:
             continue
-        whole = isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
-        if not whole or value.dtype == torch.bool:
+        if not _is_whole(value):
             _refuse(name, expected, value, TypeError)
         if value.numel():
             low, high = (int(bound) for bound in value.aminmax())
@@ -195,9 +193,7 @@ def one_of(options: Iterable[Any], /, **arguments: Any) -> None:
             for option in options
         ):
             continue
-        words = [str(option) for option in options]
-        near = get_close_matches(value, words, 1) if isinstance(value, str) else []
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(value, list(map(str, options)))
         expected = " or ".join(
             filter(None, [", ".join(map(repr, options[:-1])), repr(options[-1])])
         )
@@ -209,6 +205,18 @@ def instance(of: type | tuple[type, ...], /, **arguments: Any) -> None:
     for name, value in arguments.items():
         if not isinstance(value, of):
             _refuse(name, _kind(of), value, TypeError)
+
+
+def did_you_mean(value: Any, options: Sequence[str]) -> str:
+    """The end of a refusal: the option that a string is closest to, or nothing."""
+    near = get_close_matches(value, options, 1) if isinstance(value, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shortened(value: Any) -> str:
+    """`repr(value)` in at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _refuse(
@@ -223,8 +231,14 @@ def _came(value: Any) -> str:
         return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
     if isinstance(value, list | tuple | dict | set) and len(repr(value)) > 60:
         return f"a {type(value).__name__} of {len(value)}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(value)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a tensor of whole numbers, which booleans are not."""
+    if not isinstance(value, Tensor) or value.dtype == torch.bool:
+        return False
+    return not (value.is_floating_point() or value.is_complex())
 
 
 def _kind(of: type | tuple[type, ...]) -> str:

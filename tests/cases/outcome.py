@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 CLEAR = (ValueError, TypeError, KeyError)
 
 
@@ -16,8 +14,3 @@ def outcome(call: Callable[[], Any]) -> tuple[bool, Any]:
         return False, call()
     except CLEAR as error:
         return True, str(error)
-
-
-def unmended(reason: str) -> pytest.MarkDecorator:
-    """A case that is wrong today. Whoever mends it takes this mark away."""
-    return pytest.mark.xfail(reason=reason, strict=True)

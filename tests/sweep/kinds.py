@@ -338,12 +338,8 @@ def flag() -> Kind:
     return Kind(lambda random, sizes: random.random() < 0.5)
 
 
-def optional(kind: Kind) -> Kind:
-    """None is good as well."""
-
-    def good(random: Random, sizes: Sizes) -> Any:
-        value = kind.good(random, sizes)
-        return value if random.random() < 0.7 else None
+def not_to_none(kind: Kind) -> Kind:
+    """None is good as well, so nothing is spoiled into it; but it is not drawn."""
 
     def unless_none(spoil: Spoil) -> Spoil:
         def spoiled(random: Random, value: Any) -> Any:
@@ -356,6 +352,15 @@ def optional(kind: Kind) -> Kind:
 
         return spoiled
 
-    return dataclasses.replace(
-        kind, good=good, bad={label: unless_none(spoil) for label, spoil in kind.bad.items()}
-    )
+    bad = {label: unless_none(spoil) for label, spoil in kind.bad.items()}
+    return dataclasses.replace(kind, bad=bad)
+
+
+def optional(kind: Kind) -> Kind:
+    """None is good as well, and drawn now and then."""
+
+    def good(random: Random, sizes: Sizes) -> Any:
+        value = kind.good(random, sizes)
+        return value if random.random() < 0.7 else None
+
+    return dataclasses.replace(not_to_none(kind), good=good)

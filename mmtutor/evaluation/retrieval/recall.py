@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.data.dataset import Dataset
+from mmtutor.evaluation.classification.scores import as_weights
 from mmtutor.evaluation.predict import outputs
 from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
 
@@ -186,10 +187,7 @@ def _mean(values: Tensor, weights: Tensor | None) -> float:
     if weights is None:
         return values.mean().item()
     checks.shaped(weights=(weights, f"{len(values)}"))
-    checks.within("[0, inf)", weights=weights)
-    if not weights.any():
-        raise ValueError("weights must not all be 0: nothing would count")
-    weights = weights.to(values)
+    weights = as_weights(weights, len(values)).to(values)
     return (values @ weights / weights.sum()).item()
 
 

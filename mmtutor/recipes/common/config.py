@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from difflib import get_close_matches
 from functools import wraps
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, dataclass_transform, get_args, get_type_hints
@@ -24,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.dataclasses import dataclass
+
+from mmtutor.checks import did_you_mean, shortened
 
 # Added to the seed of generated test examples by recipes whose settings were chosen while looking
 # at test examples of small seeds: no setting was chosen on these.
@@ -187,8 +188,5 @@ def _in_words(fault: dict, field: str = "") -> str:
         return expected
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else expected
     options = re.findall("'([^']*)'", expected) if kind == "literal_error" else []
-    near = get_close_matches(came, options, 1) if isinstance(came, str) else []
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    shown = repr(came)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return f"{field} is {shown}: expected {expected}{hint}"
+    hint = did_you_mean(came, options)
+    return f"{field} is {shortened(came)}: expected {expected}{hint}"

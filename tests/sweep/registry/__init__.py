@@ -6,24 +6,20 @@ import importlib
 import inspect
 import pkgutil
 import typing
+from types import ModuleType
 
 PARTS = ("data", "losses", "fusion", "evaluation", "explain", "training")
 
 
 def entries() -> list:
     """The ENTRIES of every module of this folder."""
-    modules = [
-        importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
-    ]
-    return [entry for module in modules for entry in module.ENTRIES]
+    return [entry for module in _modules() for entry in module.ENTRIES]
 
 
 def exempt() -> dict[str, str]:
     """Dotted name -> why it needs no entry, from the EXEMPT of every module of this folder."""
-    modules = [
-        importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
-    ]
-    return {name: why for module in modules for name, why in getattr(module, "EXEMPT", {}).items()}
+    reasons = [getattr(module, "EXEMPT", {}) for module in _modules()]
+    return {name: why for some in reasons for name, why in some.items()}
 
 
 def public() -> set[str]:
@@ -40,6 +36,11 @@ def public() -> set[str]:
                 if own and (inspect.isfunction(value) or _computes(value)):
                     found.add(f"{module.name}.{name}")
     return found
+
+
+def _modules() -> list[ModuleType]:
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return [importlib.import_module(f"{__name__}.{name}") for name in names]
 
 
 def _computes(value: object) -> bool:

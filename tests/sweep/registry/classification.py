@@ -10,7 +10,6 @@ from sklearn import metrics
 from mmtutor.evaluation.classification import calibration, roc, scores
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
-    constantly,
     count,
     floats,
     generator,
@@ -164,13 +163,15 @@ ENTRIES = [
     ),
     entry(
         scores.as_weights,
-        weights=weights_of("N").but(
-            longer=lambda random, x: torch.cat([x, x]),
-            one=lambda random, x: x[:1],
-            **{"no tensor": constantly("abc", [None], {"a": 1}, object())},  # None is good
+        weights=optional(
+            weights_of("N").but(
+                longer=lambda random, x: torch.cat([x, x]), one=lambda random, x: x[:1]
+            )
         ),
         examples=size_of("N"),
-        holds=lambda value, a: close(value, a.weights),
+        holds=lambda value, a: close(
+            value, torch.ones(a.examples) if a.weights is None else a.weights
+        ),
     ),
     entry(
         scores.check_logits,

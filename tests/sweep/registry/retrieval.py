@@ -17,19 +17,17 @@ from mmtutor.evaluation.retrieval.search import retrieval_ranks, top_k
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
     Kind,
-    constantly,
     count,
     floats,
     given,
     labels,
     masks,
+    not_to_none,
     number,
     optional,
     put,
     weights,
 )
-
-NOT_NONE = {"no tensor": constantly("abc", [None], {"a": 1}, object())}  # None is good
 
 
 class Pair(NamedTuple):
@@ -226,7 +224,7 @@ ENTRIES = [
         hit_rates,
         rank=RANK,
         ks=KS,
-        weights=weights("Q").but(**NOT_NONE),
+        weights=not_to_none(weights("Q")),
         holds=lambda value, a: all(
             np.isclose(value[k], average(a.rank <= k, a.weights)) for k in a.ks
         ),
@@ -243,7 +241,7 @@ ENTRIES = [
     entry(
         mean_reciprocal_rank,
         rank=RANK,
-        weights=weights("Q").but(**NOT_NONE),
+        weights=not_to_none(weights("Q")),
         holds=lambda value, a: np.isclose(value, average(1 / a.rank.double(), a.weights)),
     ),
     entry(
