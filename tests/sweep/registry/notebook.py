@@ -26,6 +26,7 @@ from mmtutor.notebook.plots import (
     map_grid,
     pieces_in_boxes,
     players,
+    schematic,
     small_multiples,
     spectrograms,
 )
@@ -145,6 +146,13 @@ ENTRIES = [
         of=flowchart,
         columns=texts("N", make=lambda random: f"box {next(NUMBERS)}").without("empty", "array"),
         holds=lambda value, a: axes(value) == 1,
+    ),
+    entry(
+        lambda text, kind: schematic({"x": (0, 0, "data"), "y": (1, 0, kind, text)}, [("x", "y")]),
+        of=schematic,
+        text=option("state", "a\nb").without("typo", "no option"),
+        kind=option("data", "layer", "frozen", "step", "loss", "op", "note"),
+        holds=lambda value, a: a.text in {text.get_text() for text in value.axes[0].texts},
     ),
     entry(
         lambda x, line, log: curves(x, {"line": line}, "x", "y", log),
