@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mmtutor.checks import instance
@@ -74,10 +74,10 @@ def safe_name(name: str) -> str:
         FetchError: for an absolute path, `..`, a drive letter, a backslash or a control character.
     """
     instance(str, name=name)
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or _UNSAFE & set(name):
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or not _UNSAFE.isdisjoint(name):
         raise FetchError(f"unsafe name {name!r}: expected a plain relative path")
-    return str(path)
+    return "/".join(part for part in parts if part not in ("", ".")) or "."
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -150,8 +151,8 @@ def _found(home: Path, source: Source) -> tuple[Path, dict[str, Any]] | None:
     try:
         noted = json.loads((home / "set.json").read_bytes())
         folder = home / safe_name(noted["folder"])
-        sizes = {folder / safe_name(name): size for name, (size, _) in noted["files"].items()}
-        whole = all(path.stat().st_size == size for path, size in sizes.items())
+        sizes = {f"{folder}/{safe_name(name)}": size for name, (size, _) in noted["files"].items()}
+        whole = all(os.stat(path).st_size == size for path, size in sizes.items())
     except (OSError, ValueError, KeyError):  # none, or a broken one, which is made again
         return None
     return (folder, noted) if whole and noted["form"] == source.form else None

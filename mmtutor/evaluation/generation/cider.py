@@ -99,22 +99,31 @@ def _score(
     sentences = [*ours, *chain(*theirs), *(() if background is None else chain(*counted))]
     owner = _owner(theirs)  # [M], M references
     first, last = len(ours), len(ours) + len(owner)
-    image = _owner(counted)
-    images = csr_array((np.ones(len(image)), (image, np.arange(len(image)))))
+    bounds = np.cumsum([0, *map(len, counted)])
     total = np.zeros(len(owner))
     for counts in _ngrams(sentences, ORDERS):
-        having = (images @ counts[-len(image) :]).sign().sum(axis=0)  # an image counts once
+        having = _images_having(counts[-bounds[-1] :], bounds)
         idf = np.log(len(counted)) - np.log(np.maximum(having, 1))
-        weights = (counts * idf).tocsr()
+        entries = counts.data * idf[counts.indices], counts.indices, counts.indptr
+        weights = csr_array(entries, counts.shape)
         mine, other = weights[:first][owner], weights[first:last]
         shared = mine if sigma is None else mine.minimum(other)
-        norms = norm(mine, axis=1) * norm(other, axis=1)
+        lengths = norm(weights, axis=1)
+        norms = lengths[owner] * lengths[first:last]
         dot = (shared * other).sum(axis=1)
         total += np.divide(dot, norms, out=np.zeros(len(dot)), where=norms > 0)
     if sigma is not None:
         length = np.array([len(sentence) for sentence in sentences])
         total *= np.exp(-((length[owner] - length[first:last]) ** 2) / (2 * sigma**2))
     return Scores.mean(SCALE / ORDERS * np.bincount(owner, total) / np.bincount(owner))
+
+
+def _images_having(counts: csr_array, bounds: np.ndarray) -> np.ndarray:
+    """In how many images each n-gram stands; image i has the rows bounds[i] to bounds[i + 1]."""
+    entries, shape = (counts.data, counts.indices, counts.indptr[bounds]), counts.shape[1]
+    images = csr_array(entries, (len(bounds) - 1, shape), copy=True)
+    images.sum_duplicates()  # an image counts once
+    return np.bincount(images.indices, minlength=shape)
 
 
 def _owner(lists: Sequence[Sequence]) -> np.ndarray:

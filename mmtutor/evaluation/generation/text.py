@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -114,14 +115,15 @@ def lists_of_tokens(
 
     Raises TypeError for what is no list of lists of strings, ValueError for an empty list.
     """
-    found = []
-    for i, texts in enumerate(checks.listed(object, **{name: lists})):
-        texts = checks.listed(str, **{f"{name}[{i}]": texts})
-        if not texts:
-            raise ValueError(f"{name}[{i}] must hold at least one text, got none")
-        found.append(_cut(texts, tokenizer))
+    found = checks.listed(object, **{name: lists})
+    plain = all(type(texts) is list and texts for texts in found)
+    if not plain or not all(type(text) is str for text in chain.from_iterable(found)):
+        found = [checks.listed(str, **{f"{name}[{i}]": each}) for i, each in enumerate(found)]
+        if [] in found:
+            raise ValueError(f"{name}[{found.index([])}] must hold at least one text, got none")
     checks.same_length(**{name: found})
-    return found
+    tokens = iter(_cut(list(chain.from_iterable(found)), tokenizer))
+    return [list(islice(tokens, len(texts))) for texts in found]
 
 
 def _cut(texts: list[str], tokenizer: str | Cut) -> list[list[str]]:
