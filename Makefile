@@ -1,6 +1,6 @@
 # Two commands are all a reader needs: `make book` and `make test`.
 #   make book    install, get the data, execute what changed, render, say where to open it
-#   make test    unit tests, then every notebook that changed
+#   make test    unit tests, then every notebook that changed, and each headline without training
 #   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
 #   make check   lint, layers, sizes, sync, spelling       make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
@@ -26,10 +26,12 @@ book: notebooks
 
 test: data sync $(TESTED)
 	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS)) $(if $(COMPLETE),--complete)
+	@$(BIN)/python -m book.tools.headlines $(if $(JOBS),--jobs $(JOBS))
 
-# Like a chapter, the unit tests run again only when something they read has changed.
+# Like a chapter, the unit tests run again only when something they read has changed. One process a
+# core, one thread each; a file's tests stay together, for they share what they trained.
 $(TESTED): $(READY) $(SOURCES) | data sync
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(or $(JOBS),auto) --dist loadfile
 	@mkdir -p $(@D) && touch $@
 
 notebooks: data sync

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from nbformat import NotebookNode
+
 from book.tools.execute import Timing, read_executed, timings
 from book.tools.layout import Book, digest, swap_folder
 from book.tools.sync import to_json
@@ -69,6 +71,7 @@ def assemble(book: Book) -> Path:
         for cell in page.cells:
             if cell.cell_type == "markdown":
                 cell.source = with_run_time(cell.source, runs[name])
+            fold_claim(cell)
         (site / f"{name}.md").unlink()
         (site / f"{name}.ipynb").write_text(to_json(page), encoding="utf-8")
     (site / BUILD_PAGE).parent.mkdir(exist_ok=True)
@@ -76,6 +79,15 @@ def assemble(book: Book) -> Path:
     (site / GLOSSARY_PAGE).write_text(glossary_page(glossary(book)), encoding="utf-8")
     copy_mathjax(site / "_static" / "mathjax")
     return site
+
+
+def fold_claim(cell: NotebookNode) -> None:
+    """A cell that asserts what the text says is folded, below a line that says what it is."""
+    tags = cell.metadata.get("tags", [])
+    if "claim" in tags:
+        cell.metadata["tags"] = [*tags, *({"hide-input"} - set(tags))]
+        prompts = {"code_prompt_show": "Show the check", "code_prompt_hide": "Hide the check"}
+        cell.metadata["mystnb"] = prompts | cell.metadata.get("mystnb", {})
 
 
 def with_run_time(text: str, run: Timing) -> str:
