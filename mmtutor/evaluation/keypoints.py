@@ -1,6 +1,6 @@
 """How well joints are found: the percentage of correct keypoints (PCK).
 
-Knows predicted and true places. Does not know pictures, networks or what a joint is called.
+Knows predicted and true places. Does not know images, networks or what a joint is called.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def permuted(data: Dataset, *modalities: str, seed: int = 0, groups: Groups = No
         data: its columns named in `modalities` are dealt anew; all others stay.
         seed: draws the orders.
         groups: (N,) int64 or the name of such a column: examples that share a value, such as the
-            questions about one picture; each gets the value of another group.
+            questions about one image; each gets the value of another group.
 
     Raises:
         KeyError: there is no such column.
@@ -90,7 +90,7 @@ def ablate(
 
     - "permute" hands every example the value of another: each value is a real one, but tells
       nothing of the answer. The default, and the only way that needs no value from outside.
-    - "zero" replaces numbers by 0 (a black picture, silence of the same length), and a sequence of
+    - "zero" replaces numbers by 0 (a black image, silence of the same length), and a sequence of
       token ids by one unknown word, so that not even its length is left.
     - "mean" replaces numbers of one shape by their mean over the examples. Token ids have no mean,
       nor have sequences of different lengths.

@@ -18,4 +18,4 @@ from mmtutor.explain.shapley import (
     sampled_shapley_values,
     shapley_values,
 )
-from mmtutor.explain.targets import Probability, pair_score, scores, slope
+from mmtutor.explain.targets import Probability, input_gradient, pair_score, scores

@@ -1,6 +1,6 @@
 """An example as a game: its parts are the players, and the score is what they win together.
 
-Knows how patches of a picture and words of a text are taken away. LIME, SHAP and MM-SHAP differ
+Knows how patches of an image and words of a text are taken away. LIME, SHAP and MM-SHAP differ
 only in what they ask of the same game: they are `perturbation.py` and `shapley.py`.
 """
 
@@ -83,18 +83,18 @@ def coalition_game(
     words: bool = True,
     fill: Tensor | float | None = None,
 ) -> CoalitionGame:
-    """Patches of the picture are players, row by row, and then the words.
+    """Patches of the image are players, row by row, and then the words.
 
     In place of a word that is away stands the id of unknown words.
 
     Args:
-        grid: rows and columns of patches; 1 = the picture as a whole, 0 = it always stays.
+        grid: rows and columns of patches; 1 = the image as a whole, 0 = it always stays.
         words: every word is a player; False = the text always stays.
         fill: what stands in place of a patch: see `baseline_value`.
 
     Raises:
         KeyError: the batch lacks a modality. TypeError, ValueError: there is no player, or patches
-            do not fit into the picture.
+            do not fit into the image.
     """
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
@@ -141,9 +141,9 @@ def _players(batch: Batch, grid: int, words: bool) -> Tensor:
 def baseline_value(images: Tensor, fill: Tensor | float | None = None) -> Tensor:
     """What a pixel becomes when it is taken away, to broadcast against images (B, 3, H, W).
 
-    None gives each picture's median colour (B, 3, 1, 1): on a plain ground, the ground. A number or
+    None gives each image's median colour (B, 3, 1, 1): on a plain ground, the ground. A number or
     a tensor stands for itself. There is no neutral choice: black is a colour too.
-    Raises TypeError and ValueError for what is no picture, or does not broadcast against it.
+    Raises TypeError and ValueError for what is no image, or does not broadcast against it.
     """
     checks.shaped(images=(images, "B C H W"))
     checks.floating(images=images)
@@ -157,6 +157,6 @@ def _patches(images: Tensor, rows: int) -> Tensor:
     """Which of rows * rows patches each pixel of (B, 3, H, W) belongs to: (H, W) int64."""
     height, width = images.shape[-2:]
     if rows > min(height, width):
-        raise ValueError(f"grid must fit into pictures of {height} x {width}, got {rows}")
+        raise ValueError(f"grid must fit into images of {height} x {width}, got {rows}")
     down, across = (torch.arange(size) * rows // size for size in (height, width))
     return (down[:, None] * rows + across).to(images.device)

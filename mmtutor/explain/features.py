@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.data.batch import Batch, require
-from mmtutor.explain.targets import Target, encoder_of, scores, slope_by
+from mmtutor.explain.targets import Target, encoder_of, gradient_by, scores
 from mmtutor.models.modes import evaluating
 
 
@@ -63,12 +63,12 @@ def grad_cam(
 ) -> Tensor:
     """Which places of a layer's map speak for the score: (B, H, W), at least 0.
 
-    The channels are weighed by their mean slope over all places, added up, cut at 0 and enlarged
-    to the picture bilinearly (Selvaraju et al. 2017, eq. 1 and 2).
+    The channels are weighed by their mean gradient over all places, added up, cut at 0 and enlarged
+    to the image bilinearly (Selvaraju et al. 2017, eq. 1 and 2).
 
     Args:
         layer: gives (B, C, h, w), or `Encoded` tokens (B, N, D) on a grid; itself, or its name in
-            the model, which a copy of the model has too; by default the encoder of pictures.
+            the model, which a copy of the model has too; by default the encoder of images.
 
     Raises:
         TypeError, ValueError: the layer is none of the model's, was not called, or its tokens do
@@ -86,27 +86,27 @@ def grad_cam(
     checks.floating(**{"batch['image']": batch["image"]})
     checks.finite(**{"batch['image']": batch["image"]})
     with evaluating(model), _recording({"layer": layer}) as kept, torch.enable_grad():
-        picture = batch["image"].detach().requires_grad_()  # or frozen layers would give no slope
-        score = scores(model, {**batch, "image": picture}, target)
+        image = batch["image"].detach().requires_grad_()  # or frozen layers would give no gradient
+        score = scores(model, {**batch, "image": image}, target)
         output = _last("layer", kept["layer"])
         tokens = getattr(output, "tokens", output)
-        slope = slope_by(score, tokens)
+        gradient = gradient_by(score, tokens)
     size = batch["image"].shape[-2:]
-    maps, slope = _as_grid(tokens.detach(), size), _as_grid(slope, size)
-    cam = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()
+    maps, gradient = _as_grid(tokens.detach(), size), _as_grid(gradient, size)
+    cam = (gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()
     return _enlarge(cam.squeeze(1), size)
 
 
 def _as_grid(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Tokens (B, N, D), row by row over a picture of `size` (H, W), as a map (B, D, h, w).
+    """Tokens (B, N, D), row by row over an image of `size` (H, W), as a map (B, D, h, w).
 
-    A map comes back as it is. Raises ValueError if N places cannot have the picture's proportions.
+    A map comes back as it is. Raises ValueError if N places cannot have the image's proportions.
     """
     if x.ndim == 4:
         return x
     rows = round((x.shape[1] * size[0] / size[1]) ** 0.5)
     if not rows or x.shape[1] % rows:
-        raise ValueError(f"{x.shape[1]} tokens form no grid over a picture of {tuple(size)}")
+        raise ValueError(f"{x.shape[1]} tokens form no grid over an image of {tuple(size)}")
     return x.transpose(1, 2).unflatten(2, (rows, -1))
 
 

@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from mmtutor import checks
 from mmtutor.data.batch import Batch
 from mmtutor.encoders.base import real
-from mmtutor.explain.targets import Target, broadcast, differentiable, seeded, slope
+from mmtutor.explain.targets import Target, broadcast, differentiable, input_gradient, seeded
 from mmtutor.models.modes import evaluating
 
 
 def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "image") -> Tensor:
-    """How fast the score changes with each pixel: the largest |slope| over the channels.
+    """How fast the score changes with each pixel: the largest |gradient| over the channels.
 
-    Simonyan et al. (2014), section 3.1. For words it is the length of the slope by their vector.
+    Simonyan et al. (2014), section 3.1. For words it is the length of the gradient by their vector.
     """
     with _ready(model, batch, target, modality) as (x, score):
-        return _largest(slope(score, x), modality, batch)
+        return _largest(input_gradient(score, x), modality, batch)
 
 
 def input_x_gradient(
@@ -38,7 +38,7 @@ def input_x_gradient(
     Of a linear model without a bias it is each pixel's part of the score.
     """
     with _ready(model, batch, target, modality) as (x, score):
-        return _sum(x * slope(score, x), modality, batch)
+        return _sum(x * input_gradient(score, x), modality, batch)
 
 
 def integrated_gradients(
@@ -49,7 +49,7 @@ def integrated_gradients(
     baseline: Tensor | float = 0.0,
     steps: int = 32,
 ) -> Tensor:
-    """Input minus baseline, times the mean slope on the straight way between them, with a sign.
+    """Input minus baseline, times the mean gradient on the straight line between them, with a sign.
 
     Sundararajan et al. (2017), eq. 1, by the midpoint rule. Completeness: a row of the result sums
     to score(input) - score(baseline), up to the error of the rule. Where the input equals the
@@ -64,7 +64,7 @@ def integrated_gradients(
         start = broadcast(x, baseline=baseline)
         total = torch.zeros_like(x)
         for step in range(steps):
-            total += slope(score, start + (step + 0.5) / steps * (x - start))
+            total += input_gradient(score, start + (step + 0.5) / steps * (x - start))
         return _sum((x - start) * total / steps, modality, batch)
 
 
@@ -77,7 +77,7 @@ def smooth_grad(
     noise: float = 0.1,
     seed: int = 0,
 ) -> Tensor:
-    """`gradient` of the mean slope around the input (Smilkov et al. 2017), by `captum`.
+    """`gradient` of the mean gradient around the input (Smilkov et al. 2017), by `captum`.
 
     Args:
         samples: how many noisy copies.
@@ -88,7 +88,7 @@ def smooth_grad(
     checks.at_least(1, samples=samples)
     checks.within("[0, inf)", noise=noise)
     with seeded(seed), _ready(model, batch, target, modality) as (x, score):
-        # captum wants a slope of everything: that of a blind model is 0
+        # captum wants a gradient of everything: that of a blind model is 0
         saliency = Saliency(lambda x: score(x) + 0 * x.flatten(1).sum(dim=1))
         mean = NoiseTunnel(saliency).attribute(
             x.requires_grad_(),
@@ -103,9 +103,9 @@ def smooth_grad(
 def guided_backpropagation(
     model: nn.Module, batch: Batch, target: Target, modality: str = "image"
 ) -> Tensor:
-    """`gradient`, but every ReLU lets only positive slopes pass (Springenberg et al. 2015).
+    """`gradient`, but every ReLU lets only positive gradients pass (Springenberg et al. 2015).
 
-    Its pictures are crisp, and nearly the same for a network with random weights (Adebayo et al.
+    Its maps are crisp, and nearly the same for a network with random weights (Adebayo et al.
     2018; Nie et al. 2018). It stands here to be seen failing; do not use it. Only `nn.ReLU` modules
     are changed.
 
@@ -116,7 +116,7 @@ def guided_backpropagation(
     layers = [part for part in model.modules() if isinstance(part, nn.ReLU)]
     if not layers:
         raise ValueError("guided backpropagation needs an nn.ReLU in the model; there is none")
-    handles = [layer.register_forward_hook(_positive_slopes) for layer in layers]
+    handles = [layer.register_forward_hook(_positive_gradients) for layer in layers]
     try:
         return gradient(model, batch, target, modality)
     finally:
@@ -134,9 +134,9 @@ def _ready(
         yield differentiable(model, batch, target, modality)
 
 
-def _positive_slopes(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+def _positive_gradients(module: nn.Module, inputs: tuple, output: Tensor) -> None:
     if output.requires_grad:
-        output.register_hook(lambda slope: slope.clamp(min=0))
+        output.register_hook(lambda g: g.clamp(min=0))
 
 
 def _largest(x: Tensor, modality: str, batch: Batch) -> Tensor:

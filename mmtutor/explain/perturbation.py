@@ -39,7 +39,7 @@ def occlusion(
         stride: step between squares; half a patch if not given.
         fill: see `baseline_value`.
 
-    Raises KeyError for a batch without pictures, TypeError and ValueError for a square that does
+    Raises KeyError for a batch without images, TypeError and ValueError for a square that does
     not fit or makes no step, and as `scores` does.
     """
     from captum.attr import Occlusion
@@ -59,7 +59,7 @@ def occlusion(
             f"stride must be at most patch {patch}, or pixels are left out, got {stride}"
         )
     if patch > min(size["H"], size["W"]):
-        raise ValueError(f"patch must fit into pictures of {size['H']} x {size['W']}, got {patch}")
+        raise ValueError(f"patch must fit into images of {size['H']} x {size['W']}, got {patch}")
     ground = baseline_value(images, fill).expand_as(images)
     occluded = Occlusion(lambda x: scores(model, {**batch, "image": x}, target))
     with evaluating(model):

@@ -112,7 +112,7 @@ def modality_shares(values: Tensor, owners: tuple[str, ...]) -> dict[str, Tensor
     """MM-SHAP: each modality's share of all that the players did, (B,) in [0, 1] by name.
 
     Parcalabescu and Frank (2023), section 3: sizes of Shapley values are added, so that a word
-    that speaks against the answer counts as much as one that speaks for it. A blind model's picture
+    that speaks against the answer counts as much as one that speaks for it. A blind model's image
     has share 0. NaN where no player did anything.
 
     Raises:

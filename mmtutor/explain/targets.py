@@ -45,7 +45,7 @@ def scores(model: nn.Module, batch: Batch, target: Target) -> Tensor:
 
 
 def pair_score(model: nn.Module, batch: Batch) -> Tensor:
-    """Cosine of each picture and its own text (B,): what a dual encoder says of a pair."""
+    """Cosine of each image and its own text (B,): what a dual encoder says of a pair."""
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
     output = model(batch)
@@ -81,7 +81,7 @@ def differentiable(
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The input x of one modality, and the score (B,) as a function of it.
 
-    A picture is its own x. Words are not numbers one can move a little, so for `tokens` x is what
+    An image is its own x. Words are not numbers one can move a little, so for `tokens` x is what
     the encoder's first `nn.Embedding` gives, (B, L, D).
     """
     checks.instance(nn.Module, model=model)
@@ -105,7 +105,7 @@ def differentiable(
     return x, score
 
 
-def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def input_gradient(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Gradient of the scores by x, of the shape of x; examples do not meet in evaluation mode.
 
     Zeros where the score does not depend on x: a model may be blind.
@@ -116,10 +116,10 @@ def slope(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     checks.finite(x=x)
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        return slope_by(score(x), x)
+        return gradient_by(score(x), x)
 
 
-def slope_by(score: Tensor, x: Tensor) -> Tensor:
+def gradient_by(score: Tensor, x: Tensor) -> Tensor:
     """Gradient of the sum of scores (B,) by a tensor that they were computed from, or not."""
     checks.instance(Tensor, score=score, x=x)
     checks.floating(score=score, x=x)

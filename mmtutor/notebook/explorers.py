@@ -98,7 +98,7 @@ def _explorer(kind: str, data: dict[str, Any], *sliders: str) -> HTML:
         f'<div class="explorer" data-mark="{mark}" style="max-width:640px">{controls}'
         f'<svg viewBox="0 0 640 300" role="img" aria-label="{kind.replace("_", " ")}" '
         'style="width:100%;height:auto;overflow:hidden"></svg><p aria-live="polite"></p>'
-        f"<noscript>This picture needs JavaScript.</noscript><script>(() => {{\n{script}\n"
+        f"<noscript>This figure needs JavaScript.</noscript><script>(() => {{\n{script}\n"
         f"for (const root of document.querySelectorAll('[data-mark=\"{mark}\"]:not([data-on])')) "
         f'{{ root.dataset.on = "1"; explore(root, "{kind}", {stored}); }}\n'
         "})();</script></div>"

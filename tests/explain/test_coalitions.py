@@ -75,5 +75,5 @@ def test_errors_say_what_is_wrong(batch, model, target):
         coalitions.coalition_game(model, {"image": batch["image"]}, target)
     with pytest.raises(ValueError, match=r"must be \(K, 3, 8\)"):
         coalitions.coalition_game(model, batch, target, grid=2).values(torch.ones(2, 7).bool())
-    with pytest.raises(ValueError, match=r"grid must fit into pictures .* got 40"):
+    with pytest.raises(ValueError, match=r"grid must fit into images .* got 40"):
         coalitions.coalition_game(model, batch, target, grid=40).values(torch.ones(1, 1604).bool())

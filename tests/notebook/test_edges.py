@@ -15,9 +15,9 @@ PICTURE = torch.rand(3, 4, 4)
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: image_grid([255 * PICTURE + 9]), r"picture must be uint8 or in \[0, 1\]"),
-        (lambda: image_grid([PICTURE * float("nan")]), "picture must be finite"),
-        (lambda: gallery([PICTURE.permute(1, 2, 0)]), r"picture must be \(3, H, W\)"),
+        (lambda: image_grid([255 * PICTURE + 9]), r"image must be uint8 or in \[0, 1\]"),
+        (lambda: image_grid([PICTURE * float("nan")]), "image must be finite"),
+        (lambda: gallery([PICTURE.permute(1, 2, 0)]), r"image must be \(3, H, W\)"),
         (lambda: image_grid([PICTURE] * 2, "ab"), "titles must be a list"),
         (lambda: curves([1, 2, 3], {"a": [0.5]}, "x", "y"), "'a' has 1 numbers for 3 of x"),
         (lambda: curves([1, 2], {"a": "bc"}, "x", "y"), "line must be real numbers"),

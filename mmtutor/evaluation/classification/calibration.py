@@ -159,8 +159,8 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 
     Choose it on validation data and divide the test logits by it: above 1 the model was too sure.
     Answers and their ranking for one example never change. The loss is convex in 1 / T, so its
-    slope has one root, which scipy finds. Where the best T lies outside [0.01, 100] (every answer
-    right, or none better than guessing) that bound is returned.
+    derivative has one root, which scipy finds. Where the best T lies outside [0.01, 100] (every
+    answer right, or none better than guessing) that bound is returned.
 
     Source: Guo et al. (2017), section 4.2. Raises ValueError for wrong shapes or no examples.
     """
@@ -168,7 +168,7 @@ def temperature(logits: Tensor, label: Tensor) -> float:
     logits = logits.detach().cpu().double()
     right = logits.gather(1, label.cpu()[:, None]).mean()
 
-    def slope(log_t: float) -> float:
+    def derivative(log_t: float) -> float:
         """Derivative of the loss by 1 / T: the mean logit expected, less the right one's."""
         probability = (logits / math.exp(log_t)).softmax(1)
         # a class that is ruled out, with logit -inf and probability 0, adds nothing
@@ -176,11 +176,11 @@ def temperature(logits: Tensor, label: Tensor) -> float:
         return (expected - right).item()
 
     low, high = math.log(LOWEST), math.log(HIGHEST)
-    if slope(high) >= 0:
+    if derivative(high) >= 0:
         return HIGHEST
-    if slope(low) <= 0:
+    if derivative(low) <= 0:
         return LOWEST
-    return math.exp(brentq(slope, low, high))
+    return math.exp(brentq(derivative, low, high))
 
 
 def _edges(confidence: Tensor, bins: int, scheme: str) -> Tensor:

@@ -54,7 +54,7 @@ def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
     """Share of a map's positive part that lies on the object: (B,) in [0, 1].
 
     Wang et al. (2020). A map without a positive part counts as the same everywhere: it
-    gets the object's share of the picture. Arguments and errors as in `pointing_game`.
+    gets the object's share of the image. Arguments and errors as in `pointing_game`.
     """
     masks = _checked(maps, masks)
     positive = maps.clamp(min=0)
@@ -64,7 +64,7 @@ def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def random_maps(images: Tensor, seed: int = 0) -> Tensor:
-    """Noise (B, H, W) in [0, 1): the control that has seen neither picture nor model."""
+    """Noise (B, H, W) in [0, 1): the control that has seen neither image nor model."""
     checks.shaped(images=(images, "B C H W"))
     checks.at_least(0, seed=seed)
     generator = torch.Generator().manual_seed(int(seed))
@@ -82,7 +82,7 @@ def centre_maps(images: Tensor) -> Tensor:
 
 
 def edge_maps(images: Tensor) -> Tensor:
-    """How much neighbouring pixels differ (B, H, W): has seen the picture, but no model."""
+    """How much neighbouring pixels differ (B, H, W): has seen the image, but no model."""
     checks.shaped(images=(images, "B C H W"))
     checks.floating(images=images)
     checks.finite(images=images)
@@ -115,7 +115,7 @@ def deletion_insertion(
     steps: int = 16,
     fill: Tensor | float | None = None,
 ) -> _Curves:
-    """Take pixels away in the order of the map, and put them into an empty picture in that order.
+    """Take pixels away in the order of the map, and put them into an empty image in that order.
 
     Petsiuk et al. (2018), algorithm 1. Class indices as target are scored by their probability.
     Equal pixels go in reading order.
@@ -125,7 +125,7 @@ def deletion_insertion(
         steps: into so many parts the pixels are cut.
         fill: what a pixel becomes when it is away, see `explain.baseline_value`.
 
-    Raises KeyError for a batch without pictures, TypeError and ValueError for maps of another shape
+    Raises KeyError for a batch without images, TypeError and ValueError for maps of another shape
     or not finite, and as `explain.scores` does.
     """
     checks.instance(nn.Module, model=model)
@@ -186,7 +186,7 @@ def sanity_check(
         seeds: one randomised network each.
         threshold: the similarity that is still taken for "changed".
         absolute: compare sizes only. A map that multiplies by the input keeps its size where the
-            picture is flat, whatever the weights, and then fails.
+            image is flat, whatever the weights, and then fails.
         only: the part of the model that forgets, by name; "head" asks least, for all maps of what
             was answered should change with it.
 

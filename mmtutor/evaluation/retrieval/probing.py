@@ -1,6 +1,6 @@
-"""Scores of small traps: Winoground's two pictures and two captions, POPE's yes or no.
+"""Scores of small traps: Winoground's two images and two captions, POPE's yes or no.
 
-Knows scores and answers. Does not know pictures, captions, objects or models.
+Knows scores and answers. Does not know images, captions, objects or models.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class _Winoground(NamedTuple):
     """Which examples were solved, each (N,) bool: `.double().mean()` is the published score.
 
     Attributes:
-        text: for each picture its own caption scores higher.
-        image: for each caption its own picture scores higher.
+        text: for each image its own caption scores higher.
+        image: for each caption its own image scores higher.
         group: both.
     """
 
@@ -41,14 +41,14 @@ class _Pope(NamedTuple):
 
 
 def winoground(scores: Tensor) -> _Winoground:
-    """Winoground's three scores from `scores` (N, 2, 2): [n, i, c] of picture i and caption c.
+    """Winoground's three scores from `scores` (N, 2, 2): [n, i, c] of image i and caption c.
 
-    Caption i belongs to picture i. Ties are failures. Source: Thrush et al. (2022), section 3.2.
+    Caption i belongs to image i. Ties are failures. Source: Thrush et al. (2022), section 3.2.
     Raises ValueError for wrong shapes, no examples, or scores that are not finite.
     """
     checks.shaped(scores=(scores, "N 2 2"))
     checks.finite(scores=scores)
-    right = scores.diagonal(dim1=1, dim2=2)  # [N, 2]: of picture i and its caption
+    right = scores.diagonal(dim1=1, dim2=2)  # [N, 2]: of image i and its caption
     text = (right > torch.stack([scores[:, 0, 1], scores[:, 1, 0]], 1)).all(1)
     image = (right > torch.stack([scores[:, 1, 0], scores[:, 0, 1]], 1)).all(1)
     return _Winoground(text, image, text & image)

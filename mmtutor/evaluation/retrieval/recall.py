@@ -1,7 +1,7 @@
 """How well a model retrieves: ranks, recall at k, median rank, mean reciprocal rank, mAP.
 
 Knows: scores, which items are relevant to which query, and how to count fairly.
-Does not know: how embeddings were trained, nor where the pictures came from. The fast form behind
+Does not know: how embeddings were trained, nor where the images came from. The fast form behind
 large evaluations is `mmtutor.evaluation.retrieval.search`, equal to `ranks`.
 """
 

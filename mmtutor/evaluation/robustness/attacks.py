@@ -1,6 +1,6 @@
 """Attacks: the smallest change of the input that a model gets wrong, within a budget.
 
-Knows classifiers (`model(batch).logits`, `batch["label"]`) and pictures, floating point in [0, 1].
+Knows classifiers (`model(batch).logits`, `batch["label"]`) and images, floating point in [0, 1].
 Gradients are taken of the input alone: no parameter's `.grad` is touched, and every module is left
 in the mode it came in. Words are in `word_attacks.py`; whether an attack
 failed because its gradients did is in `gradient_masking.py`.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mmtutor import checks
 from mmtutor.data.batch import Batch, require
 from mmtutor.evaluation.predict import on_device_of
-from mmtutor.explain.targets import slope_by
+from mmtutor.explain.targets import gradient_by
 from mmtutor.models.modes import evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, C), label (B,) -> (B,)
@@ -92,8 +92,8 @@ def pgd(
         loss: what is made large, from logits and labels to (B,).
         generator: of the random starts, on the CPU; None starts one with seed 0.
 
-    Returns the batch on the model's device, with the pictures replaced. Raises KeyError if it lacks
-    `image` or `label`, TypeError for another kind of argument, and ValueError for pictures beyond
+    Returns the batch on the model's device, with the images replaced. Raises KeyError if it lacks
+    `image` or `label`, TypeError for another kind of argument, and ValueError for images beyond
     [0, 1], which normalised ones are, and for a radius, step or number that makes no sense.
     """
     _check(model, batch, radius, norm)
@@ -136,7 +136,7 @@ def random_noise(model: nn.Module, batch: Batch, radius: float, norm: str = "lin
 def input_gradient(
     model: nn.Module, batch: Batch, loss: Loss = cross_entropy
 ) -> tuple[Tensor, Tensor]:
-    """Gradient (B, ...) of each example's loss by its own picture, and the logits (B, C).
+    """Gradient (B, ...) of each example's loss by its own image, and the logits (B, C).
 
     In evaluation mode examples do not meet, so one backward pass gives all B gradients. It is zeros
     where the model cuts the path from input to output. Raises as `pgd` does.
@@ -146,7 +146,7 @@ def input_gradient(
     with torch.enable_grad():
         logits = model({**batch, "image": x}).logits
         label = _label(logits, batch["label"], LABEL)
-        return slope_by(loss(logits, label), x), logits.detach()
+        return gradient_by(loss(logits, label), x), logits.detach()
 
 
 def _uphill(gradient: Tensor, norm: str) -> Tensor:
@@ -169,7 +169,7 @@ def _project(x: Tensor, clean: Tensor, radius: float, norm: str) -> Tensor:
 
 @torch.no_grad()
 def margins(model: nn.Module, batch: Batch) -> Tensor:
-    """`margin` (B,) of each example; raises as `pgd` does, but looks at no picture."""
+    """`margin` (B,) of each example; raises as `pgd` does, but looks at no image."""
     checks.instance(nn.Module, model=model)
     checks.instance(Mapping, batch=batch)
     require(batch, "label")

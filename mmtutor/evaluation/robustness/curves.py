@@ -60,7 +60,7 @@ def _curve(
 
 
 def severity_curve(model: nn.Module, data: Dataset, corruption: str) -> _Curve:
-    """Accuracy by severity of one corruption of the pictures, 0 (clean) to 5; see `corrupt`.
+    """Accuracy by severity of one corruption of the images, 0 (clean) to 5; see `corrupt`.
 
     Raises TypeError and ValueError for what is no model, data set or corruption.
     """

@@ -5,7 +5,7 @@ its modalities. Does not know models, nor which difference between groups is unj
 below exclude one another where groups differ (Kleinberg et al. 2017; Chouldechova 2017), and a
 number cannot choose between them.
 
-Two things are called fairness and kept apart here. Groups: people, or pictures, of different kinds
+Two things are called fairness and kept apart here. Groups: people, or images, of different kinds
 (`group_gaps`). Modalities: how much of the score each contributes (`modality_values`); a model that
 reads nothing but text treats nobody unfairly by that.
 """
@@ -161,7 +161,7 @@ def balance(shares: Mapping[str, float]) -> float:
     """How evenly modalities contribute, in [0, 1]: the smallest share over the largest.
 
     A modality that adds nothing, or harms, makes it 0. Even is not better: a question about the
-    picture needs the picture. Raises ValueError for fewer than two modalities.
+    image needs the image. Raises ValueError for fewer than two modalities.
     """
     checks.instance(Mapping, shares=shares)
     for name, share in shares.items():

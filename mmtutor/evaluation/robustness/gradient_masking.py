@@ -46,7 +46,7 @@ class _Check(NamedTuple):
 def gradient_masking_checks(
     model: nn.Module, batch: Batch, radius: float, surrogate: nn.Module | None = None
 ) -> list[_Check]:
-    """The checks by name, on a batch of a few hundred pictures in [0, 1]; all values are shares.
+    """The checks by name, on a batch of a few hundred images in [0, 1]; all values are shares.
 
     Accuracies may exceed their limits by 0.01, for attacks start at random. PGD takes ten steps,
     the unbounded attack fifty.
@@ -70,7 +70,7 @@ def gradient_masking_checks(
     unbounded = accuracy(pgd(model, batch, 1.0, steps=50))
     single = accuracy(fgsm(model, batch, radius))
     blind = accuracy(random_noise(model, batch, radius))
-    flat, falling = _slopes(model, batch, radius / 8)
+    flat, falling = _steepness(model, batch, radius / 8)
     found = [
         _Check("PGD leaves no more than FGSM", strong, single + SLACK),
         _Check("PGD leaves no more than noise", strong, blind + SLACK),
@@ -86,10 +86,10 @@ def gradient_masking_checks(
 
 
 def loss_surface(model: nn.Module, batch: Batch, radius: float, size: int = 21) -> Tensor:
-    """(B, size, size) cross-entropy around each picture of `batch`, in nats.
+    """(B, size, size) cross-entropy around each image of `batch`, in nats.
 
     Rows go along the sign of its gradient, columns along random signs, both from -radius to
-    radius; the example is in the middle. A smooth slope is what a gradient can follow; steps, a
+    radius; the example is in the middle. A smooth surface is what a gradient can follow; steps, a
     plain or noise are not. Raises TypeError and ValueError as `pgd` does, and for an even size,
     which has no middle.
     """
@@ -110,7 +110,7 @@ def loss_surface(model: nn.Module, batch: Batch, radius: float, size: int = 21) 
     return torch.stack(grid, dim=1).view(-1, size, size)
 
 
-def _slopes(model: nn.Module, batch: Batch, step: float) -> tuple[float, float]:
+def _steepness(model: nn.Module, batch: Batch, step: float) -> tuple[float, float]:
     """Shares of the examples whose gradient is 0, and whose margin does not rise along its sign.
 
     The margin, because a sure model's cross-entropy is too near 0 for float32 to show a change.

@@ -17,7 +17,7 @@ from mmtutor.data.tokenizer import UNKNOWN, WordTokenizer
 from mmtutor.encoders.base import real
 from mmtutor.evaluation.predict import on_device_of
 from mmtutor.evaluation.robustness.attacks import LABEL, cross_entropy, keep_worse, margins
-from mmtutor.explain.targets import slope_by
+from mmtutor.explain.targets import gradient_by
 from mmtutor.models.modes import evaluating
 
 
@@ -112,7 +112,7 @@ def _embedding_gradient(model: nn.Module, batch: Batch, embedding: nn.Embedding)
             loss = cross_entropy(model(batch).logits, batch["label"])
             if not found:
                 raise ValueError("embedding must be read by the model, got another")
-            return slope_by(loss, found[-1])
+            return gradient_by(loss, found[-1])
     finally:
         handle.remove()
 

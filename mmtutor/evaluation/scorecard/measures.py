@@ -90,7 +90,7 @@ def measure(
 ) -> Measure:
     """A measure of n examples, from a function of their weights (R, n).
 
-    With `groups` (n,) int64, such as the picture of each question, whole groups are drawn.
+    With `groups` (n,) int64, such as the image of each question, whole groups are drawn.
 
     The interval is that of the percentiles, widened where it would not hold the estimate: a gap
     between groups, which is never below zero, is larger in resamples than in the sample.

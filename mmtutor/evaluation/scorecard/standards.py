@@ -36,7 +36,7 @@ from mmtutor.evaluation.statistics.bootstrap import Statistic, weighted_mean
 from mmtutor.explain import gradient
 
 Measures = dict[str, Measure]
-BATCH = 128  # of pictures under attack
+BATCH = 128  # of images under attack
 SAMPLE = 64  # examples whose cost is measured
 
 
@@ -51,11 +51,11 @@ class EvaluationSuite:
         domains: columns of `data` (lists of strings) whose values a model should be good at alike.
         sensitive: columns of `data` (lists of strings) whose values must not matter.
         paraphrased: row i asks what row i of `data` asks, in other words.
-        pairs: rows 2k and 2k + 1 ask the same of two pictures and have different answers.
+        pairs: rows 2k and 2k + 1 ask the same of two images and have different answers.
         corrupted: corrupted copies of `data`, by name.
-        pictures: the column (N,) int64 that says which picture a row is about; rows of one picture
-            rise and fall together, so intervals draw them together. None: a picture for each row.
-        radius: of the attack on the pictures, in units of their [0, 1].
+        pictures: the column (N,) int64 that says which image a row is about; rows of one image
+            rise and fall together, so intervals draw them together. None: an image for each row.
+        radius: of the attack on the images, in units of their [0, 1].
         examined: how many rows the costly measurements (attack, explanations) look at.
     """
 
@@ -85,7 +85,7 @@ class EvaluationSuite:
 
     @property
     def groups(self) -> Tensor | None:
-        """(N,) int64: which picture each row is about."""
+        """(N,) int64: which image each row is about."""
         return None if self.pictures is None else self.data.column(self.pictures)
 
     def measure(
@@ -210,7 +210,7 @@ def _efficiency(model: nn.Module, suite: EvaluationSuite) -> Measures:
 
 
 def _interpretability(model: nn.Module, suite: EvaluationSuite) -> Measures:
-    """Does the slope of its answer point at what was asked about, and change with its weights?
+    """Does the gradient of its answer point at the target object, and change with its weights?
 
     Only examples where something is to be seen; see `explanations.pointing_game`, `sanity_check`.
     """
@@ -226,17 +226,17 @@ def _interpretability(model: nn.Module, suite: EvaluationSuite) -> Measures:
 
 
 def _robustness(said: _Answers, suite: EvaluationSuite) -> Measures:
-    """What is left of the right answers when pictures or words are corrupted, or pictures attacked.
+    """What is left of the right answers when images or words are corrupted, or images attacked.
 
     The share of what was right before, so that a weak model is not called fragile for being weak;
-    one that does not look at pictures keeps all of it, which is no merit: see "fairness".
+    one that does not look at images keeps all of it, which is no merit: see "fairness".
     """
     right, first = said.clean.correct, slice(len(said.attacked))
     measures = {
         name: suite.measure(kept(right, after.correct)) for name, after in said.corrupted.items()
     }
     attacked = suite.measure(kept(right[first], said.attacked), rows=first)
-    return {**measures, "attacked pictures": attacked}
+    return {**measures, "attacked images": attacked}
 
 
 def _fairness(said: _Answers, suite: EvaluationSuite) -> Measures:

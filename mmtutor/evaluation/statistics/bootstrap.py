@@ -137,7 +137,7 @@ def by_group(
     Args:
         values: (N,) bool or floating point.
         names: what each example belongs to; the result is in sorted order of the names.
-        groups: (N,) int64, examples that rise and fall together, such as those of one picture.
+        groups: (N,) int64, examples that rise and fall together, such as those of one image.
 
     Raises:
         ValueError: the lengths differ or there is no example.

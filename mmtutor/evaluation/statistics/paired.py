@@ -38,7 +38,7 @@ def kendall_tau(
     """Kendall's tau-b of `scores` (N,) and `truth` (N,), with its 95 % interval by the bootstrap.
 
     1 where both put all pairs in the same order, 0 where they have nothing in common; a constant
-    has no tau and gives 0. `groups` (N,) int64: captions of one picture rise and fall together.
+    has no tau and gives 0. `groups` (N,) int64: captions of one image rise and fall together.
     Source: Kendall (1945), The treatment of ties in ranking problems.
 
     Raises ValueError for other shapes, fewer than two examples or scores that are not finite.

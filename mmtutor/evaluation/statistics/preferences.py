@@ -55,12 +55,12 @@ def bradley_terry(wins: Tensor, prior: float = PRIOR) -> Tensor:
     s = torch.zeros(wins.shape[:-1], dtype=torch.float64)
     for _ in range(STEPS):
         chance = (s.unsqueeze(-1) - s.unsqueeze(-2)).sigmoid()
-        slope = wins.sum(-1) - (met * chance).sum(-1) + prior * (1 - 2 * s.sigmoid())
+        gradient = wins.sum(-1) - (met * chance).sum(-1) + prior * (1 - 2 * s.sigmoid())
         bend = met * chance * (1 - chance)
         own = bend.sum(-1) + 2 * prior * s.sigmoid() * (1 - s.sigmoid())
         # without the phantom a constant may be added to all strengths: the last term forbids it
         curvature = torch.diag_embed(own) - bend + (prior == 0) / models
-        step = torch.linalg.solve(curvature, slope).clamp(-1, 1)
+        step = torch.linalg.solve(curvature, gradient).clamp(-1, 1)
         s = s + step
         if step.abs().max() < CLOSE:
             break

@@ -1,3 +1,3 @@
-"""Scores of answers to questions about pictures."""
+"""Scores of answers to questions about images."""
 
 from mmtutor.evaluation.vqa.accuracy import pair_accuracy, vqa_accuracy

@@ -1,8 +1,8 @@
-"""Scoring answers to questions about pictures: VQA accuracy, and accuracy on swap pairs.
+"""Scoring answers to questions about images: VQA accuracy, and accuracy on swap pairs.
 
 Knows answers (strings or class indices), scores of questions and which questions belong together;
 the normalisation of the VQA challenge's reference evaluation, its oddities, and the rules as the
-challenge describes them. Does not know pictures, models or how answers were made.
+challenge describes them. Does not know images, models or how answers were made.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _unmarked(answer: str, quirks: bool) -> str:
 
 
 class _PairAccuracy(NamedTuple):
-    """How a model does on pairs: the same question about two pictures, with different answers.
+    """How a model does on pairs: the same question about two images, with different answers.
 
     Attributes:
         single: share of questions answered rightly.

@@ -9,7 +9,7 @@ from mmtutor import checks
 
 
 def flow_colours(flow: Tensor, longest: float | None = None) -> Tensor:
-    """A flow (2, H, W) as a picture (3, H, W): hue is direction, strength of colour is length.
+    """A flow (2, H, W) as an image (3, H, W): hue is direction, strength of colour is length.
 
     Red points right, and hues turn with the clock's hand; white stands still.
 

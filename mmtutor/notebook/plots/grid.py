@@ -1,4 +1,4 @@
-"""Pictures in rows, and maps beside the pictures that they explain."""
+"""Images in rows, and maps beside the images that they explain."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def image_grid(
     size: float = 1.6,
     stretch: bool = False,
 ) -> Figure:
-    """Pictures in rows, each under its title.
+    """Images in rows, each under its title.
 
     Args:
         images: each (3, H, W) or grey (H, W), uint8 or float in [0, 1].
-        titles: one for each picture, or none. Chinese needs a font on this machine; where there
+        titles: one for each image, or none. Chinese needs a font on this machine; where there
             may be none, use `gallery`.
-        columns: pictures in a row.
-        size: width of one picture in inches.
+        columns: images in a row.
+        size: width of one image in inches.
         stretch: show each from its own smallest number (black) to its largest (white).
     """
     require_titles(images, titles)
@@ -47,12 +47,12 @@ def image_grid(
 def image_rows(
     rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str] = (), size: float = 0.9
 ) -> Figure:
-    """Rows of pictures, which may be of unequal length, each after its name.
+    """Rows of images, which may be of unequal length, each after its name.
 
     Args:
-        rows: pictures as in `image_grid`, by the name of their row.
+        rows: images as in `image_grid`, by the name of their row.
         titles: over the columns.
-        size: width of one picture in inches.
+        size: width of one image in inches.
     """
     checks.same_length(rows=rows)
     as_labels(titles=titles)
@@ -60,10 +60,10 @@ def image_rows(
     shape = (columns * size + (1.2 if any(rows) else 0), len(rows) * size + 0.3 * bool(titles))
     bare = {"xticks": [], "yticks": [], "frame_on": False}
     figure, axes = panels(len(rows) * columns, columns, figsize=shape, subplot_kw=bare)
-    for row, (name, pictures) in enumerate(rows.items()):
+    for row, (name, images) in enumerate(rows.items()):
         line = axes[row * columns : (row + 1) * columns]
-        for axis, picture in zip(line, pictures, strict=False):
-            axis.imshow(pixels(picture))
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(pixels(image))
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     for axis, title in zip(axes, titles, strict=False):
         axis.set_title(title, fontsize=8)
@@ -77,7 +77,7 @@ def map_grid(
     masks: Tensor | None = None,
     size: float = 1.15,
 ) -> Figure:
-    """A row for each picture: itself, then a column for each method.
+    """A row for each image: itself, then a column for each method.
 
     A map without negative numbers goes from white to red, one with a sign from blue to red; each is
     scaled by its own largest size.
@@ -85,7 +85,7 @@ def map_grid(
     Args:
         images: (B, 3, H, W) float in [0, 1].
         maps: (B, H, W) by the name of the method.
-        titles: one for each picture, or none.
+        titles: one for each image, or none.
         masks: (B, H, W) bool, outlined on every map.
     """
     named = {f"maps[{name!r}]": found for name, found in maps.items()}

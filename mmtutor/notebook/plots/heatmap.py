@@ -66,7 +66,7 @@ def spectrograms(
     label: str = "frequency (Hz)",
     **options: Any,
 ) -> Figure:
-    """Sounds as pictures, two in a row, with time to the right and frequency upwards.
+    """Sounds as spectrograms, two in a row, with time to the right and frequency upwards.
 
     Args:
         power: title -> (bins, N), already a logarithm.
@@ -77,10 +77,10 @@ def spectrograms(
     """
     figure, axes = panels(len(power), 2, (3.4, 2.3))
     style = {"origin": "lower", "aspect": "auto", "cmap": "magma"} | options
-    for axis, (title, picture) in zip(axes, power.items(), strict=True):
-        checks.shaped(power=(picture, "F N"))
+    for axis, (title, image) in zip(axes, power.items(), strict=True):
+        checks.shaped(power=(image, "F N"))
         axis.imshow(
-            as_numbers(power=picture).numpy(),
+            as_numbers(power=image).numpy(),
             extent=(0, _of(seconds, title), 0, _of(top, title)),
             **style,
         )

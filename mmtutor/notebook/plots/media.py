@@ -1,4 +1,4 @@
-"""What the browser draws: pictures, clips and sounds that travel inside the page, texts in boxes.
+"""What the browser draws: images, clips and sounds that travel inside the page, texts in boxes.
 
 Captions may be in any script, since the browser has the fonts.
 """
@@ -25,12 +25,12 @@ SHADES = ("#0072B233", "#E69F0033", "#009E7333", "#CC79A733")
 
 
 def gallery(images: Sequence[Tensor], titles: Sequence[str] = (), size: int = 112) -> HTML:
-    """Pictures in rows, each over its caption in any script.
+    """Images in rows, each over its caption in any script.
 
     Args:
         images: each (3, H, W) or grey (H, W), uint8 or float in [0, 1].
-        titles: one for each picture, or none.
-        size: width of one picture in pixels.
+        titles: one for each image, or none.
+        size: width of one image in pixels.
     """
     require_titles(images, titles)
     return _pictures([[image] for image in images], titles, size)
@@ -89,7 +89,7 @@ def pieces_in_boxes(texts: Mapping[str, Sequence[str]]) -> HTML:
 def _pictures(clips: Sequence[Sequence[Tensor]], titles: Sequence[str], size: int) -> HTML:
     captions = [html.escape(title) for title in titles] or [""] * len(clips)
     drawn = [
-        f'<img src="{_image(clip)}" alt="{caption or "picture"}" style="width:100%;'
+        f'<img src="{_image(clip)}" alt="{caption or "image"}" style="width:100%;'
         f'border-radius:4px{";image-rendering:pixelated" if len(clip) > 1 else ""}">'
         for clip, caption in zip(clips, captions, strict=True)
     ]

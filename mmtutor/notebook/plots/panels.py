@@ -1,4 +1,4 @@
-"""Empty axes in rows, and pictures as Matplotlib and Pillow want them: what the others draw on."""
+"""Empty axes in rows, and images as Matplotlib and Pillow want them: what the others draw on."""
 
 from __future__ import annotations
 
@@ -63,24 +63,24 @@ def as_numbers(**argument: Any) -> Tensor:
     return numbers
 
 
-def pixels(picture: Tensor, stretch: bool = False) -> np.ndarray:
-    """A picture as bytes (H, W, 3).
+def pixels(image: Tensor, stretch: bool = False) -> np.ndarray:
+    """An image as bytes (H, W, 3).
 
     Args:
-        picture: (3, H, W), or grey (H, W); uint8, or float in [0, 1].
+        image: (3, H, W), or grey (H, W); uint8, or float in [0, 1].
         stretch: scale it first, from its own smallest number (black) to its largest (white).
 
-    Raises ValueError for numbers that are far outside, as those of a float picture in 0..255.
+    Raises ValueError for numbers that are far outside, as those of a float image in 0..255.
     """
-    checks.shaped(picture=(picture, "3 H W | H W"))
-    checks.finite(picture=picture)
-    picture = picture.detach().cpu()
+    checks.shaped(image=(image, "3 H W | H W"))
+    checks.finite(image=image)
+    image = image.detach().cpu()
     if stretch:
-        picture = picture.float() - picture.min()
-        picture = picture / picture.max().clamp(min=1e-12)
-    if picture.dtype != uint8:
-        low, high = (bound.item() for bound in picture.aminmax())
+        image = image.float() - image.min()
+        image = image / image.max().clamp(min=1e-12)
+    if image.dtype != uint8:
+        low, high = (bound.item() for bound in image.aminmax())
         if low < -1 or high > 2:
-            raise ValueError(f"picture must be uint8 or in [0, 1], got from {low:g} to {high:g}")
-        picture = (picture.clamp(0, 1) * 255).round().to(uint8)
-    return picture.expand(3, *picture.shape[-2:]).permute(1, 2, 0).numpy()
+            raise ValueError(f"image must be uint8 or in [0, 1], got from {low:g} to {high:g}")
+        image = (image.clamp(0, 1) * 255).round().to(uint8)
+    return image.expand(3, *image.shape[-2:]).permute(1, 2, 0).numpy()

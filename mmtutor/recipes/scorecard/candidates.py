@@ -32,7 +32,7 @@ from mmtutor.training import History
 
 Encode = Callable[[str], Sequence[int]]
 
-ALONE = {"question only": "tokens", "picture only": "image"}
+ALONE = {"question only": "tokens", "image only": "image"}
 FUSION = {"concatenation": "concat", "cross-attention": "cross_attention"}
 
 

@@ -28,8 +28,8 @@ SHADES = ("lightest", "light", "dark", "darkest")  # of the background
 RANDOM_GROUPS = 4  # every row has a number below this that means nothing
 KEPT = ("image", "label", "form", "background", "target")
 CORRUPTED = {
-    "noisy picture": ("gaussian noise", "image", "image"),
-    "blurred picture": ("blur", "image", "image"),
+    "noisy image": ("gaussian noise", "image", "image"),
+    "blurred image": ("blur", "image", "image"),
     "typos": ("typos", "text", "question"),
     "lost words": ("word drop", "text", "question"),
 }  # of severity 3: which corruption, of which modality, in which column
@@ -92,7 +92,7 @@ def make_suite(config: Config) -> EvaluationSuite:
             name: corrupt(data, corruption, 3, modality, column)
             for name, (corruption, modality, column) in CORRUPTED.items()
         }
-        | {"no picture": data.with_column("image", grey)},
+        | {"no image": data.with_column("image", grey)},
         examined=config.examined,
     )
 

@@ -107,7 +107,7 @@ def test_the_card_of_a_model_that_is_always_right():
         "diversity": ("worst domain", "domains covered"),
         "consistency": ("paraphrases agree", "swap pairs right"),
         "interpretability": ("pointing game",),
-        "robustness": ("attacked pictures",),
+        "robustness": ("attacked images",),
     }
     for standard, names in ones.items():
         for name in names:
@@ -150,7 +150,7 @@ def test_a_group_that_is_served_badly_is_a_gap():
 
 def test_an_attack_that_can_reach_the_answer_takes_it():
     card = scorecard(Sees(), replace(make_suite(), radius=0.6))
-    assert card["robustness", "attacked pictures"].interval.estimate == 0
+    assert card["robustness", "attacked images"].interval.estimate == 0
 
 
 def test_a_model_keeps_its_mode_and_its_gradients():

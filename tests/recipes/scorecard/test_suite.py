@@ -133,7 +133,7 @@ def test_planted_faults_are_found_where_they_are_and_nowhere_else(suite):
 def test_the_tiny_run_gives_a_card_for_each_model():
     result = run(TINY, progress=False)
     assert list(result.metrics) == [
-        *("question only", "picture only", "concatenation", "cross-attention", "tiny ViLT")
+        *("question only", "image only", "concatenation", "cross-attention", "tiny ViLT")
     ]
     assert all(len(standards) == 7 for standards in result.metrics.values())
     assert len(result.history.loss) > 0

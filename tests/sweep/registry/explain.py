@@ -15,7 +15,7 @@ from mmtutor.data.batch import require
 from mmtutor.encoders import Encoded
 from mmtutor.encoders.transformer import MultiHeadAttention
 from mmtutor.evaluation import explanations as q
-from mmtutor.explain.targets import broadcast, differentiable, encoder_of, seeded, slope_by
+from mmtutor.explain.targets import broadcast, differentiable, encoder_of, gradient_by, seeded
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
     Kind,
@@ -123,7 +123,7 @@ GRADIENT = {"model": MODEL, "batch": BATCH, "target": TARGET, "modality": MODALI
 
 
 def by_hand(a: SimpleNamespace) -> Tensor:
-    """The slope of the score by the picture."""
+    """The gradient of the score by the image."""
     x = a.batch["image"].clone().requires_grad_()
     score = a.model(a.batch | {"image": x}).logits.gather(1, a.target[:, None]).sum()
     return torch.autograd.grad(score, x)[0]
@@ -217,9 +217,9 @@ def sketch(seed):
 
 
 def path(score, x):
-    """`slope_by` of a score that is computed from x."""
+    """`gradient_by` of a score that is computed from x."""
     x = x.requires_grad_()
-    return slope_by((score * x).sum(1), x)
+    return gradient_by((score * x).sum(1), x)
 
 
 def fill_of(kind) -> Kind:
@@ -435,7 +435,7 @@ ENTRIES = [
         ),
     ),
     entry(
-        e.slope,
+        e.input_gradient,
         score=given(lambda random, sizes: lambda x: (x**2).flatten(1).sum(1)),
         # any shape whose rows are examples
         x=floats("B D").without("one axis more", "one axis less", "empty"),
@@ -443,7 +443,7 @@ ENTRIES = [
     ),
     entry(
         path,
-        of=slope_by,
+        of=gradient_by,
         score=constant(2.0),
         x=constant(torch.ones(2, 3)),
         holds=lambda v, a: torch.allclose(v, torch.full_like(v, 2.0)),
