@@ -8,18 +8,16 @@ and teaching, not redistribution.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from pathlib import Path
 
+from data_scripts import manifest
 from mmtutor.data.fetch.cache import cache_dir
 from mmtutor.data.hub.flickr30k import FLICKR30K, PARQUET, load_flickr30k
-from mmtutor.files import CacheError, atomic_folder
+from mmtutor.files import CacheError, atomic_folder, sha256
 
 KARPATHY = {"train": 29_000, "val": 1_014, "test": 1_000}
 CAPTIONS = 5
-MANIFEST = "manifest.json"
 
 
 def main() -> int:
@@ -65,20 +63,13 @@ def prepare(
             check(images.column("captions"), split, count)
             images.transform.table.to_parquet(str(folder / f"{split}.parquet"))
         files = {path.name: sha256(path) for path in sorted(folder.glob("*.parquet"))}
-        manifest = {"source": str(source), "revision": revision, "images": counts, "sha256": files}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+        made = {"source": str(source), "revision": revision, "images": counts, "sha256": files}
+        manifest.write(folder, made)
 
 
 def verify(folder: Path) -> None:
     """ValueError, naming the file, unless all files of the manifest are there, unchanged."""
-    if not (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} exists but was not made by this script; choose another --out")
-    for name, expected in json.loads((folder / MANIFEST).read_text())["sha256"].items():
-        path = folder / name
-        if not path.exists() or sha256(path) != expected:
-            raise ValueError(
-                f"{path} is missing or was changed; remove {folder} and run this again"
-            )
+    manifest.check(folder, manifest.read(folder)["sha256"])
 
 
 def check(captions: list[list[str]], split: str, count: int) -> None:
@@ -90,11 +81,6 @@ def check(captions: list[list[str]], split: str, count: int) -> None:
             raise ValueError(
                 f"image {row} of {split!r} has {len(several)} captions: expected {CAPTIONS}"
             )
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -9,21 +9,19 @@ research and teaching, not redistribution. The questions and answers are under C
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from data_scripts import manifest
 from mmtutor.checks import at_least
 from mmtutor.data.fetch.cache import cache_dir
 from mmtutor.data.hub.vqav2 import ANNOTATORS, NEEDED, VQAV2, open_stream
-from mmtutor.files import CacheError, atomic_file
+from mmtutor.files import CacheError, atomic_file, sha256
 
 QUESTIONS = 5_000  # of 214,354; those about one picture come together, five or so
 PIECE = 500
-MANIFEST = "manifest.json"
 
 
 def main() -> int:
@@ -70,8 +68,8 @@ def prepare(
         HubUnreachableError, CacheError: no network; no room.
     """
     at_least(1, questions=questions, piece=piece)
-    manifest = _manifest(out, str(source), split)
-    done = sum(part["questions"] for part in manifest["files"].values())
+    kept = _kept(out, str(source), split)
+    done = sum(part["questions"] for part in kept["files"].values())
     stream = open_stream(source, split)
     rows = iter(stream.skip(done))
     while done < questions:
@@ -79,25 +77,17 @@ def prepare(
         if not part:
             raise ValueError(f"split {split!r} has {done} questions: expected {questions}")
         check(part)
-        name = f"{split}-{len(manifest['files']):05d}.parquet"
+        name = f"{split}-{len(kept['files']):05d}.parquet"
         _write(out / name, part, stream.features)
-        manifest["files"][name] = {"questions": len(part), "sha256": sha256(out / name)}
-        with atomic_file(out / MANIFEST) as file:
-            file.write(json.dumps(manifest, indent=2).encode())
+        kept["files"][name] = {"questions": len(part), "sha256": sha256(out / name)}
+        manifest.write(out, kept)
         done += len(part)
 
 
 def verify(folder: Path) -> int:
     """How many questions there are; ValueError, naming the file, if one is missing or changed."""
-    if not (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} exists but was not made by this script; choose another --out")
-    files = json.loads((folder / MANIFEST).read_text())["files"]
-    for name, expected in files.items():
-        path = folder / name
-        if not path.exists() or sha256(path) != expected["sha256"]:
-            raise ValueError(
-                f"{path} is missing or was changed; remove {folder} and run this again"
-            )
+    files = manifest.read(folder)["files"]
+    manifest.check(folder, {name: part["sha256"] for name, part in files.items()})
     return sum(part["questions"] for part in files.values())
 
 
@@ -114,13 +104,13 @@ def check(rows: list[dict[str, Any]]) -> None:
             )
 
 
-def _manifest(out: Path, source: str, split: str) -> dict[str, Any]:
+def _kept(out: Path, source: str, split: str) -> dict[str, Any]:
     """What is in `out` already, checked; ValueError if it came from elsewhere."""
     fresh = {"source": source, "split": split, "files": {}}
     if not out.exists():
         return fresh
     verify(out)
-    found = json.loads((out / MANIFEST).read_text())
+    found = manifest.read(out)
     if (found["source"], found["split"]) != (source, split):
         raise ValueError(
             f"{out} holds {found['split']} of {found['source']}, not {split} of {source}; choose "
@@ -134,11 +124,6 @@ def _write(path: Path, rows: list[dict[str, Any]], features: Any) -> None:
 
     with atomic_file(path) as file:
         datasets.Dataset.from_list(rows, features=features).to_parquet(file)
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

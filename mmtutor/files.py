@@ -1,4 +1,4 @@
-"""Writing that never leaves half a file behind.
+"""Writing that never leaves half a file behind, and checksums.
 
 Knows atomic files and folders, and says in words why a folder cannot be written. Does not know what
 is written.
@@ -7,6 +7,7 @@ is written.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -83,6 +84,12 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+
+def sha256(path: Path | str) -> str:
+    """The checksum of a file's content, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sweep(folder: Path | str) -> int:

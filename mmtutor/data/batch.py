@@ -22,7 +22,7 @@ Batch = dict[str, Tensor]
 
 RAGGED = ("tokens", "audio")
 PICTURES = ("image", "video")
-BRIGHTEST = 64.0  # no normalisation takes a picture in [0, 1] beyond it
+BRIGHTEST = 64.0  # no normalisation takes an image in [0, 1] beyond it; one in 0..255 goes beyond
 
 
 def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:

@@ -19,6 +19,7 @@ from mmtutor.data.tokenizer import MARK
 
 ARTICLES = {"a", "an", "the"}
 HASH_SIDE = 16
+BLOCK = 2_000  # images compared with all others at once
 WORD = re.compile(rf"[^\W_]+(?:{MARK}+[^\W_]*)*")
 
 
@@ -72,8 +73,12 @@ def near_duplicate_pairs(images: np.ndarray, threshold: float = 0.96) -> np.ndar
     checks.within("[-1, 1]", threshold=threshold)
     hashes = _perceptual_hash(images)
     flipped = hashes.reshape(-1, HASH_SIDE, HASH_SIDE)[:, :, ::-1].reshape(hashes.shape)
-    alike = np.maximum(hashes @ hashes.T, hashes @ flipped.T)  # [N, N]
-    return np.argwhere(np.triu(alike > threshold, k=1))
+    found = [np.empty((0, 2), np.int64)]
+    for start in range(0, len(hashes), BLOCK):  # all pairs at once would not fit into memory
+        rows, later = hashes[start : start + BLOCK], slice(start, None)
+        alike = np.maximum(rows @ hashes[later].T, rows @ flipped[later].T)
+        found.append(np.argwhere(np.triu(alike > threshold, k=1)) + start)
+    return np.concatenate(found)
 
 
 def group_of(captions: list[str], images: np.ndarray) -> list[int]:

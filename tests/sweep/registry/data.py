@@ -18,6 +18,7 @@ from torch import Tensor
 from mmtutor.data import load
 from mmtutor.data.batch import collate, loader, require
 from mmtutor.data.bpe import learn_merges, readable, split_by
+from mmtutor.data.card import card
 from mmtutor.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt, gaussian_noise, word_drop
 from mmtutor.data.dataset import Compose, Dataset, from_array
 from mmtutor.data.splits import fold_of, group_of, near_duplicate_pairs, normalised
@@ -156,6 +157,41 @@ DATA = given(captions).but(
         "NaN in sound": with_column("audio", lambda x: x / x.floor().clamp(0, 0)),
     }
 )
+NO_COLUMN = {"no column": constantly("abc", 3, ["row"], ("row",))}
+NO_COLUMNS = {"no columns": constantly(None, "row", 3, [3], ["abc"], {"row": 1})}
+
+
+def twice_drawn(random: Random, sizes: Sizes) -> Dataset:
+    """Rows out of three, so that some come more than once, and labels that need not agree."""
+    three = captions(random, Sizes(random, N=3))
+    data = three.subset([random.randrange(3) for _ in range(sizes["N"])])
+    return data.with_column("group", torch.tensor([random.randrange(2) for _ in range(len(data))]))
+
+
+TWICE_DRAWN = given(twice_drawn).but(
+    **{key: DATA.bad[key] for key in ("empty", "picture of floats")}
+)
+
+
+def carded(value, a: SimpleNamespace) -> bool:
+    """By plain loops over the rows."""
+    rows, label, held = (
+        data.column(name).tolist()
+        for data, name in ((a.dataset, "row"), (a.dataset, "group"), (a.held_out, "row"))
+    )
+    said = list(zip(rows, label, strict=True))
+    pictures = a.dataset.column("image")
+    first = [next(j for j, other in enumerate(pictures) if other.equal(p)) for p in pictures]
+    return (
+        value.examples == len(rows)
+        and value.repeated == sum(row in rows[:i] for i, row in enumerate(rows))
+        and value.near >= sum(i != j for i, j in enumerate(first))
+        and value.contradicted == sum((r, 1 - g) in said for r, g in said)
+        and value.leaked <= len(held)
+        and value.values["group"] == Counter(label)
+    )
+
+
 MODALITY = {name: modality for modality, kinds in CORRUPTIONS.items() for name in kinds}
 
 
@@ -598,6 +634,17 @@ ENTRIES = [
         images=PICTURES,
         threshold=number("[-1, 1]", 0.5, 0.9),
         holds=correlated,
+    ),
+    entry(
+        card,
+        dataset=TWICE_DRAWN,
+        inputs=constant(["caption", "row"]).but(**NO_COLUMNS, empty=constantly([])),
+        target=constant("group").but(**NO_COLUMN),
+        count=constant(["group"]).but(**NO_COLUMNS),
+        held_out=TWICE_DRAWN.without("empty", "no such object"),
+        near=constant("image").but(**NO_COLUMN, other=constantly("audio", "row", "caption")),
+        threshold=number("[-1, 1]", 0.5, 0.9),
+        holds=carded,
     ),
     entry(group_of, captions=texts("N"), images=PICTURES, holds=grouped),
     entry(
