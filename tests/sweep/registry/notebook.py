@@ -65,7 +65,7 @@ def axes(figure) -> int:
     return len(figure.axes)
 
 
-# "images", whose refusals say which each "picture" must be; one axis less makes three grey ones.
+# "images", whose refusals say which each "image" must be; one axis less makes three grey ones.
 SEVERAL = pictures("N 3 H W").without("one axis less", "empty", "no tensor")
 
 NUMBERS = count_up()  # a box's text is its own
@@ -82,11 +82,11 @@ ENTRIES = [
     ),
     entry(
         pixels,
-        picture=pictures("3 H W").without("one axis less"),  # a grey one is fine
+        image=pictures("3 H W").without("one axis less"),  # a grey one is fine
         stretch=constant(False),
         holds=lambda value, a: (
-            value.shape == (*a.picture.shape[1:], 3)
-            and abs(value.transpose(2, 0, 1) / 255 - a.picture.numpy()).max() <= 0.5 / 255 + 1e-6
+            value.shape == (*a.image.shape[1:], 3)
+            and abs(value.transpose(2, 0, 1) / 255 - a.image.numpy()).max() <= 0.5 / 255 + 1e-6
         ),
     ),
     entry(
@@ -96,22 +96,22 @@ ENTRIES = [
         holds=lambda value, a: len(value[1]) == a.count,
     ),
     entry(
-        lambda picture, columns: image_grid(picture, columns=columns),
+        lambda image, columns: image_grid(image, columns=columns),
         of=image_grid,
-        picture=SEVERAL,
+        image=SEVERAL,
         columns=count(0, 3),
-        holds=lambda value, a: axes(value) == len(a.picture),
+        holds=lambda value, a: axes(value) == len(a.image),
     ),
     entry(
-        lambda picture: gallery(picture),
+        lambda image: gallery(image),
         of=gallery,
-        picture=SEVERAL,
-        holds=lambda value, a: value.data.count("<img") == len(a.picture),
+        image=SEVERAL,
+        holds=lambda value, a: value.data.count("<img") == len(a.image),
     ),
     entry(
         lambda images, maps, masks: map_grid(images, {"maps": maps}, masks=masks),
         of=map_grid,
-        images=pictures("B 3 8 9").without("bytes as floats"),  # of one picture, says the refusal
+        images=pictures("B 3 8 9").without("bytes as floats"),  # of one image, says the refusal
         maps=floats("B 8 9", 0, 1),
         masks=optional(masks("B 8 9")),
         holds=lambda value, a: axes(value) == 2 * len(a.images),
