@@ -29,6 +29,8 @@ LEFT_OUT = shutil.ignore_patterns("*.ipynb", "tools", ".*", "__pycache__")
 KEY_FILE = ".source-key"
 BUILD_PAGE = "appendix/build.md"
 GLOSSARY_PAGE = "appendix/glossary.md"
+# The theme's icons come from its fonts; this script would draw them again, from 0.5 MB of paths.
+ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
 
 
@@ -77,7 +79,7 @@ def assemble(book: Book) -> Path:
     (site / BUILD_PAGE).parent.mkdir(exist_ok=True)
     (site / BUILD_PAGE).write_text(build_page(list(runs.values())), encoding="utf-8")
     (site / GLOSSARY_PAGE).write_text(glossary_page(glossary(book)), encoding="utf-8")
-    copy_mathjax(site / "_static" / "mathjax")
+    copy_mathjax(site / "_extra" / "mathjax")
     return site
 
 
@@ -174,6 +176,8 @@ def build(book: Book, site: Path, key: str) -> bool:
     if done.returncode or not (html / "index.html").exists():
         print(done.stdout, file=sys.stderr)
         return False
+    for page in html.rglob("*.html"):
+        page.write_text(ICONS.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
     (html / KEY_FILE).write_text(key)
     swap_folder(html, book.html)
     shutil.rmtree(output, ignore_errors=True)

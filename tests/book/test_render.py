@@ -1,6 +1,7 @@
 """From executed copies to pages: the measured time, and a bad build that leaves the good book."""
 
 import pytest
+from nbformat.v4 import new_code_cell
 
 from book.tools import links, render
 from book.tools.execute import RECORD, Timing, executed_copy, key
@@ -32,6 +33,17 @@ def test_the_card_gets_the_measured_time_and_other_admonitions_do_not():
     assert render.with_run_time(note, TIMING) == note
 
 
+def test_a_claim_is_folded_behind_words_of_its_own():
+    claim = new_code_cell("assert 1", metadata={"tags": ["claim"], "mystnb": {"figure": 1}})
+    other = new_code_cell("1 + 1")
+    for cell in (claim, other):
+        render.fold_claim(cell)
+    assert claim.metadata["tags"] == ["claim", "hide-input"]
+    assert claim.metadata["mystnb"]["code_prompt_show"] == "Show the check"
+    assert claim.metadata["mystnb"]["figure"] == 1
+    assert other.metadata == {}
+
+
 def test_the_build_page_lists_every_chapter_and_version():
     page = render.build_page([TIMING])
     assert "| `labs/tiny` | 41.2 | 2026-01-31 | Some CPU, 2 cores |" in page
@@ -55,6 +67,11 @@ def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     assert 'id="term-attention"' in terms
     assert "注意力" in terms
     assert links.broken_links(book.html) == []
+    assert (book.html / "mathjax/tex-chtml.js").is_file()
+    assert page.count("tex-chtml.js") == 1  # twice would be an error in the browser
+    assert "fontawesome.js" not in page
+    assert "unpkg.com" not in page  # no script from another host
+    assert 'data-default-mode="auto"' in page
 
     good = {path: path.read_bytes() for path in book.html.rglob("*") if path.is_file()}
     (book.source / "intro.md").write_text("# Intro\n\nSee {ref}`nowhere`.\n")

@@ -30,7 +30,7 @@ kernelspec:
 - **Hardware**: any.
 :::
 
-Prose, and {{cite:p}}`radford2021learning`.
+Prose, $x^2$, and {{cite:p}}`radford2021learning`.
 """
 CONFIG = ("_config.yml", "references.bib", "_static", "appendix/references.md")
 GLOSSARY = "term,chinese,meaning,page\nattention,注意力,A weighted mean.,tiny\n"
