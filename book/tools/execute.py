@@ -129,11 +129,13 @@ def prepare(book: Book, chapter: Path, run: Path) -> Path:
 
 def run_nbmake(book: Book, path: Path, threads: int) -> int:
     """One pytest for one notebook; `book.tools.runner` shows progress and files what passed."""
+    # A page has no kernel, so controls draw all that they can show; nor a use for progress bars.
     environment = os.environ | {
+        "MMTUTOR_PAGE": "1",
         "MMTUTOR_PRESET": preset(),
         "OMP_NUM_THREADS": str(threads),
         "PYTHONPATH": os.pathsep.join([str(Book.root), *sys.path[1:]]),
-        "TQDM_DISABLE": "1",  # a page has no use for progress bars, and stderr is an error there
+        "TQDM_DISABLE": "1",
     }
     pytest = [sys.executable, "-m", "pytest", "-p", "book.tools.runner", "-p", "no:cacheprovider"]
     quiet = ["--capture=no", "--no-header", "--no-summary", "--tb=no", "-q", "-c", os.devnull]

@@ -9,6 +9,7 @@ warnings as errors, and puts that in the place of `_build/html` only if it succe
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import importlib.util
 import re
@@ -31,6 +32,7 @@ BUILD_PAGE = "appendix/build.md"
 GLOSSARY_PAGE = "appendix/glossary.md"
 # The theme's icons come from its fonts; this script would draw them again, from 0.5 MB of paths.
 ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
+INLINE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,([A-Za-z0-9+/=]{1000,})")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
 
 
@@ -152,6 +154,21 @@ def copy_mathjax(target: Path) -> None:
         copy(source / name, target / name)
 
 
+def lighten(page: Path, html: Path) -> None:
+    """Put the images that stand in a page's text into files, and leave out what it loads twice."""
+    root = "../" * (len(page.relative_to(html).parts) - 1)
+
+    def file(inline: re.Match) -> str:
+        content = base64.b64decode(inline[2])
+        name = f"_images/inline-{digest([content])[:16]}.{inline[1]}"
+        (html / name).parent.mkdir(exist_ok=True)
+        (html / name).write_bytes(content)
+        return root + name
+
+    text = ICONS.sub("", page.read_text(encoding="utf-8"))
+    page.write_text(INLINE.sub(file, text), encoding="utf-8")
+
+
 def site_key(site: Path) -> str:
     files = [path for path in sorted(site.rglob("*")) if path.is_file()]
     parts = [(path.relative_to(site).as_posix().encode(), path.read_bytes()) for path in files]
@@ -177,7 +194,7 @@ def build(book: Book, site: Path, key: str) -> bool:
         print(done.stdout, file=sys.stderr)
         return False
     for page in html.rglob("*.html"):
-        page.write_text(ICONS.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+        lighten(page, html)
     (html / KEY_FILE).write_text(key)
     swap_folder(html, book.html)
     shutil.rmtree(output, ignore_errors=True)

@@ -1,5 +1,7 @@
 """From executed copies to pages: the measured time, and a bad build that leaves the good book."""
 
+import base64
+
 import pytest
 from nbformat.v4 import new_code_cell
 
@@ -42,6 +44,20 @@ def test_a_claim_is_folded_behind_words_of_its_own():
     assert claim.metadata["mystnb"]["code_prompt_show"] == "Show the check"
     assert claim.metadata["mystnb"]["figure"] == 1
     assert other.metadata == {}
+
+
+def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
+    (tmp_path / "labs").mkdir()
+    page, content = tmp_path / "labs/a.html", bytes(range(256)) * 4
+    small = f"data:image/png;base64,{base64.b64encode(b'tiny').decode()}"
+    big = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    page.write_text(f'<img src="{small}"><script>"<img src=\\"{big}\\">"</script>')
+    render.lighten(page, tmp_path)
+    (file,) = (tmp_path / "_images").iterdir()
+    assert file.read_bytes() == content
+    assert page.read_text() == (
+        f'<img src="{small}"><script>"<img src=\\"../_images/{file.name}\\">"</script>'
+    )
 
 
 def test_the_build_page_lists_every_chapter_and_version():

@@ -11,7 +11,6 @@ import torch
 
 from mmtutor.evaluation.statistics.bootstrap import Interval
 from mmtutor.notebook.checks import check
-from mmtutor.notebook.explorers import fusion_weight, info_nce_temperature, softmax_temperature
 from mmtutor.notebook.plots import (
     arithmetic,
     bars,
@@ -33,6 +32,7 @@ from mmtutor.notebook.plots import (
 from mmtutor.notebook.plots.panels import panels, pixels
 from mmtutor.notebook.random_captions import random_examples
 from mmtutor.notebook.tables import in_words, percent, table
+from mmtutor.notebook.widgets import Control
 from mmtutor.training import History
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
@@ -40,7 +40,6 @@ from tests.sweep.kinds import (
     count,
     flag,
     floats,
-    labels,
     masks,
     number,
     option,
@@ -208,22 +207,10 @@ ENTRIES = [
         holds=lambda value, a: math.isclose(value.axes[0].patches[0].get_height(), a.score),
     ),
     entry(
-        softmax_temperature,
-        logits=floats("C").without("half"),
-        holds=lambda value, a: str(a.logits.double().tolist()) in value.data,
-    ),
-    entry(
-        info_nce_temperature,
-        similarity=floats("B B").without("half"),
-        holds=lambda value, a: str(a.similarity.double().tolist()) in value.data,
-    ),
-    entry(
-        fusion_weight,
-        one=floats("N C"),
-        other=floats("N C"),
-        label=labels("N", below="C"),
-        names=texts("2").without("array"),
-        holds=lambda value, a: str(a.label.tolist()) in value.data,
+        lambda word: Control(lambda word: word.upper(), word=word),
+        of=Control,
+        word=texts("N").without("None in it", "number in it", "list in it", "bytes in it"),
+        holds=lambda value, a: value.frame(word="one").shown == "ONE",
     ),
     entry(
         random_examples,
