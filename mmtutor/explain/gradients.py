@@ -33,7 +33,7 @@ def gradient(model: nn.Module, batch: Batch, target: Target, modality: str = "im
 def input_x_gradient(
     model: nn.Module, batch: Batch, target: Target, modality: str = "image"
 ) -> Tensor:
-    """Slope times input, summed over channels: with a sign (Shrikumar et al. 2016).
+    """Gradient times input, summed over channels: with a sign (Shrikumar et al. 2016).
 
     Of a linear model without a bias it is each pixel's part of the score.
     """

@@ -24,7 +24,7 @@ class HubAnswerer(nn.Module):
     """A question answerer of `transformers` as a model with `logits` of `answers`.
 
     What its image processor does with one picture after another, scaling and normalising, is done
-    here to the whole batch, so that the slope by a pixel can be taken; pictures must have the
+    here to the whole batch, so that the gradient by a pixel can be taken; images must have the
     size that the model wants.
 
     Args:
