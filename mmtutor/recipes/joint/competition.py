@@ -27,7 +27,7 @@ from mmtutor.recipes.joint.tasks import JointConfig, Trained
 
 MODALITIES = ("image", "tokens")
 WAYS = {
-    "image": "the picture, trained alone",
+    "image": "the image, trained alone",
     "joint": "both, one loss",
     "dropout": "both, one of them missing half the time",
     "modulation": "both, the leader's gradient held back",
