@@ -64,6 +64,7 @@ MODELS = {
     "6-evaluation/robustness-and-fairness": (
         *("Classifier", "FusionClassifier", "SmallCNN", "Perturbed", "Pair"),
     ),
+    "appendix/data-sets": (),  # written on the page
 }
 # Encoders inside them that an earlier page shows, to which the chapter links.
 PARTS = {
