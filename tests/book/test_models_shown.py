@@ -33,7 +33,7 @@ PAGES = {BOOK.name(chapter): chapter for chapter in BOOK.chapters()}
 MODELS = {
     "1-concepts/what-is-a-multimodal-model": (),  # written on the page
     "1-concepts/how-a-network-learns": (),  # written on the page
-    "2-encoders/images": ("Classifier", "SmallCNN", "VisionTransformer", "FeatureEncoder"),
+    "2-encoders/images": ("SmallCNN", "VisionTransformer", "FeatureEncoder"),
     "2-encoders/text": (
         *("Classifier", "LastToken"),
         *("BagOfWords", "RecurrentEncoder", "SmallTransformer"),
@@ -69,6 +69,7 @@ MODELS = {
 # Encoders inside them that an earlier page shows, to which the chapter links.
 PARTS = {
     "1-concepts/what-is-a-multimodal-model": ("SmallCNN", "SmallTransformer"),
+    "2-encoders/images": ("Classifier",),
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
