@@ -65,10 +65,11 @@ MODELS = {
         *("Classifier", "FusionClassifier", "SmallCNN", "Perturbed", "Pair"),
     ),
     "appendix/data-sets": (),  # written on the page
+    "appendix/challenges": (),  # put together from what earlier pages show
 }
 # Encoders inside them that an earlier page shows, to which the chapter links.
 PARTS = {
-    "1-concepts/what-is-a-multimodal-model": ("SmallCNN", "SmallTransformer"),
+    "1-concepts/what-is-a-multimodal-model": ("SmallCNN", "SmallTransformer", "AudioCNN"),
     "2-encoders/images": ("Classifier",),
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
@@ -80,6 +81,7 @@ PARTS = {
     "6-evaluation/generation": ("SmallCNN", "BagOfWords"),
     "6-evaluation/metrics": ("FeatureEncoder", "DualEncoder"),
     "6-evaluation/robustness-and-fairness": (*("BagOfWords", "Concat"),),
+    "appendix/challenges": ("SmallCNN", "SmallTransformer", "DualEncoder", "ProjectionHead"),
 }
 
 BUDGET = entrants.ContestConfig(parameters=20_000, dim=8, out_dim=8)
