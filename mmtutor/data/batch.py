@@ -94,6 +94,54 @@ def loader(
     )
 
 
+def hide_tokens(
+    batch: Batch,
+    vocab_size: int,
+    mask_id: int,
+    generator: torch.Generator,
+    special: Sequence[int] = (),
+    share: float = 0.15,
+) -> Batch:
+    """Hide some tokens of every text and ask for them (Devlin et al. 2019, section 3.1).
+
+    Of the hidden tokens 80 % become `mask_id`, 10 % a random token, and 10 % stay. A text with
+    anything to hide has at least one token hidden.
+
+    Args:
+        batch: `tokens` (B, L) int64 in [0, vocab_size), and `tokens_mask` (B, L) where some pad.
+        special: ids that are never hidden nor drawn, such as those of padding and [CLS].
+        share: of the tokens of a text, in (0, 1].
+
+    Returns:
+        The batch with new `tokens`; `hidden` (B, L) bool; and as `label` (M,) int64 what stood at
+        the M hidden places, row by row.
+
+    Raises:
+        ValueError: nothing can be hidden, or an id is out of range.
+    """
+    require(batch, "tokens")
+    tokens = batch["tokens"]
+    checks.shaped(tokens=(tokens, "B L"))
+    real = checks.as_mask(tokens_mask=batch.get("tokens_mask", tokens >= 0))
+    checks.shaped(tokens=(tokens, "B L"), tokens_mask=(real, "B L"))
+    checks.at_least(0, vocab_size=vocab_size, mask_id=mask_id)
+    checks.within("(0, 1]", share=share)
+    checks.instance(torch.Generator, generator=generator)
+    special = torch.tensor(checks.listed(int, special=special), dtype=torch.int64)
+    checks.indices(vocab_size, tokens=tokens, special=special, mask_id=torch.tensor(mask_id))
+    may = real & ~torch.isin(tokens, special)
+    if not may.any():
+        raise ValueError("tokens must hold something to hide, got only special ones and padding")
+    order = torch.rand(tokens.shape, generator=generator).masked_fill(~may, 2).argsort(1).argsort(1)
+    hidden = may & (order < (share * may.sum(1)).round().clamp(min=1).unsqueeze(1))
+    usual = torch.arange(vocab_size)[~torch.isin(torch.arange(vocab_size), special)]
+    drawn = usual[torch.randint(len(usual), tokens.shape, generator=generator)]
+    fate = torch.rand(tokens.shape, generator=generator)
+    read = torch.where(fate < 0.8, mask_id, torch.where(fate < 0.9, drawn, tokens))
+    new = {"tokens": torch.where(hidden, read, tokens), "hidden": hidden, "label": tokens[hidden]}
+    return {**batch, **new}
+
+
 class _GroupedSampler(Sampler[int]):
     """All rows of one group after those of another, in an order of groups drawn anew each epoch.
 

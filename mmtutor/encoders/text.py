@@ -11,7 +11,7 @@ from mmtutor import checks
 from mmtutor.encoders.base import Encoded, check_ids, real
 from mmtutor.encoders.transformer import TransformerEncoder, sinusoidal_positions
 
-POSITIONS = ("learned", "sinusoidal", "none")
+POSITIONS = ("learned", "sinusoidal", "rotary", "none")
 
 
 class BagOfWords(nn.Module):
@@ -42,7 +42,7 @@ class BagOfWords(nn.Module):
 
 
 class SmallTransformer(nn.Module):
-    """Token and position embeddings, then pre-norm blocks and a last normalisation.
+    """Token and position embeddings, then the blocks of a `TransformerEncoder`.
 
     Padding never changes the tokens that are real, and comes out as zeros.
 
@@ -53,8 +53,9 @@ class SmallTransformer(nn.Module):
         heads: attention heads; must divide `dim`.
         max_length: longest sequence there is a position for.
         dropout: probability of dropping a coordinate of each block's two branches.
-        positions: "learned", one vector for each place; "sinusoidal", fixed waves; or "none", and
-            then the order of the tokens is lost.
+        positions: "learned", one vector for each place; "sinusoidal", fixed waves; "rotary", which
+            turns queries and keys; or "none", and then the order of the tokens is lost.
+        norm_first: False for BERT, which normalises after each addition.
     """
 
     modality = "tokens"
@@ -68,6 +69,7 @@ class SmallTransformer(nn.Module):
         max_length: int = 64,
         dropout: float = 0.0,
         positions: str = "learned",
+        norm_first: bool = True,
     ) -> None:
         super().__init__()
         checks.at_least(1, vocab_size=vocab_size, dim=dim, max_length=max_length)
@@ -77,9 +79,11 @@ class SmallTransformer(nn.Module):
         if positions == "learned":
             self.position = nn.Parameter(torch.randn(max_length, dim) * 0.02)
         else:  # scaled to the size that the embeddings start with
-            waves = sinusoidal_positions(max_length, dim) * (0.02 if positions != "none" else 0)
+            size = 0.02 if positions == "sinusoidal" else 0
+            waves = size * sinusoidal_positions(max_length, dim)
             self.register_buffer("position", waves, persistent=False)
-        self.transformer = TransformerEncoder(dim, depth, heads, dropout)
+        blocks = dim, depth, heads, dropout, norm_first, positions == "rotary"
+        self.transformer = TransformerEncoder(*blocks)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:

@@ -24,13 +24,16 @@ class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention in several heads (Vaswani et al. 2017, section 3.2).
 
     Equal to `torch.nn.MultiheadAttention` of the same weights, but a row whose keys are all padding
-    attends to nothing (zeros, then the output bias) where PyTorch's gives NaN.
+    attends to nothing (zeros, then the output bias) where PyTorch's gives NaN. With `rotary`,
+    queries and keys are turned by their places; a head's size must then be even.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, rotary: bool = False) -> None:
         super().__init__()
         check_heads(dim, heads)
-        self.heads = heads
+        if rotary and dim // heads % 2:
+            raise ValueError(f"rotary needs heads of an even size, got {dim} / {heads}")
+        self.heads, self.rotary = heads, rotary
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
@@ -45,9 +48,12 @@ class MultiHeadAttention(nn.Module):
         query, key, _ = self._heads(x)
         return attention_weights(query, key, real(x, mask)[:, None, None])
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """Query, key and value, (3, B, heads, L, D/heads): each head has its own subspace."""
-        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each (B, heads, L, D/heads): each head has its own subspace."""
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.rotary:
+            query, key = rotary(query), rotary(key)
+        return query, key, value
 
 
 def attention_weights(query: Tensor, key: Tensor, keep: Tensor) -> Tensor:
@@ -68,57 +74,87 @@ def attention_weights(query: Tensor, key: Tensor, keep: Tensor) -> Tensor:
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm block: attention, then a two-layer perceptron, each added to its own input.
+    """Attention, then a two-layer perceptron, each added to its own input.
 
-    Equal to `torch.nn.TransformerEncoderLayer(norm_first=True, activation="gelu")`.
+    Equal to `torch.nn.TransformerEncoderLayer(activation="gelu")` of the same `norm_first`: each
+    branch reads a normalised input (pre-norm), or each sum is normalised, as in BERT (post-norm).
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        dropout: float = 0.0,
+        norm_first: bool = True,
+        rotary: bool = False,
+    ) -> None:
         super().__init__()
         checks.within("[0, 1]", dropout=dropout)
+        self.norm_first = norm_first
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = MultiHeadAttention(dim, heads)
+        self.attention = MultiHeadAttention(dim, heads, rotary)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) bool -> (B, L, D)."""
+        if not self.norm_first:
+            x = self.norm1(x + self.dropout(self.attention(x, mask)))
+            return self.norm2(x + self.dropout(self.mlp(x)))
         x = x + self.dropout(self.attention(self.norm1(x), mask))
         return x + self.dropout(self.mlp(self.norm2(x)))
 
 
 class TransformerEncoder(nn.Module):
-    """Pre-norm blocks and a last normalisation; masked positions come out as zeros.
+    """Blocks, and a normalisation of what they leave as it is; masked positions come out as zeros.
 
-    Equal to `torch.nn.TransformerEncoder` of such layers with a final norm. Without positions in
-    its input it cannot know order: permuting the vectors permutes what comes out.
+    Pre-norm blocks are followed by it, equal to `torch.nn.TransformerEncoder` with a final norm;
+    post-norm blocks are preceded by it, as in BERT. Without positions it cannot know order:
+    permuting the vectors permutes what comes out.
 
     Args:
         dim: size D of a vector.
         depth: number of blocks.
         heads: attention heads; must divide `dim`.
         dropout: probability of dropping a coordinate of each block's two branches.
+        norm_first, rotary: as in a block and in its attention.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        dropout: float = 0.0,
+        norm_first: bool = True,
+        rotary: bool = False,
+    ) -> None:
         super().__init__()
         checks.at_least(1, depth=depth)
-        self.blocks = nn.ModuleList(TransformerBlock(dim, heads, dropout) for _ in range(depth))
+        block = dim, heads, dropout, norm_first, rotary
+        self.norm_first = norm_first
+        self.blocks = nn.ModuleList(TransformerBlock(*block) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) bool, True = real -> (B, L, D)."""
         mask = real(x, mask)
+        if not self.norm_first:
+            x = self.norm(x)
         for block in self.blocks:
             x = block(x, mask)
-        return self.norm(x).masked_fill(~mask.unsqueeze(-1), 0)
+        if self.norm_first:
+            x = self.norm(x)
+        return x.masked_fill(~mask.unsqueeze(-1), 0)
 
     def attention(self, x: Tensor, mask: Tensor) -> list[Tensor]:
         """What each block attends to: its weights (B, heads, L, L), the first block's first."""
         weights = []
+        x = x if self.norm_first else self.norm(x)
         for block in self.blocks:
-            weights.append(block.attention.weights(block.norm1(x), mask))
+            seen = block.norm1(x) if self.norm_first else x
+            weights.append(block.attention.weights(seen, mask))
             x = block(x, mask)
         return weights
 
@@ -137,3 +173,27 @@ def sinusoidal_positions(length: int, dim: int) -> Tensor:
     angles = position / wavelengths
     waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
     return waves[:, :dim].float()
+
+
+def rotary(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
+    """Rotary positions (Su et al. 2021), in the layout of Llama: vectors turned by their places.
+
+    The pair of entries i and i + d/2 at place p is turned by the angle p / base^(2i / d). The dot
+    product of two turned vectors then depends on how far apart they stand, not on where.
+
+    Args:
+        x: queries or keys (..., L, d) floating point, d even.
+        start: the place of the first vector.
+        base: sets the slowest rotation.
+
+    Returns:
+        (..., L, d) of the same lengths.
+    """
+    length, dim = x.shape[-2:]
+    if dim % 2:
+        raise ValueError(f"x must have an even number of entries, got {dim}")
+    place = torch.arange(start, start + length, device=x.device)  # [L]
+    angle = place.unsqueeze(1) / base ** (torch.arange(0, dim, 2, device=x.device) / dim)
+    first, second = wide(x).chunk(2, dim=-1)  # [..., L, d / 2]
+    turned = first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()
+    return torch.cat(turned, dim=-1).to(x.dtype)

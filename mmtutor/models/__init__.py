@@ -4,3 +4,4 @@ from mmtutor.models.classifier import Classifier, ClassifierOutput
 from mmtutor.models.dual_encoder import DualEncoder, DualEncoderOutput, ProjectionHead
 from mmtutor.models.ensemble import Ensemble
 from mmtutor.models.fusion_classifier import FusionClassifier
+from mmtutor.models.masked_language_model import MaskedLanguageModel

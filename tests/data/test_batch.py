@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmtutor.data import Dataset, collate, loader, require
+from mmtutor.data.batch import hide_tokens
 
 
 def test_ragged_keys_are_padded_and_masked():
@@ -159,3 +160,35 @@ def test_groups_may_be_names_and_are_not_shuffled_twice():
     assert all(len({data[row]["who"] for row in batch["row"].tolist()}) == 1 for batch in batches)
     with pytest.raises(ValueError, match="dataset must be not empty"):
         loader(data.subset([]), 2)
+
+
+def test_of_the_hidden_tokens_most_are_masked_some_are_drawn_and_some_stay():
+    tokens = torch.randint(5, 100, (400, 40))
+    tokens[:, 0] = 2
+    mask = torch.arange(40) < torch.randint(2, 41, (400, 1))
+    generator = torch.Generator().manual_seed(0)
+    batch = hide_tokens({"tokens": tokens, "tokens_mask": mask}, 100, 4, generator, range(5))
+    hidden, read = batch["hidden"], batch["tokens"]
+    assert not hidden[:, 0].any()
+    assert not (hidden & ~mask).any()
+    assert hidden.sum(1).tolist() == [max(1, round(0.15 * (n - 1))) for n in mask.sum(1).tolist()]
+    assert torch.equal(batch["label"], tokens[hidden])
+    assert torch.equal(read[~hidden], tokens[~hidden])
+    masked = (read[hidden] == 4).double().mean()
+    kept = (read[hidden] == tokens[hidden]).double().mean()
+    assert abs(masked - 0.8) < 0.04
+    assert abs(kept - 0.1) < 0.04
+    assert read[hidden].min() >= 4
+
+
+def test_hidden_places_are_spread_evenly_and_drawn_anew():
+    tokens, generator = torch.full((2000, 4), 7), torch.Generator().manual_seed(0)
+    first, again = (hide_tokens({"tokens": tokens}, 9, 1, generator)["hidden"] for _ in range(2))
+    assert not torch.equal(first, again)
+    assert (first.double().mean(0) - 0.25).abs().max() < 0.04
+
+
+def test_nothing_to_hide_is_refused():
+    generator = torch.Generator()
+    with pytest.raises(ValueError, match="something to hide"):
+        hide_tokens({"tokens": torch.tensor([[2, 3]])}, 9, 4, generator, special=[2, 3])

@@ -52,21 +52,33 @@ def test_without_positions_order_cannot_matter():
     torch.testing.assert_close(encoder(x).pooled(), encoder(permuted).pooled())
 
 
-@pytest.mark.parametrize(("positions", "trained"), [("sinusoidal", 0), ("none", 0), ("learned", 1)])
+@pytest.mark.parametrize(
+    ("positions", "trained"), [("sinusoidal", 0), ("none", 0), ("rotary", 0), ("learned", 1)]
+)
 def test_only_learned_positions_are_trained_and_saved(positions, trained):
     encoder = SmallTransformer(20, 16, positions=positions)
     names = dict(encoder.named_parameters())
     assert ("position" in names) == bool(trained) == ("position" in encoder.state_dict())
     assert (encoder.embed(torch.tensor([[3, 3]])).diff(dim=1).abs().sum() > 0) == (
-        positions != "none"
+        positions in ("sinusoidal", "learned")
     )
+
+
+def test_rotary_positions_tell_orders_apart_and_ignore_padding():
+    torch.manual_seed(0)
+    encoder = SmallTransformer(20, 16, positions="rotary").eval()
+    nn.init.normal_(encoder.embedding.weight)
+    one, other = (encoder(torch.tensor([ids])).pooled() for ids in ([2, 3, 4], [4, 3, 2]))
+    assert (one - other).abs().max() > 1e-3
+    mask = torch.tensor([[True] * 3 + [False] * 2])
+    torch.testing.assert_close(encoder(torch.tensor([[2, 3, 4, 9, 0]]), mask).pooled(), one)
 
 
 def test_unknown_positions_are_answered_with_those_there_are():
     with pytest.raises(
-        ValueError, match="positions must be 'learned', 'sinusoidal' or 'none', got 'rotary'"
+        ValueError, match="must be 'learned', 'sinusoidal', 'rotary' or 'none', got 'relative'"
     ):
-        SmallTransformer(20, 16, positions="rotary")
+        SmallTransformer(20, 16, positions="relative")
 
 
 def test_the_bag_equals_torchs_embedding_bag_with_gradients():

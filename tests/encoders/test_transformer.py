@@ -9,6 +9,7 @@ from mmtutor.encoders.transformer import (
     TransformerBlock,
     TransformerEncoder,
     attention_weights,
+    rotary,
     sinusoidal_positions,
 )
 
@@ -48,11 +49,12 @@ def test_attention_equals_torch():
     torch.testing.assert_close(ours.out.weight.grad, theirs.out_proj.weight.grad, rtol=0, atol=1e-5)
 
 
-def test_block_equals_torch():
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_block_equals_torch(norm_first):
     torch.manual_seed(0)
-    ours = TransformerBlock(12, 3)
+    ours = TransformerBlock(12, 3, norm_first=norm_first)
     theirs = nn.TransformerEncoderLayer(
-        12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=norm_first
     )
     copy_attention(ours.attention, theirs.self_attn)
     for mine, other in (
@@ -122,9 +124,11 @@ def test_a_causal_mask_equals_torchs():
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
 
 
-def test_the_encoder_reports_the_weights_it_used():
+@pytest.mark.parametrize(("norm_first", "turned"), [(True, False), (False, True)])
+def test_the_encoder_reports_the_weights_it_used(norm_first, turned):
     torch.manual_seed(0)
-    encoder, x = TransformerEncoder(12, 2, 3).eval(), torch.randn(3, 5, 12)
+    encoder = TransformerEncoder(12, 2, 3, norm_first=norm_first, rotary=turned).eval()
+    x = torch.randn(3, 5, 12)
     seen = []
     for block in encoder.blocks:
         block.attention.register_forward_hook(
@@ -135,6 +139,43 @@ def test_the_encoder_reports_the_weights_it_used():
     assert len(reported) == 2
     for weights, used in zip(reported, seen[:2], strict=True):
         torch.testing.assert_close(weights, used)
+
+
+def test_rotary_positions_equal_those_of_llama():
+    from transformers.models.llama.modeling_llama import (
+        LlamaConfig,
+        LlamaRotaryEmbedding,
+        apply_rotary_pos_emb,
+    )
+
+    config = LlamaConfig(hidden_size=32, num_attention_heads=4)
+    query, key = torch.randn(2, 3, 4, 9, 8)
+    places = torch.arange(5, 14).expand(3, 9)
+    cos, sin = LlamaRotaryEmbedding(config)(query, places)
+    expected = apply_rotary_pos_emb(query, key, cos, sin)
+    for x, turned in zip((query, key), expected, strict=True):
+        torch.testing.assert_close(rotary(x, start=5), turned, rtol=0, atol=1e-5)
+    cached = torch.cat([rotary(query[..., :6, :], 5), rotary(query[..., 6:, :], 11)], dim=-2)
+    torch.testing.assert_close(cached, rotary(query, 5), rtol=0, atol=1e-5)
+
+
+def test_rotary_scores_depend_on_the_distance_alone():
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 8)
+    turned = rotary(query.expand(12, 8)) @ rotary(key.expand(12, 8)).T  # [12, 12]
+    for distance in (-5, 0, 3):
+        along = turned.diagonal(distance)
+        torch.testing.assert_close(along, along[:1].expand_as(along), rtol=0, atol=1e-5)
+    assert turned[0].std() > 0.1
+    torch.testing.assert_close(rotary(query.expand(12, 8)).norm(dim=-1), query.norm().expand(12))
+    assert rotary(query.half().expand(12, 8)).dtype == torch.float16
+
+
+def test_rotary_needs_pairs():
+    with pytest.raises(ValueError, match="even number of entries, got 3"):
+        rotary(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="heads of an even size, got 12 / 4"):
+        MultiHeadAttention(12, 4, rotary=True)
 
 
 def test_sinusoidal_positions_by_hand():

@@ -16,6 +16,7 @@ from mmtutor.data.shapes.scene import COLOURS
 from mmtutor.data.synthetic.text_tasks import LANGUAGES, language_of, leading_colour
 from mmtutor.data.tokenizer import SubwordTokenizer, WordTokenizer
 from mmtutor.encoders import BagOfWords, RecurrentEncoder, SmallTransformer
+from mmtutor.encoders.text import POSITIONS
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
 from mmtutor.recipes.common.classifier import Trained, train_classifier
 from mmtutor.recipes.common.config import BelowOne, Count, Fold, Rate, require_multiple
@@ -35,7 +36,7 @@ class Config(TrainConfig):
         train, test: pairs of captions of task "order"; the other task has all that there are.
         encoder: one of ENCODERS.
         bidirectional: of a recurrent encoder.
-        positions: of a Transformer: "learned", "sinusoidal" or "none".
+        positions: of a Transformer, one of POSITIONS.
         tokens: one of TOKENS; `vocabulary` is the size of a BPE.
         max_length: longer texts are cut.
         shuffle_labels: a control: train on the labels of other texts.
@@ -49,7 +50,7 @@ class Config(TrainConfig):
     test: Count = 300
     encoder: Literal[ENCODERS] = "transformer"
     bidirectional: bool = False
-    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    positions: Literal[POSITIONS] = "learned"
     tokens: Literal[TOKENS] = "word"
     vocabulary: Count = 2_000
     max_length: Count = 96
@@ -67,6 +68,8 @@ class Config(TrainConfig):
     def _check(self) -> None:
         if self.encoder == "transformer":
             require_multiple(self, "dim", "heads")
+            if self.positions == "rotary":
+                require_multiple(self, "dim", 2 * self.heads)
         if self.bidirectional:
             require_multiple(self, "dim", 2)
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from mmtutor.data import load
-from mmtutor.data.batch import collate, loader, require
+from mmtutor.data.batch import collate, hide_tokens, loader, require
 from mmtutor.data.bpe import learn_merges, readable, split_by
 from mmtutor.data.card import card
 from mmtutor.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt, gaussian_noise, word_drop
@@ -40,6 +40,8 @@ from tests.sweep.kinds import (
     floats,
     generator,
     given,
+    labels,
+    masks,
     number,
     option,
     optional,
@@ -236,6 +238,26 @@ def batches(value: list[dict[str, Tensor]], a: SimpleNamespace) -> bool:
     runs = 1 + sum(one != other for one, other in itertools.pairwise(groups))
     together = a.group_by is None or runs == len(set(groups))
     return sorted(rows) == list(range(len(a.dataset))) and together
+
+
+def ids(random: Random, sizes: Sizes) -> Tensor:
+    return torch.randint(3, 9, sizes.shape("B L"), generator=generator(random))
+
+
+def hidden_tokens(tokens, tokens_mask, generator, **options) -> dict[str, Tensor]:
+    batch = {"tokens": tokens, "tokens_mask": tokens_mask}
+    return hide_tokens(batch, generator=copy.deepcopy(generator), **options)
+
+
+def hidden_well(batch: dict[str, Tensor], a: SimpleNamespace) -> bool:
+    hidden, real = batch["hidden"], a.tokens_mask
+    wanted = (a.share * real.sum(1)).round().clamp(min=1)
+    return (
+        torch.equal(hidden.sum(1), wanted.long())
+        and not (hidden & ~real).any()
+        and torch.equal(batch["tokens"][~hidden], a.tokens[~hidden])
+        and torch.equal(batch["label"], a.tokens[hidden])
+    )
 
 
 def loaded(dataset, batch_size: int, seed: int, group_by: str | None) -> list:
@@ -570,6 +592,18 @@ ENTRIES = [
         seed=SEED,
         group_by=option(None, "group").but(typo=None, **{"no option": constantly("x", 3)}),
         holds=batches,
+    ),
+    entry(
+        hidden_tokens,
+        of=hide_tokens,
+        tokens=labels("B L", 9, lambda random, sizes: ids(random, sizes)),
+        tokens_mask=masks("B L"),
+        vocab_size=count(9, 12).without("too small"),
+        mask_id=count(0, 8).without("too small").but(**{"too large": constantly(9_999)}),
+        generator=RANDOM,
+        special=given((0, 1, 2), {"no list": constantly(3, None, "abc", [-1], [9_999])}),
+        share=number("(0, 1]"),
+        holds=hidden_well,
     ),
     entry(
         learn_merges,
