@@ -36,7 +36,7 @@ MODELS = {
     "2-encoders/images": ("SmallCNN", "VisionTransformer", "FeatureEncoder"),
     "2-encoders/text": (
         *("Classifier", "LastToken"),
-        *("BagOfWords", "RecurrentEncoder", "SmallTransformer"),
+        *("BagOfWords", "RecurrentEncoder", "SmallTransformer", "MaskedLanguageModel"),
     ),
     "2-encoders/audio": ("Classifier", "AudioCNN", "AudioTransformer"),
     "2-encoders/video": ("Classifier", "VideoCNN", "VideoTransformer", "PoseNetwork"),
