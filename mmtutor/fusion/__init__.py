@@ -4,10 +4,17 @@
 alike, `fusion(encoded, present)`.
 """
 
-from mmtutor.fusion.attention import Attention, Bottleneck, CrossAttention, MultiHeadCrossAttention
+from mmtutor.fusion.attention import (
+    Attention,
+    Bottleneck,
+    CrossAttention,
+    MultiHeadCrossAttention,
+    SingleStream,
+)
 from mmtutor.fusion.base import Fusion
 from mmtutor.fusion.bilinear import Bilinear, Gated, LowRankTensor
 from mmtutor.fusion.conditioning import FiLM, Product
+from mmtutor.fusion.graph import InteractionGraph
 from mmtutor.fusion.late import Late
 from mmtutor.fusion.pooling import Concat, Convolution, Max, Mean, Sum, Weighted
 
@@ -25,6 +32,8 @@ FUSIONS: dict[str, type[Fusion]] = {
     "attention": Attention,
     "cross_attention": CrossAttention,
     "bottleneck": Bottleneck,
+    "single_stream": SingleStream,
+    "graph": InteractionGraph,
     "product": Product,
     "film": FiLM,
 }

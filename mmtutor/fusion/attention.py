@@ -1,4 +1,4 @@
-"""Fusions by attention: over modalities, across their tokens, and through a bottleneck.
+"""Fusions by attention: over modalities, across tokens, through a bottleneck, in a single stream.
 
 Scores are computed in float32 at least.
 """
@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.encoders.base import Encoded, narrow, real, wide
-from mmtutor.encoders.transformer import TransformerBlock, attention_weights, check_heads
+from mmtutor.encoders.transformer import (
+    TransformerBlock,
+    TransformerEncoder,
+    attention_weights,
+    check_heads,
+)
 from mmtutor.fusion.base import Fusion, Projected, mean_of_present, there
 
 
@@ -193,3 +198,38 @@ class Bottleneck(Fusion):
                 views.append(view)
             shared = mean_of_present(torch.stack(views, dim=1), present)
         return shared.mean(dim=1)
+
+
+class SingleStream(Fusion):
+    """All tokens of all modalities in one sequence, through one Transformer.
+
+    Each modality is projected to one size, and a learned vector is added that says which modality a
+    token is of. A learned class token stands in front; what it has become is the result. So are
+    VisualBERT (Li et al. 2019) and ViLT (Kim et al. 2021). The order of a modality's tokens is
+    irrelevant. An absent modality is masked.
+
+    Args:
+        heads: attention heads; must divide `out_dim`.
+        depth: number of blocks. In the first each token looks at all others; the class token looks
+            at what they found from the second on.
+    """
+
+    def __init__(self, dims: dict[str, int], out_dim: int, heads: int = 4, depth: int = 2) -> None:
+        super().__init__(dims, out_dim)
+        self.project = nn.ModuleList(nn.Linear(dim, out_dim) for dim in self.dims.values())
+        self.segments = nn.Parameter(torch.randn(len(dims), out_dim) * 0.02)
+        self.class_token = nn.Parameter(torch.randn(1, out_dim) * 0.02)
+        self.encoder = TransformerEncoder(out_dim, depth, heads)
+
+    def fuse(self, encoded: dict[str, Encoded]) -> Tensor:
+        """(B, D): the class token after the last block."""
+        return self.encoder(*self.sequence(encoded))[:, 0]
+
+    def sequence(self, encoded: dict[str, Encoded]) -> Encoded:
+        """(B, 1 + N, D) and its mask: the class token, then all modalities in sorted order."""
+        codes = [*encoded.values()]
+        start = self.class_token.expand(len(codes[0].tokens), 1, -1)
+        parts = zip(self.project, codes, self.segments, strict=True)
+        tokens = [linear(code.tokens) + segment for linear, code, segment in parts]
+        mask = [real(start), *(code.mask for code in codes)]
+        return Encoded(torch.cat([start, *tokens], dim=1), torch.cat(mask, dim=1))

@@ -45,6 +45,7 @@ MODELS = {
         *("FusionClassifier", "Ensemble", "TokenMLP"),
         *("Sum", "Mean", "Max", "Weighted", "Late", "Concat", "Convolution", "Gated"),
         *("Bilinear", "LowRankTensor", "Attention", "CrossAttention", "Bottleneck"),
+        *("SingleStream", "InteractionGraph"),
     ),
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "5-labs/retrieval": (

@@ -1,13 +1,14 @@
 """Each fusion against a computation by hand, or against a computation written another way."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
 from torch import nn
 
 from mmtutor.encoders import Encoded
-from mmtutor.encoders.transformer import TransformerBlock
+from mmtutor.encoders.transformer import TransformerBlock, attention_weights
 from mmtutor.fusion import (
     FUSIONS,
     Attention,
@@ -16,9 +17,11 @@ from mmtutor.fusion import (
     Convolution,
     CrossAttention,
     Gated,
+    InteractionGraph,
     Late,
     LowRankTensor,
     MultiHeadCrossAttention,
+    SingleStream,
     Weighted,
 )
 
@@ -266,6 +269,132 @@ def test_bottleneck_passes_on_what_two_blocks_see():
     ]
     torch.testing.assert_close(fusion(pair()), torch.stack(views).mean(0).mean(1))
     assert isinstance(fusion.layers[0][0], TransformerBlock)
+
+
+def numbered(dims: dict[str, int], tokens: int = 3, batch: int = 4) -> dict[str, Encoded]:
+    """Random tokens, float64, all real."""
+    real = torch.ones(batch, tokens) > 0
+    return {
+        n: Encoded(torch.randn(batch, tokens, d).double(), real.clone()) for n, d in dims.items()
+    }
+
+
+def test_a_single_stream_is_torchs_encoder_over_the_whole_sequence():
+    torch.manual_seed(0)
+    fusion = SingleStream({"x": 2, "y": 3}, 8, heads=2, depth=2).eval().double()
+    codes = numbered(fusion.dims)
+    codes["y"].mask[1, 2] = False
+    sequence = [fusion.class_token.expand(4, 1, 8)]
+    for linear, segment, code in zip(fusion.project, fusion.segments, codes.values(), strict=True):
+        sequence.append(linear(code.tokens) + segment)
+    layer = nn.TransformerEncoderLayer(
+        8, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    norm = nn.LayerNorm(8, dtype=torch.float64)
+    theirs = nn.TransformerEncoder(layer, 2, norm, enable_nested_tensor=False)
+    for ours, other in zip(fusion.encoder.blocks, theirs.layers, strict=True):
+        attention = other.self_attn
+        attention.in_proj_weight.data = ours.attention.qkv.weight.data
+        attention.in_proj_bias.data = ours.attention.qkv.bias.data
+        attention.out_proj.load_state_dict(ours.attention.out.state_dict())
+        other.linear1.load_state_dict(ours.mlp[0].state_dict())
+        other.linear2.load_state_dict(ours.mlp[2].state_dict())
+    padding = torch.zeros(4, 7) > 0
+    padding[1, 6] = True
+    expected = theirs(torch.cat(sequence, dim=1), src_key_padding_mask=padding)[:, 0]
+    torch.testing.assert_close(fusion(codes), expected)
+    made, mask = fusion.sequence(codes)
+    torch.testing.assert_close(made, torch.cat(sequence, dim=1))
+    assert torch.equal(mask, ~padding)
+
+
+def test_a_single_stream_knows_modalities_by_their_segments_alone():
+    torch.manual_seed(0)
+    fusion = SingleStream(PAIR, 8).double()
+    fusion.project[1].load_state_dict(fusion.project[0].state_dict())
+    codes = numbered(PAIR)
+    swapped = {"x": codes["y"], "y": codes["x"]}
+    assert not torch.allclose(fusion(swapped), fusion(codes), atol=1e-4)
+    fusion.segments.data[1] = fusion.segments.data[0]
+    torch.testing.assert_close(fusion(swapped), fusion(codes))
+    mixed = Encoded(codes["x"].tokens.flip(1), codes["x"].mask)
+    torch.testing.assert_close(fusion(codes | {"x": mixed}), fusion(codes))
+
+
+def test_only_the_second_block_of_a_single_stream_weighs_tokens_by_what_others_are():
+    torch.manual_seed(0)
+    fusion = SingleStream({"x": 3, "y": 3}, 8, depth=2).double()
+    codes = numbered(fusion.dims)
+    changed = codes | {"y": numbered(fusion.dims)["y"]}
+    ratios = []
+    for given in (codes, changed):
+        seen = fusion.encoder.attention(*fusion.sequence(given))  # two of [B, heads, 7, 7]
+        ratios.append([weights[:, :, 0, 1] / weights[:, :, 0, 2] for weights in seen])
+    (first, second), (first_changed, second_changed) = ratios
+    torch.testing.assert_close(first_changed, first)
+    assert not torch.allclose(second_changed, second, atol=1e-3)
+
+
+def graph(names: str, edges: list[str] | None, rounds: int = 1) -> InteractionGraph:
+    joined = None if edges is None else [tuple(edge) for edge in edges]
+    return InteractionGraph(dict.fromkeys(names, 2), 8, joined, rounds).double()
+
+
+def test_a_node_hears_the_mean_of_its_present_neighbours():
+    fusion = graph("abc", ["ab", "bc"])
+    for linear in fusion.project.maps:
+        nn.init.eye_(linear.weight)
+        nn.init.zeros_(linear.bias)
+    for linear in (fusion.message, fusion.update):
+        set_to(linear, 0.0)
+    nn.init.eye_(fusion.message.weight)
+    with torch.no_grad():
+        fusion.update.weight[:, 8:] = torch.eye(8)  # the message itself
+    codes = numbered(fusion.dims, tokens=1, batch=1)
+    nodes = {n: nn.functional.pad(c.tokens[0, 0], (0, 6)) for n, c in codes.items()}
+    a, b, c = (nn.functional.layer_norm(x, (8,)) for x in nodes.values())
+    heard = {"a": b, "b": (a + c) / 2, "c": b}
+    expected = torch.stack([nodes[n] + heard[n].relu() for n in "abc"]).mean(0)
+    torch.testing.assert_close(fusion(codes)[0], expected)
+    without_c = torch.stack([nodes["a"] + b.relu(), nodes["b"] + a.relu()]).mean(0)
+    torch.testing.assert_close(fusion(codes, torch.tensor([[1, 1, 0]]))[0], without_c)
+
+
+@pytest.mark.parametrize("edges", [None, ["ab"], ["ab", "bc"], []])
+def test_a_graph_is_attention_with_equal_scores_and_a_mask(edges):
+    fusion = graph("abc", edges)
+    present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 0]]) > 0
+    keep = torch.tensor(fusion.adjacency) & present[:, None]
+    scores = torch.zeros(3, 3, 1)
+    torch.testing.assert_close(fusion.weights(present), attention_weights(scores, scores, keep))
+
+
+@pytest.mark.parametrize(
+    ("edges", "rounds", "meet"),
+    [
+        ([], 1, set()),
+        (["ab"], 3, {"ab"}),
+        (["ab", "bc", "cd"], 1, {"ab", "bc", "cd", "ac", "bd"}),  # a and c meet in b
+        (["ab", "bc", "cd"], 2, {"ab", "bc", "cd", "ac", "bd", "ad"}),
+        (None, 1, {"ab", "ac", "ad", "bc", "bd", "cd"}),
+    ],
+)
+def test_modalities_interact_where_a_path_joins_them(edges, rounds, meet):
+    torch.manual_seed(0)
+    fusion = graph("abcd", edges, rounds)
+    codes, other = numbered(fusion.dims, batch=100), numbered(fusion.dims, batch=100)
+    for one, two in combinations("abcd", 2):
+        f = lambda *changed: fusion(codes | {n: other[n] for n in changed})  # noqa: E731
+        amount = (f() - f(one) - f(two) + f(one, two)).abs().max()
+        assert (amount > 1e-6) == (one + two in meet), (one, two, amount)
+
+
+def test_a_graph_does_not_care_how_its_edges_are_written():
+    torch.manual_seed(0)
+    codes = numbered(dict.fromkeys("abc", 2))
+    fusion, same = graph("abc", ["ab", "bc"]), graph("abc", ["cb", "ab", "ba"])
+    same.load_state_dict(fusion.state_dict())
+    torch.testing.assert_close(same(codes), fusion(codes), rtol=0, atol=0)
 
 
 def interaction(fusion, scores=lambda z: z) -> float:

@@ -34,7 +34,7 @@ class Config(ContestConfig):
     """
 
     tasks: tuple[Literal[tuple(information.QUESTIONS)], ...] = tuple(information.QUESTIONS)[:6]
-    entrants: tuple[Literal[tuple(ENTRANTS)], ...] = tuple(ENTRANTS)[:15]
+    entrants: tuple[Literal[tuple(ENTRANTS)], ...] = tuple(ENTRANTS)[:17]
     noise: Size = 0.2
     parameters: Count = 5600
     dim: Count = 8
@@ -46,7 +46,7 @@ PRESETS = {
     "tiny": Config(
         tasks=("copy", "xor"), entrants=("sum", "bilinear"), seeds=2, train=1024, test=256, lr=0.02
     ),
-    "cpu": Config(),
+    "cpu": Config(tasks=("copy", "and", "xor", "redundant + xor")),
     "t4": Config(seeds=20, epochs=20),
     "h100": Config(seeds=50, epochs=20, train=8192, parameters=20_000, dim=16, out_dim=16),
 }

@@ -41,7 +41,7 @@ class _Entrant:
     """
 
     fusion: str
-    options: dict[str, int] = field(default_factory=dict)
+    options: dict[str, int | tuple] = field(default_factory=dict)
     out_dim: int | None = None
     hidden: int | None = None
     patience: int = 1
@@ -64,8 +64,11 @@ ENTRANTS = {
     "attention": _Entrant("attention"),
     "cross-attention": _Entrant("cross_attention", out_dim=8, patience=2),
     "bottleneck": _Entrant("bottleneck", FEW, out_dim=8, patience=2),
+    "single stream": _Entrant("single_stream", {"depth": 1}, out_dim=12, patience=2),
+    "graph": _Entrant("graph", out_dim=32),
     "concat, MLP head": _Entrant("concat", hidden=32),
     "bottleneck, one layer": _Entrant("bottleneck", FEW | {"depth": 1}, out_dim=8, kind="sum"),
+    "graph without edges": _Entrant("graph", {"edges": ()}, out_dim=32, kind="sum"),
 }
 
 

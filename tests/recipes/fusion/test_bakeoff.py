@@ -32,6 +32,15 @@ def test_the_tiny_preset_tells_sums_from_products():
     assert set(result.model) == set(TINY.entrants)
 
 
+@pytest.mark.parametrize("name", ["single stream", "graph"])
+def test_tokens_in_one_stream_and_nodes_with_an_edge_learn_what_no_sum_can(name):
+    given = {"tasks": ("xor",), "entrants": (name, "graph without edges")}
+    result = fusion_bakeoff.run(replace(Config(), seeds=3, **given), progress=False)
+    accuracy = result.metrics["accuracy"]
+    assert min(accuracy[name]["xor"]) > 0.95
+    assert max(accuracy["graph without edges"]["xor"]) < 0.6
+
+
 def test_all_entrants_have_the_same_size():
     config = Config()
     inputs = fusion_bakeoff._inputs_of(config)

@@ -182,6 +182,18 @@ SHARES = given(
     },
 )
 
+EDGES = given(
+    lambda random, sizes: random.sample([("image", "audio"), ("audio", "image")], 1),
+    {
+        "no list": constantly("image", 3, {"image": "audio"}),
+        "words": constantly(["image", "audio"]),
+        "another": constantly([("image", "words")]),
+        "with itself": constantly([("image", "image")]),
+        "one": constantly([("image",)]),
+        "three": constantly([("image", "audio", "image")]),
+    },
+)
+
 
 def _cross_attention(dim, heads, x, context, mask):
     torch.manual_seed(0)
@@ -254,6 +266,8 @@ ENTRIES = [
     fusion("attention", heads=HEADS),
     fusion("cross_attention", heads=HEADS),
     fusion("bottleneck", heads=HEADS, bottlenecks=count(1, 3), depth=count(1, 2)),
+    fusion("single_stream", heads=HEADS, depth=count(1, 2)),
+    fusion("graph", edges=optional(EDGES), rounds=count(1, 3)),
     fusion("product"),
     fusion("film"),
     entry(_cross_attention, of=MultiHeadCrossAttention, **ATTENTION, holds=_as_torch),
