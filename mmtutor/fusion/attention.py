@@ -204,8 +204,8 @@ class SingleStream(Fusion):
     """All tokens of all modalities in one sequence, through one Transformer.
 
     Each modality is projected to one size, and a learned vector is added that says which modality a
-    token is of. A learned class token stands in front; what it has become is the result. So are
-    VisualBERT (Li et al. 2019) and ViLT (Kim et al. 2021). The order of a modality's tokens is
+    token is of. A learned class token stands in front; what it has become is the result, as
+    in VisualBERT (Li et al. 2019) and ViLT (Kim et al. 2021). The order of a modality's tokens is
     irrelevant. An absent modality is masked.
 
     Args:
