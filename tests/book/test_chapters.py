@@ -16,9 +16,11 @@ from book.tools.layout import Book, front_matter
 
 BOOK = Book()
 CHAPTERS = BOOK.chapters()
-SECTIONS = ("Pitfalls", "Exercises", "Further reading")
+SECTIONS = ("Summary", "Pitfalls", "Exercises", "Further reading")
 CARD_LINES = ("**You will be able to", "**Prerequisites", "**Hardware")
-EXERCISES = 2
+EXERCISES = 6
+LEVELS = ("Warm-up", "Build", "Open question")
+BOXES = 2  # that interrupt a chapter with an error of the articles
 CELL_LINES = 20
 CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 BIB_KEY = re.compile(r"^@\w+\{([^,\s]+),", re.MULTILINE)
@@ -107,6 +109,23 @@ def test_every_exercise_has_a_folded_solution(text):
     for kind in ("exercise", "solution"):
         ends = text.count(f"{{{kind}-end}}")
         assert ends == len(labels) == len(re.findall(START.format(kind), text, re.MULTILINE))
+
+
+def test_exercises_are_on_three_levels_and_name_the_skill(text):
+    begun = re.findall(r"^\*\*(.+?)\.\*\* \*Trains: [^*]+\*", text, re.MULTILINE)
+    assert set(begun) == set(LEVELS)
+    assert len(begun) == len(re.findall(START.format("exercise"), text, re.MULTILINE))
+
+
+def test_the_summary_is_of_five_to_eight_points_or_sentences(text):
+    summary = re.search(r"^## Summary\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)[1]
+    points = re.findall(r"^- ", summary, re.MULTILINE)
+    sentences = re.findall(r"[.?!](?=\s|$)", summary)
+    assert 5 <= len(points or sentences) <= 8
+
+
+def test_few_boxes_interrupt_a_chapter(text):
+    assert len(re.findall(r"^:class: erratum$", text, re.MULTILINE)) <= BOXES
 
 
 def test_no_control_character_slipped_in(text):
