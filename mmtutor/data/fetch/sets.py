@@ -151,7 +151,8 @@ def _found(home: Path, source: Source) -> tuple[Path, dict[str, Any]] | None:
     try:
         noted = json.loads((home / "set.json").read_bytes())
         folder = home / safe_name(noted["folder"])
-        sizes = {f"{folder}/{safe_name(name)}": size for name, (size, _) in noted["files"].items()}
+        safe_name("/".join(noted["files"]))  # all at once, as sets have thousands
+        sizes = {f"{folder}/{name}": size for name, (size, _) in noted["files"].items()}
         whole = all(os.stat(path).st_size == size for path, size in sizes.items())
     except (OSError, ValueError, KeyError):  # none, or a broken one, which is made again
         return None

@@ -147,7 +147,9 @@ def _ngrams(sentences: Sequence[Sequence[str]], orders: int) -> Iterator[csr_arr
             whole = start + n - 1 < len(row)
             whole[whole] = row[start[whole]] == row[start[whole] + n - 1]
             start, before = start[whole], gram[whole]
-            key, gram = np.unique(before * len(numbers) + ids[start + n - 1], return_inverse=True)
+            kind = np.int32 if size * len(numbers) < 2**31 else np.int64  # the smaller sorts faster
+            key = (before * len(numbers) + ids[start + n - 1]).astype(kind)
+            key, gram = np.unique(key, return_inverse=True)
             size = len(key)
         shape = len(sentences), max(size, 1)
         yield csr_array((np.ones(len(gram)), (row[start], gram)), shape)  # equal entries add up
