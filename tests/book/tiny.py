@@ -32,8 +32,9 @@ kernelspec:
 
 Prose, $x^2$, and {{cite:p}}`radford2021learning`.
 """
-CONFIG = ("_config.yml", "references.bib", "_static", "appendix/references.md")
+CONFIG = ("_config.yml", "references.bib", "_static")
 GLOSSARY = "term,chinese,meaning,page\nattention,注意力,A weighted mean.,tiny\n"
+REFERENCES = "# References\n\n```{bibliography}\n```\n"
 TOC = "format: jb-book\nroot: intro\nchapters:\n" + "".join(
     f"  - file: {page}\n"
     for page in ("labs/tiny", "appendix/glossary", "appendix/build", "appendix/references")
@@ -50,6 +51,8 @@ def tiny_book(root: Path, *cells: str) -> Book:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, book.source / name)
     (book.source / "_toc.yml").write_text(TOC)
     (book.source / "glossary.csv").write_text(GLOSSARY)
+    (book.source / "appendix").mkdir()
+    (book.source / "appendix/references.md").write_text(REFERENCES)
     (book.source / "intro.md").write_text("# Intro\n\nSee {ref}`tiny`.\n")
     write_chapter(book, *cells)
     return book
