@@ -47,7 +47,7 @@ for (const root of document.querySelectorAll('[data-mark="MARK"]:not([data-on])'
 """
 
 
-class Frame(NamedTuple):
+class _Frame(NamedTuple):
     """What a control shows for one combination of its choices: HTML, and a sentence below it."""
 
     shown: str
@@ -90,11 +90,11 @@ class Control:
             checks.one_of(tuple(self.choices), start=name)
             checks.one_of(self.choices[name], **{f"start[{name!r}]": value})
 
-    def frame(self, **choice: Any) -> Frame:
+    def frame(self, **choice: Any) -> _Frame:
         """What is shown for one combination."""
         made = self.draw(**choice)
         shown, sentence = made if isinstance(made, tuple) else (made, "")
-        return Frame(_as_html(shown, sentence), sentence)
+        return _Frame(_as_html(shown, sentence), sentence)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         if os.environ.get("MMTUTOR_PAGE"):

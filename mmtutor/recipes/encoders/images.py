@@ -107,7 +107,7 @@ def _training_set(config: Config) -> Dataset:
     data = _changed(load("fashion-mnist", "train").subset(rows), config)
     if config.shuffle_labels:
         data = shuffle_column(data, "label", config.seed)
-    return data.with_transform(augmentation(config.seed)) if config.augment else data
+    return data.with_transform(_augmentation(config.seed)) if config.augment else data
 
 
 def test_set(config: Config) -> Dataset:
@@ -119,7 +119,7 @@ def test_set(config: Config) -> Dataset:
     return _changed(data, config)
 
 
-def augmentation(seed: int = 0) -> Compose:
+def _augmentation(seed: int = 0) -> Compose:
     """Changes to a picture of clothes that leave its class alone."""
     moved = v2.RandomCrop(SIDE, padding=2, padding_mode="edge")
     lit = v2.ColorJitter(brightness=0.2, contrast=0.2)
