@@ -86,13 +86,13 @@ def tried(book: Book, chapter: Path) -> bool:
     """Run the chapter without training, unless it was run before; print what came of it."""
     name = book.name(chapter)
     noted = book.build / "headlines" / f"{name}.txt"
-    mark = digest(
-        [key(book, chapter).encode(), UNTRAINED.encode(), headline_source(chapter).encode()]
-    )
+    page = notebook(chapter)
+    parts = key(book, chapter), UNTRAINED, page.cells[headline(page)].source
+    mark = digest([part.encode() for part in parts])
     if noted.exists() and noted.read_text() == mark:
         return True
     try:
-        says = fails_untrained(notebook(chapter))
+        says = fails_untrained(page)
     except HeadlineError as error:
         print(f"FAILED  {name}: {error}", flush=True)
         return False
@@ -110,11 +110,6 @@ def tagged(cell: NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def headline_source(chapter: Path) -> str:
-    page = notebook(chapter)
-    return page.cells[headline(page)].source
-
-
 def fails_untrained(page: NotebookNode) -> str:
     """Run the page up to its headline with training switched off; how the headline failed.
 
@@ -128,7 +123,7 @@ def fails_untrained(page: NotebookNode) -> str:
     page.cells = [new_code_cell(UNTRAINED), *before, page.cells[last]]
     options = {"timeout": CELL_TIMEOUT, "allow_errors": True, "kernel_name": "python3"}
     NotebookClient(page, extra_arguments=["--log-level=ERROR"], **options).execute()
-    broken = [error(cell) for cell in page.cells[:-1] if error(cell)]
+    broken = [found for cell in page.cells[:-1] if (found := error(cell))]
     if error(page.cells[0]):
         raise HeadlineError(f"training could not be switched off: {error(page.cells[0])}")
     found = error(page.cells[-1])
