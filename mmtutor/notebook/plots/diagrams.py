@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmtutor import checks
 from mmtutor.notebook.plots.panels import panels
@@ -90,15 +90,21 @@ def _centres(columns: Sequence[Sequence[str]], rows: int) -> dict[str, Place]:
 
 
 def _box(axis: Axes, centre: Place, text: str, colour: str) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     x, y = centre
     corner = (x - BOX_SHARE / 2, y - BOX_HEIGHT / 2)
-    style = "round,pad=0,rounding_size=0.08"
-    patch = FancyBboxPatch(corner, BOX_SHARE, BOX_HEIGHT, boxstyle=style, fc=colour, ec=INK, lw=1)
-    axis.add_patch(patch)
+    _rounded(axis, corner, (BOX_SHARE, BOX_HEIGHT), 0.08, fc=colour)
     text = fill(text, 11, break_long_words=False)
     axis.text(x, y, text, ha="center", va="center", color=INK, fontsize=8.5)
+
+
+def _rounded(
+    axis: Axes, corner: Place, size: Place, radius: float, ec: str = INK, **style: Any
+) -> Patch:
+    """Draw a box with round corners, from its lower left corner; its outline."""
+    from matplotlib.patches import FancyBboxPatch
+
+    shape = f"round,pad=0,rounding_size={radius}"
+    return axis.add_patch(FancyBboxPatch(corner, *size, boxstyle=shape, ec=ec, lw=1, **style))
 
 
 def _arrow(axis: Axes, centres: dict[str, Place], edge: Edge, *, is_wrong: bool) -> None:
@@ -164,22 +170,17 @@ def schematic(
 
 def _part(axis: Axes, place: Place, name: str, kind: str, text: str | None = None) -> Patch:
     """Draw one box; returns its outline, at which arrows end."""
-    from matplotlib.patches import Ellipse, FancyBboxPatch
+    from matplotlib.patches import Ellipse
 
     checks.one_of(tuple(KINDS), kind=kind)
     (x, y), text = place, name if text is None else text
     if kind == "op":
-        patch = Ellipse(place, 0.3 * CELL[1] / CELL[0] * 1.6, 0.48, fc="#ffffff", ec=INK, lw=1)
+        oval = Ellipse(place, 0.3 * CELL[1] / CELL[0] * 1.6, 0.48, fc="#ffffff", ec=INK, lw=1)
+        patch = axis.add_patch(oval)
     else:
-        lines = text.count("\n") + 1
-        height = BOX_HEIGHT if kind != "note" else 0.26 * lines
-        corner = (x - 0.42, y - height / 2)
-        style = "round,pad=0,rounding_size=0.07"
-        edge = "none" if kind == "note" else INK
-        patch = FancyBboxPatch(
-            corner, 0.84, height, boxstyle=style, fc=KINDS[kind][0], ec=edge, lw=1
-        )
-    axis.add_patch(patch)
+        height = BOX_HEIGHT if kind != "note" else 0.26 * (text.count("\n") + 1)
+        style = {"fc": KINDS[kind][0], "ec": "none" if kind == "note" else INK}
+        patch = _rounded(axis, (x - 0.42, y - height / 2), (0.84, height), 0.07, **style)
     axis.text(x, y, text, ha="center", va="center", color=INK, fontsize=8.5, linespacing=1.1)
     return patch
 
@@ -208,15 +209,10 @@ def _route(
 
 
 def _frame(axis: Axes, title: str, inside: Sequence[Place]) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     (left, right), (low, high) = ((min(v), max(v)) for v in zip(*inside, strict=True))
     left, low, right, high = left - 0.5, low - 0.42, right + 0.5, high + 0.62
-    style = "round,pad=0,rounding_size=0.1"
-    corner, size = (left, low), (right - left, high - low)
-    axis.add_patch(
-        FancyBboxPatch(corner, *size, boxstyle=style, fc="none", ec="#7a8793", lw=1, ls="--")
-    )
+    line = {"fc": "none", "ec": "#7a8793", "ls": "--"}
+    _rounded(axis, (left, low), (right - left, high - low), 0.1, **line)
     axis.text(
         left + 0.06, high - 0.08, title, ha="left", va="top", color=INK, fontsize=8, style="italic"
     )
