@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
+from importlib import metadata
 from importlib.resources import files
 
 from mmtutor import checks
@@ -19,6 +21,14 @@ CJK_FONTS = (
     *("WenQuanYi Micro Hei", "PingFang SC", "Microsoft YaHei", "SimHei", "Arial Unicode MS"),
 )
 
+# Module -> package of the libraries that a kernel may have loaded before a page's first cell ran.
+LIBRARIES = {
+    **{name: name for name in ("numpy", "scipy", "matplotlib", "torch", "torchvision")},
+    **{name: name for name in ("transformers", "accelerate", "safetensors", "tokenizers")},
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+}
+
 
 def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     """Seed the generators, set the plot style and print what this chapter will run on.
@@ -28,7 +38,11 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
         seed: for `random`, NumPy's old global generator and torch.
         threads: how many torch may use on a CPU; None leaves it as it is. Small models are quicker
             with one: two that share so little work mostly wait for each other.
+
+    Raises:
+        RuntimeError: a library was loaded before another version of it was installed.
     """
+    _refuse_stale_libraries()
     import numpy as np
     import torch
 
@@ -45,6 +59,27 @@ def setup(chapter: str, seed: int = 0, threads: int | None = None) -> None:
     device, preset = _device_in_words(), default_preset()
     print(f"{device}, precision {precision()}, preset {preset!r}, seed {seed}")
     print(_expected_time(chapter))
+
+
+def _refuse_stale_libraries() -> None:
+    """RuntimeError where what this kernel has loaded is no longer what is installed.
+
+    Happens on Colab, which loads libraries before a page's first cell installs newer ones.
+    """
+    stale = []
+    for module, package in LIBRARIES.items():
+        loaded = getattr(sys.modules.get(module), "__version__", None)
+        try:
+            installed = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        if loaded and str(loaded).partition("+")[0] != installed.partition("+")[0]:
+            stale.append(f"{package} {loaded} is loaded, {installed} is installed")
+    if stale:
+        raise RuntimeError(
+            f"{'; '.join(stale)}: restart the kernel (on Colab: Runtime, Restart session), "
+            "then run the page again from the top"
+        )
 
 
 def default_preset() -> str:

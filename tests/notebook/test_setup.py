@@ -1,7 +1,9 @@
 """The first lines of a chapter: the same seeds, the right preset, honest words on time."""
 
+import importlib
 import json
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import torch
 
 from mmtutor.notebook import default_preset, setup
 from mmtutor.notebook.setup import _duration, _expected_time
+
+first_lines = importlib.import_module("mmtutor.notebook.setup")
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +67,17 @@ def test_threads_are_set_when_asked_for(capsys):
     finally:
         torch.set_num_threads(before)
     assert "CPU, 1 thread, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("loaded", "stops"), [("11.0.0", True), ("12.0.0+local", False)])
+def test_a_library_that_is_not_the_installed_one_asks_for_a_restart(monkeypatch, loaded, stops):
+    import PIL
+
+    version = first_lines.metadata.version
+    monkeypatch.setattr(PIL, "__version__", loaded)
+    monkeypatch.setattr(
+        first_lines.metadata, "version", lambda p: "12.0.0" if p == "pillow" else version(p)
+    )
+    told = "pillow 11.0.0 is loaded, 12.0.0 is installed: restart the kernel"
+    with pytest.raises(RuntimeError, match=told) if stops else nullcontext():
+        setup("5-labs/retrieval")
