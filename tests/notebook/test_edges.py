@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmtutor.notebook import curves, fails, gallery, image_grid, table
-from mmtutor.notebook.plots import flowchart, learning_curve, map_grid, pieces_in_boxes, players
+from mmtutor.notebook.plots import learning_curve, map_grid, pieces_in_boxes, players
 from mmtutor.notebook.setup import default_preset
 from mmtutor.training import History
 
@@ -26,7 +26,6 @@ PICTURE = torch.rand(3, 4, 4)
         (lambda: players({"a": torch.zeros(9, dtype=torch.int16)}), "floating-point tensor"),
         (lambda: players({"a": torch.zeros(2, 900)}), r"must be \(T,\)"),
         (lambda: pieces_in_boxes({"a": "the cat"}), "must be a list"),
-        (lambda: flowchart(["abc"], []), "columns must be a list"),
         (lambda: table(["ab", "cd"], ["x", "y"]), "rows must be a list"),
         (
             lambda: map_grid(PICTURE[None], {"a": torch.zeros(1, 4, 5)}),

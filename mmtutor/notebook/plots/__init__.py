@@ -4,7 +4,7 @@ What only one page draws stands in that page, on `panels`. Matplotlib is importe
 """
 
 from mmtutor.notebook.plots.bars import bars, dots
-from mmtutor.notebook.plots.diagrams import flowchart, schematic
+from mmtutor.notebook.plots.diagrams import schematic
 from mmtutor.notebook.plots.flow import colour_wheel, flow_colours
 from mmtutor.notebook.plots.grid import image_grid, image_rows, map_grid
 from mmtutor.notebook.plots.heatmap import arithmetic, heatmap, spectrograms

@@ -17,7 +17,6 @@ from mmtutor.notebook.plots import (
     colour_wheel,
     curves,
     flow_colours,
-    flowchart,
     gallery,
     heatmap,
     image_grid,
@@ -139,12 +138,6 @@ ENTRIES = [
         of=pieces_in_boxes,
         pieces=texts("N").without("empty", "array"),
         holds=lambda value, a: value.data.count("<span") == len(a.pieces),
-    ),
-    entry(
-        lambda columns: flowchart([columns, ["end"]], []),
-        of=flowchart,
-        columns=texts("N", make=lambda random: f"box {next(NUMBERS)}").without("empty", "array"),
-        holds=lambda value, a: axes(value) == 1,
     ),
     entry(
         lambda text, kind: schematic({"x": (0, 0, "data"), "y": (1, 0, kind, text)}, [("x", "y")]),
