@@ -21,7 +21,7 @@ from mmtutor.evaluation.efficiency import once, parameters, peak_bytes
 from mmtutor.files import atomic_file
 from mmtutor.machine import GIB, hardware, versions
 
-PEERS = ("faiss-cpu", "torchmetrics", "pillow", "torchvision", "transformers")
+PEERS = ("faiss-cpu", "peft", "torchmetrics", "pillow", "torchvision", "transformers")
 
 
 @dataclass(frozen=True)

@@ -214,8 +214,8 @@ def did_you_mean(value: Any, options: Sequence[str]) -> str:
 
 
 def shortened(value: Any) -> str:
-    """`repr(value)` in at most 60 characters."""
-    text = repr(value)
+    """`repr(value)` on one line, in at most 60 characters."""
+    text = " ".join(repr(value).splitlines())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

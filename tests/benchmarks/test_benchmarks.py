@@ -15,6 +15,7 @@ from benchmarks import (
     fit_overhead,
     generation,
     harness,
+    lora,
     recall,
     shapes_generation,
     stamps_loading,
@@ -32,6 +33,7 @@ SMALL = {
     "generation": lambda: generation.comparisons(images=60),
     "recall": lambda: recall.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
+    "lora": lambda: lora.comparisons(16, 1, 4, 5, 2),
     "top_k": lambda: top_k.comparisons(20, 500, 8),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from pathlib import Path
@@ -13,6 +14,13 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.training import History, fit, load_model, save_model, train
+from mmtutor.training.adapters import (
+    LoRALinear,
+    add_lora,
+    load_lora,
+    merge_lora,
+    save_lora,
+)
 from mmtutor.training.arguments import check_loss, check_trained
 from mmtutor.training.checkpoint import load_strictly, read_tensors, write_tensors
 from mmtutor.training.optim import (
@@ -508,6 +516,134 @@ FILES = [
 ]
 
 
+# adapters
+
+
+def network(random: Random, sizes: Sizes) -> nn.Module:
+    torch.manual_seed(random.getrandbits(30))
+    return nn.Sequential(nn.Linear(sizes["I"], 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def adapted(random: Random, sizes: Sizes) -> nn.Module:
+    """With adapters that have learned something."""
+    model = network(random, sizes)
+    add_lora(model, 2, 3.0)
+    for layer in (model[0], model[2]):
+        nn.init.normal_(layer.B)
+    return model
+
+
+def _inputs(model: nn.Module) -> Tensor:
+    width = getattr(model[0], "base", model[0]).in_features
+    return torch.linspace(-1, 1, 3 * width).view(3, -1)
+
+
+def adapters_path(random: Random, sizes: Sizes) -> Path:
+    return FOLDER / f"lora-{random.getrandbits(40)}.safetensors"
+
+
+def _layer(base, rank, alpha, dropout):
+    return LoRALinear(base, rank, alpha, dropout)(torch.ones(1, base.in_features))
+
+
+def _add_lora(model, rank, alpha, targets, dropout):
+    """What it computes at first, and how many numbers learn."""
+    model = copy.deepcopy(model)
+    add_lora(model, rank, alpha, targets, dropout)
+    return model.eval()(_inputs(model)), sum(
+        p.numel() for p in model.parameters() if p.requires_grad
+    )
+
+
+def _learned(a) -> int:
+    d = a.model[0].in_features
+    return a.rank * sum(n for name, n in (("0", d + 4), ("2", 4 + 2)) if name in a.targets)
+
+
+def _merge_lora(model):
+    model = copy.deepcopy(model)
+    merge_lora(model)
+    return model(_inputs(model))
+
+
+def _save_lora(model, path):
+    save_lora(model, path)
+    return read_tensors(path)[0]
+
+
+def _load_lora(model, path):
+    """From a file of another model of the same kind, written first."""
+    model = copy.deepcopy(model)
+    if isinstance(path, Path) and isinstance(model, nn.Sequential):
+        other = copy.deepcopy(model)
+        add_lora(other, 2, 3.0)
+        nn.init.ones_(other[0].B)
+        save_lora(other, path)
+    load_lora(model, path)
+    return model[0].B
+
+
+RANK = count(1)
+ALPHA = number("(0, inf)")
+SHARE = number("[0, 1)")
+WITHOUT = NO_MODULE | {"without": constantly(nn.ReLU(), Line())}
+ADAPTERS = [
+    entry(
+        _layer,
+        of=LoRALinear,
+        base=given(linear, {"no layer": constantly(nn.ReLU(), Line())}),
+        rank=RANK,
+        alpha=ALPHA,
+        dropout=SHARE,
+        holds=lambda value, a: torch.equal(value, a.base(torch.ones(1, a.base.in_features))),
+    ),
+    entry(
+        _add_lora,
+        of=add_lora,
+        model=given(
+            network,
+            NO_MODULE
+            | {
+                "no layer": constantly(nn.ReLU()),
+                "twice": lambda random, model: adapted(random, {"I": 3}),
+            },
+        ),
+        rank=RANK,
+        alpha=ALPHA,
+        targets=given(
+            lambda random, sizes: random.choice([["0"], ["2"], ["0", "2"]]),
+            {"no names": constantly("0", 3, [], [3], ["4"], [""]), "no layer": constantly(["1"])},
+        ),
+        dropout=SHARE,
+        holds=lambda value, a: (
+            torch.equal(value[0], a.model(_inputs(a.model))) and value[1] == _learned(a)
+        ),
+    ),
+    entry(
+        _merge_lora,
+        of=merge_lora,
+        model=given(adapted, WITHOUT),
+        holds=lambda value, a: torch.allclose(value, a.model(_inputs(a.model)), atol=1e-5),
+    ),
+    entry(
+        _save_lora,
+        of=save_lora,
+        model=given(adapted, WITHOUT),
+        path=given(adapters_path, NO_PATH),
+        holds=lambda value, a: (
+            set(value) == {"0.A", "0.B", "2.A", "2.B"} and torch.equal(value["2.B"], a.model[2].B)
+        ),
+    ),
+    entry(
+        _load_lora,
+        of=load_lora,
+        model=given(network, NO_MODULE),
+        path=given(adapters_path, NO_PATH),
+        holds=lambda value, a: bool((value == 1).all()),
+    ),
+]
+
+
 def _history(loss, seconds, examples):
     history = History(loss=loss, seconds=seconds, examples=examples)
     return {**history.to_dict(), "rate": history.examples_per_second}
@@ -524,7 +660,7 @@ HISTORY = [
         holds=lambda value, a: value["rate"] == 5 and value["loss"] == a.loss,
     )
 ]
-ENTRIES = [*LOOPS, *OPTIM, *FILES, *HISTORY]
+ENTRIES = [*LOOPS, *OPTIM, *FILES, *ADAPTERS, *HISTORY]
 OF_FIT = "a part of `fit`, which has checked what it gets"
 EXEMPT = {
     "mmtutor.training.arguments.refuses_bad_input": "a decorator; `train` wears it",
