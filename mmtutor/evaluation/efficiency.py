@@ -80,7 +80,7 @@ def cost(
         energy = _joules(calls[most], device)
         return Cost(
             sum(p.numel() for p in model.parameters()),
-            _flops(calls[1]),
+            flops(calls[1]),
             bootstrap_interval(torch.tensor(times[1]), "median"),
             Interval(best / took.estimate, best / took.high, best / took.low),
             best,
@@ -95,11 +95,12 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def _flops(call: Callable[[], object]) -> int:
+def flops(call: Callable[[], object]) -> int:
     """Floating-point operations of a call, as PyTorch counts them; see `Cost.flops`.
 
     PyTorch sees into its attention layers, but not into `nn.LSTM` and `nn.GRU`, which count 0.
     """
+    checks.instance(Callable, call=call)
     fast = torch.backends.mha.get_fastpath_enabled()  # one operation that no counter knows
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -120,7 +121,7 @@ def seconds(call: Callable[[], object], repeats: int = 5) -> float:
 def once(call: Callable[[], object]) -> float:
     """Wall-clock seconds of one call, without garbage collection."""
     checks.instance(Callable, call=call)
-    return timeit.timeit(call, timer=_clock, number=1)
+    return timeit.timeit(call, timer=clock, number=1)
 
 
 def _joules(call: Callable[[], object], device: torch.device) -> float | None:
@@ -227,7 +228,7 @@ def _times(call: Callable[[], object], repeats: int) -> list[float]:
     return [once(call) for _ in range(repeats)]
 
 
-def _clock() -> float:
+def clock() -> float:
     """Seconds, once a GPU, which works behind the program's back, has done all it was told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from mmtutor.evaluation.efficiency import (
-    _flops,
     _joules,
     cost,
+    flops,
     parameters,
     peak_bytes,
     saved_bytes,
@@ -48,7 +48,7 @@ def test_seconds_calls_once_more_than_it_counts():
 
 def test_operations_and_parameters_by_hand():
     x, layer = torch.randn(3, 10), nn.Linear(10, 20)
-    assert _flops(lambda: layer(x)) == 2 * 3 * 10 * 20
+    assert flops(lambda: layer(x)) == 2 * 3 * 10 * 20
     assert parameters(layer) == 220
     layer.bias.requires_grad_(False)
     assert parameters(layer) == 200
@@ -106,7 +106,7 @@ def test_without_a_gpu_no_energy_is_guessed():
 def test_attention_is_counted_in_evaluation_too():
     layer, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(2, 3, 8)
     with torch.no_grad():
-        counted = _flops(lambda: layer(x))
+        counted = flops(lambda: layer(x))
     linear = 2 * 2 * 3 * (8 * 24 + 8 * 8 + 2 * 8 * 16)
     assert counted == linear + 2 * 2 * 2 * 3 * 3 * 8  # and two products of attention
     assert torch.backends.mha.get_fastpath_enabled()

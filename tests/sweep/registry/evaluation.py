@@ -399,6 +399,14 @@ ENTRIES = [
         holds=lambda value, a: value == 2 * a.module.in_features + 2,
     ),
     entry(efficiency.seconds, call=CALL, repeats=REPEATS, holds=lambda value, a: 0 <= value < 1),
+    entry(
+        efficiency.flops,
+        call=given(
+            lambda random, sizes: lambda: torch.ones(2, sizes["C"]) @ torch.ones(sizes["C"], 3)
+        ),
+        holds=lambda value, a: value == 2 * 2 * 3 * a.call().max(),
+    ),
+    entry(efficiency.clock, holds=lambda value, a: value <= efficiency.clock()),
     entry(efficiency.once, call=CALL, holds=lambda value, a: 0 <= value < 1),
     entry(
         efficiency.peak_bytes,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data import Dataset, loader
+from mmtutor.evaluation import training_cost
 from mmtutor.training import History, fit, load_model, save_model, train
 from mmtutor.training.adapters import (
     LoRALinear,
@@ -644,6 +645,74 @@ ADAPTERS = [
 ]
 
 
+# costs of training
+
+
+def _step_cost(model, objective, loader, optimizer, steps, peak_flops):
+    model = made(model)
+    return training_cost.step_cost(
+        model, objective, loader, made_for(model, optimizer), steps, peak_flops
+    )
+
+
+def _adds_up(value, a) -> bool:
+    total = value.data + value.forward + value.backward + value.update
+    counted = 2 * 2 * 2 * 3  # forward and for the gradient of the weights; two examples of three
+    return (
+        value.flops == counted
+        and math.isclose(value.examples_per_second, 2 / total)
+        and math.isclose(value.utilisation, counted / total / a.peak_flops)
+    )
+
+
+COSTS = [
+    entry(
+        _step_cost,
+        of=training_cost.step_cost,
+        model=MODEL,
+        objective=OBJECTIVE,
+        loader=given(
+            lambda random, sizes: batches(rows=12),
+            {
+                "no list": constantly(None, 3, 0.5),
+                "no batches": constantly("abc", [1], {"a": 1}, [None], [torch.zeros(2, 3)]),
+                "too few": constantly([], iter([]), batches(rows=2)),
+            },
+        ),
+        optimizer=given(
+            lambda random, sizes: lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
+            OPTIMIZER | {"none": constantly(None)},
+        ),
+        steps=count(1, 3).without("numpy", "numpy 32"),
+        # times are never twice the same, and None is allowed
+        peak_flops=given(
+            lambda random, sizes: random.uniform(1e6, 1e9),
+            {"outside": constantly(0, -1.0, math.nan, math.inf), "words": constantly("1", [1])},
+        ),
+        holds=_adds_up,
+    ),
+    entry(
+        training_cost.training_flops,
+        parameters=number("(0, inf)", 1.0, 9.0),
+        tokens=number("(0, inf)", 1.0, 9.0),
+        holds=lambda value, a: math.isclose(value / a.tokens, 6 * a.parameters),
+    ),
+    entry(
+        training_cost.run_cost,
+        operations=number("(0, inf)", 1.0, 9.0),
+        peak_flops=number("(0, inf)", 1.0, 9.0),
+        utilisation=number("(0, 1]"),
+        gpus=count(1),
+        hour_price=number("[0, inf)"),
+        holds=lambda value, a: (
+            math.isclose(value.hours * a.gpus, value.gpu_hours)
+            and math.isclose(value.price, value.gpu_hours * a.hour_price)
+            and math.isclose(value.gpu_hours * 3600 * a.utilisation * a.peak_flops, a.operations)
+        ),
+    ),
+]
+
+
 def _history(loss, seconds, examples):
     history = History(loss=loss, seconds=seconds, examples=examples)
     return {**history.to_dict(), "rate": history.examples_per_second}
@@ -660,7 +729,7 @@ HISTORY = [
         holds=lambda value, a: value["rate"] == 5 and value["loss"] == a.loss,
     )
 ]
-ENTRIES = [*LOOPS, *OPTIM, *FILES, *ADAPTERS, *HISTORY]
+ENTRIES = [*LOOPS, *OPTIM, *FILES, *ADAPTERS, *COSTS, *HISTORY]
 OF_FIT = "a part of `fit`, which has checked what it gets"
 EXEMPT = {
     "mmtutor.training.arguments.refuses_bad_input": "a decorator; `train` wears it",
