@@ -3,8 +3,14 @@
 Knows numbers and their meaning; knows nothing of the loop or of plots.
 """
 
+import csv
+import io
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from mmtutor import checks
+from mmtutor.files import atomic_file
 
 
 @dataclass
@@ -33,3 +39,23 @@ class History:
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, ready for JSON."""
         return asdict(self) | {"examples_per_second": self.examples_per_second}
+
+    def to_csv(self, path: str | Path, rows: str = "epochs") -> None:
+        """Write a table for a spreadsheet: one line an epoch, or one a step.
+
+        Epochs have what `epochs` has, and an empty cell where one of them lacks it; steps have
+        `step`, `loss` and `learning_rate`. Raises ValueError for another kind of `rows`.
+        """
+        checks.instance((str, Path), path=path)
+        checks.one_of(["epochs", "steps"], rows=rows)
+        lines = self.epochs if rows == "epochs" else self._steps()
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, list(dict.fromkeys(key for line in lines for key in line)))
+        table.writeheader()
+        table.writerows(lines)
+        with atomic_file(path) as file:
+            file.write(text.getvalue().encode())
+
+    def _steps(self) -> list[dict[str, float]]:
+        pairs = enumerate(zip(self.loss, self.learning_rate, strict=True))
+        return [{"step": i, "loss": loss, "learning_rate": rate} for i, (loss, rate) in pairs]
