@@ -5,10 +5,10 @@ import re
 import pytest
 
 from book.tools.layout import Book
-from book.tools.render import glossary
+from book.tools.pages import glossary
 
 BOOK = Book()
-TERMS = glossary(BOOK)
+TERMS = glossary.read(BOOK)
 FENCED = re.compile(r"\A---.*?\n---\n|^(`{3,}|:{3,})\{code-cell.*?^\1$", re.DOTALL | re.MULTILINE)
 NO_PROSE = re.compile(r"\$[^$]*\$|`[^`]*`|<[^>]*>")
 

@@ -8,6 +8,7 @@ from nbformat.v4 import new_code_cell
 from book.tools import links, render
 from book.tools.execute import RECORD, Timing, executed_copy, key
 from book.tools.layout import swap_folder, write_atomically
+from book.tools.pages import build_page, cells, glossary, html
 from book.tools.sync import notebook, to_json
 from tests.book.tiny import tiny_book
 
@@ -29,17 +30,17 @@ def book(tmp_path):
 def test_the_card_gets_the_measured_time_and_other_admonitions_do_not():
     card = ":::{admonition} At a glance\n:class: chapter-card\n\n- **Hardware**: any.\n:::\n"
     note = ":::{note}\nHello.\n:::\n"
-    text = render.with_run_time(note + card + note, TIMING)
+    text = cells.with_run_time(note + card + note, TIMING)
     line = "- **Run time**: 41 seconds on Some CPU, 2 cores, measured by this build."
     assert text == note + card.replace("any.\n", f"any.\n{line}\n") + note
-    assert render.with_run_time(note, TIMING) == note
+    assert cells.with_run_time(note, TIMING) == note
 
 
 def test_a_claim_is_folded_behind_words_of_its_own():
     claim = new_code_cell("assert 1", metadata={"tags": ["claim"], "mystnb": {"figure": 1}})
     other = new_code_cell("1 + 1")
     for cell in (claim, other):
-        render.fold_claim(cell)
+        cells.fold_claim(cell)
     assert claim.metadata["tags"] == ["claim", "hide-input"]
     assert claim.metadata["mystnb"]["code_prompt_show"] == "Show the check"
     assert claim.metadata["mystnb"]["figure"] == 1
@@ -52,7 +53,7 @@ def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
     small = f"data:image/png;base64,{base64.b64encode(b'tiny').decode()}"
     big = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     page.write_text(f'<img src="{small}"><script>"<img src=\\"{big}\\">"</script>')
-    render.lighten(page, tmp_path)
+    html.lighten(page, tmp_path)
     (file,) = (tmp_path / "_images").iterdir()
     assert file.read_bytes() == content
     assert page.read_text() == (
@@ -61,13 +62,13 @@ def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
 
 
 def test_the_build_page_lists_every_chapter_and_version():
-    page = render.build_page([TIMING])
+    page = build_page.page([TIMING])
     assert "| `labs/tiny` | 41.2 | 2026-01-31 | Some CPU, 2 cores |" in page
     assert "| torch | 9.9 |" in page
 
 
 def test_the_glossary_page_names_each_term_twice_and_links_to_its_page(book):
-    page = render.glossary_page(render.glossary(book))
+    page = glossary.page(glossary.read(book))
     assert "attention\n注意力\n  A weighted mean. {ref}`tiny`" in page
 
 

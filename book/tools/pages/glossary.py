@@ -1,0 +1,34 @@
+"""The glossary: `book/glossary.csv`, and the page made from it."""
+
+from __future__ import annotations
+
+import csv
+from typing import NamedTuple
+
+from book.tools.layout import Book
+
+PAGE = "appendix/glossary.md"
+
+
+class Term(NamedTuple):
+    """A row of the glossary; `page` is the label of the chapter that explains it."""
+
+    term: str
+    chinese: str
+    meaning: str
+    page: str
+
+
+def read(book: Book) -> list[Term]:
+    """The rows of `book/glossary.csv`."""
+    with (book.source / "glossary.csv").open(encoding="utf-8", newline="") as file:
+        return [Term(**row) for row in csv.DictReader(file)]
+
+
+def page(terms: list[Term]) -> str:
+    """Every term in English and Chinese, what it means, and a link to the page that explains it."""
+    entries = [
+        f"{term.term}\n{term.chinese}\n  {term.meaning} {{ref}}`{term.page}`" for term in terms
+    ]
+    body = "\n\n".join(entries)
+    return f"(glossary)=\n# Glossary\n\n:::{{glossary}}\n:sorted:\n\n{body}\n:::\n"

@@ -1,0 +1,41 @@
+"""What is done to the HTML that Jupyter Book has written, and what is laid beside it."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+from book.tools.layout import digest
+
+# The theme's icons come from its fonts; this script would draw them again, from 0.5 MB of paths.
+ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
+INLINE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,([A-Za-z0-9+/=]{1000,})")
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
+
+
+def copy_mathjax(target: Path) -> None:
+    """Take MathJax from its wheel, so that formulas need no network."""
+    wheel = importlib.util.find_spec("sphinx-mathjax-offline")
+    source = Path(wheel.origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        copy = shutil.copytree if (source / name).is_dir() else shutil.copy2
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(source / name, target / name)
+
+
+def lighten(page: Path, html: Path) -> None:
+    """Put the images that stand in a page's text into files, and leave out what it loads twice."""
+    root = "../" * (len(page.relative_to(html).parts) - 1)
+
+    def file(inline: re.Match) -> str:
+        content = base64.b64decode(inline[2])
+        name = f"_images/inline-{digest([content])[:16]}.{inline[1]}"
+        (html / name).parent.mkdir(exist_ok=True)
+        (html / name).write_bytes(content)
+        return root + name
+
+    text = ICONS.sub("", page.read_text(encoding="utf-8"))
+    page.write_text(INLINE.sub(file, text), encoding="utf-8")
