@@ -64,11 +64,11 @@ def assemble(book: Book) -> Path:
 
 
 def site_key(site: Path) -> str:
-    """A hash of what was laid out, and of the code that finishes the pages."""
+    """A hash of what was laid out, and of the code that makes and finishes the pages."""
     files = [path for path in sorted(site.rglob("*")) if path.is_file()]
     parts = [(path.relative_to(site).as_posix().encode(), path.read_bytes()) for path in files]
-    code = Path(html.__file__).read_bytes()
-    return digest([part for pair in parts for part in pair] + [code, sys.version.encode()])
+    code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*/*.[jp][sy]"))]
+    return digest([part for pair in parts for part in pair] + [*code, sys.version.encode()])
 
 
 def is_current(book: Book, key: str) -> bool:
