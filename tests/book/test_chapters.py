@@ -78,6 +78,12 @@ def test_it_begins_with_a_label_and_one_title(cells):
     assert re.match(r"\([a-z0-9-]+\)=\n# \S", first.source)
 
 
+def test_a_promise_stands_under_the_title(cells):
+    """One sentence that fits on a card, without a number that we measured."""
+    promise = " ".join(cells[0].source.split("\n\n", 1)[1].split())
+    assert re.fullmatch(r"[A-Z][^.!?\d]{40,140}\.", promise)
+
+
 def test_the_second_code_cell_sets_up_this_chapter(chapter, code):
     assert "from mmtutor.notebook import" in code[1].source
     assert f'setup("{BOOK.name(chapter)}"' in code[1].source
