@@ -2,6 +2,7 @@
 #   make book    install, get the data, execute what changed, render, say where to open it
 #   make test    unit tests, then every notebook that changed, and each headline without training
 #   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
+#   make browser   every page in Chromium, at three widths, light and dark
 #   make check   lint, layers, sizes, sync, spelling       make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
 #   make constraints   note the installed versions         COMPLETE=1: fail where data are absent
@@ -18,7 +19,7 @@ SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := book
-.PHONY: book test notebooks serve sync check data bench timings constraints clean
+.PHONY: book test notebooks serve browser sync check data bench timings constraints clean
 
 book: notebooks
 	@$(BIN)/python -m book.tools.render
@@ -54,6 +55,10 @@ check: $(READY)
 
 serve: book
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+browser: book
+	@bash book/tools/chromium.sh
+	@$(BIN)/python -m book.tools.browser $(if $(JOBS),--jobs $(JOBS))
 
 bench: data
 	$(BIN)/python -m benchmarks
