@@ -19,7 +19,8 @@ SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := book
-.PHONY: book test notebooks serve browser sync check data bench timings constraints clean
+.PHONY: book test test-lowest test-newest notebooks serve browser
+.PHONY: sync check data bench timings constraints clean
 
 book: notebooks
 	@$(BIN)/python -m book.tools.render
@@ -34,6 +35,18 @@ test: data sync $(TESTED)
 $(TESTED): $(READY) $(SOURCES) | data sync
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(or $(JOBS),auto) --dist loadfile
 	@mkdir -p $(@D) && touch $@
+
+# An environment of its own each time, `_build/venv-lowest` (8 GB with torch's CUDA packages) or
+# `_build/venv-newest`; what came of it is noted for the page "Versions that work".
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: test-%: data
+	@bash book/tools/make_venv.sh _build/venv-$*
+	_build/venv-$*/bin/python -m pip install --quiet --upgrade uv
+	_build/venv-$*/bin/uv pip install --python _build/venv-$* --upgrade \
+		--resolution $(RESOLUTION) --editable ".[$(EXTRAS)]"
+	OMP_NUM_THREADS=1 _build/venv-$*/bin/python -m book.tools.versions $* \
+		--jobs $(or $(JOBS),auto)
 
 notebooks: data sync
 	@$(BIN)/python -m book.tools.execute $(if $(JOBS),--jobs $(JOBS)) $(if $(COMPLETE),--complete)
