@@ -1,5 +1,10 @@
 """Losses: functions on tensors, and the objectives that own their learned temperature."""
 
+from mmtutor.losses.chunked import (
+    ChunkedContrastive,
+    chunked_info_nce,
+    chunked_sigmoid_contrastive,
+)
 from mmtutor.losses.classification import (
     binary_cross_entropy,
     categorical_cross_entropy,

@@ -184,10 +184,14 @@ class ContrastiveObjective(nn.Module):
         """The current factor on the inner products, a positive scalar."""
         return self.log_scale.exp()
 
+    @torch.no_grad()  # a clamp in the graph would stop the parameter's gradient
+    def limit_scale(self) -> None:
+        """Bring the learned scale back to its limit."""
+        self.log_scale.clamp_(max=math.log(self.max_scale))
+
     def forward(self, output: tuple[Tensor, Tensor], batch: dict[str, Tensor]) -> Tensor:
         """`output` has `.image` and `.text` (B, D); equal `batch["group"]` (B,) are positives."""
-        with torch.no_grad():  # a clamp in the graph would stop the parameter's gradient
-            self.log_scale.clamp_(max=math.log(self.max_scale))
+        self.limit_scale()
         checks.shaped(image=(output.image, "B D"), text=(output.text, "B D"))
         image, text = gather_with_grad(output.image), gather_with_grad(output.text)
         relevant = None

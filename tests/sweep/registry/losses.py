@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +22,11 @@ from mmtutor.losses.answering import (
     reweighted,
 )
 from mmtutor.losses.balance import BranchLosses, GradientModulation, code_gradients
+from mmtutor.losses.chunked import (
+    ChunkedContrastive,
+    chunked_info_nce,
+    chunked_sigmoid_contrastive,
+)
 from mmtutor.losses.classification import (
     binary_cross_entropy,
     categorical_cross_entropy,
@@ -38,7 +45,7 @@ from mmtutor.losses.contrastive import (
     sigmoid_contrastive,
     triplet,
 )
-from mmtutor.losses.gather import gather_with_grad
+from mmtutor.losses.gather import gather_with_grad, row_counts
 from mmtutor.losses.heatmaps import heatmap_cross_entropy
 from mmtutor.losses.multitask import (
     CombinedGradients,
@@ -107,6 +114,8 @@ RELEVANT = masks(
     least=0,
     make=lambda random, sizes: torch.rand(sizes.shape("B B"), generator=generator(random)) < 0.2,
 )
+# any numbers that can be equal may name a group
+GROUP = labels("B", below=3).without("negative", "too large", "floating", "NaN")
 
 
 def nll(logits: Tensor, label: Tensor) -> list[float]:
@@ -483,6 +492,17 @@ def _triplet(a):
     return mean([_hinge(s, n, a.margin, a.hardest) for s, n in both])
 
 
+def _same_group(function: Callable, a: Any) -> float:
+    """A loss of `contrastive` by hand, with the pairs of equal `group` relevant."""
+    relevant = None if a.group is None else a.group[:, None] == a.group
+    return function(SimpleNamespace(**{**vars(a), "relevant": relevant}))
+
+
+def _chunked(kind, init_scale, max_scale, chunk, image, text, group):
+    objective = ChunkedContrastive(kind, init_scale, max_scale, chunk)
+    return objective(Output(image=image, text=text), {"group": group})
+
+
 def _contrastive(kind, init_scale, max_scale, image, text, group):
     objective = ContrastiveObjective(kind, init_scale, max_scale)
     return objective(Output(image=image, text=text), {"group": group})
@@ -546,9 +566,48 @@ CONTRASTIVE = [
         max_scale=number("(0, inf)", 30, 100).but(outside=constantly(0, -1, -100.0)),
         image=ROWS,
         text=ROWS,
-        # any numbers that can be equal may name a group
-        group=labels("B", below=3).without("negative", "too large", "floating", "NaN"),
+        group=GROUP,
         holds=lambda value, a: torch.allclose(value, _contrastive_by_hand(a), atol=1e-4),
+    ),
+    entry(
+        chunked_info_nce,
+        image=ROWS,
+        text=ROWS,
+        logit_scale=SCALE,
+        group=optional(GROUP),
+        chunk=count(),
+        holds=lambda value, a: value.item() == close(_same_group(_info_nce, a)),
+    ),
+    entry(
+        chunked_sigmoid_contrastive,
+        # minus infinity is a good score for a negative
+        image=ROWS.without("infinite"),
+        text=ROWS.without("infinite"),
+        logit_scale=SCALE,
+        bias=number("(-inf, inf)", -10, 1),
+        group=optional(GROUP),
+        chunk=count(),
+        holds=lambda value, a: value.item() == close(_same_group(_sigmoid, a)),
+    ),
+    entry(
+        _chunked,
+        of=ChunkedContrastive,
+        kind=option("info_nce", "sigmoid"),
+        init_scale=optional(number("(0, 100]", 1, 20)),
+        max_scale=number("(0, inf)", 30, 100).but(outside=constantly(0, -1, -100.0)),
+        chunk=count(),
+        image=ROWS,
+        text=ROWS,
+        group=GROUP,
+        holds=lambda value, a: torch.allclose(value, _contrastive_by_hand(a), atol=1e-4),
+    ),
+    entry(
+        row_counts,
+        # one process alone looks at nothing but the type
+        x=floats("B D").without(
+            "NaN", "infinite", "complex", "empty", "one axis more", "one axis less"
+        ),
+        holds=lambda value, a: value == ([len(a.x)], 0),
     ),
     entry(
         gather_with_grad,
