@@ -34,7 +34,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 WIDE, PHONES, HEIGHT = 1280, (390, 360), 800
 THEMES = ("light", "dark")
-SEARCHED = ("attention",)
+SEARCHED = ("attention", "注意力")
 
 
 class Report(NamedTuple):

@@ -34,7 +34,10 @@
   window.pageChecks = {
     name,
     height: (folder) => folder.closest("details, .toggle").offsetHeight,
-    shown: (slider) => slider.closest("[data-mark]").querySelector("[data-frame]").innerHTML,
+    shown: (choice) => [...choice.closest("[data-mark]").querySelectorAll("[data-part]")]
+      .map((part) => part.innerHTML).join(),
+    steps: (choice) => Number(choice.querySelector("input").max)
+      || choice.querySelectorAll("input").length - 1,
 
     interactive: () => Math.max(
       busyUntil, performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd) / 1000,

@@ -17,9 +17,12 @@ HEAD = """<!doctype html><html lang="en"><head><title>A page</title>
   body { background: Canvas; color: CanvasText; overflow-wrap: anywhere }
   a { color: LinkText }
 </style></head><body><main><h1>A page</h1>BODY</main></body></html>"""
-CONTROL = """<div data-mark="a"><label>Angle <input type="range" min="0" max="2" value="1"
-oninput="if (LIVE) this.closest('div').querySelector('[data-frame]').innerHTML = this.value">
-</label><div data-frame>1</div></div>"""
+CONTROL = """<div data-mark="a" oninput="if (LIVE) this.querySelector('[data-part]').innerHTML =
+  this.querySelector('input[type=range]').value + this.querySelector('input:checked').value">
+<label data-choice>Angle <input type="range" min="0" max="2" value="1"></label>
+<fieldset data-choice><legend>Word</legend><label><input type="radio" name="a" value="a" checked>a
+</label><label><input type="radio" name="a" value="b">b</label></fieldset>
+<div data-part>1a</div></div>"""
 SOLUTION = "<details><summary>Solution</summary><p>It is 42.</p></details>"
 CODE = '<pre style="overflow-x: auto" {}>' + "wide " * 200 + "</pre>"
 PICTURE = '<div style="width: 1500px; height: 2em">A drawing</div>'
@@ -56,7 +59,8 @@ PLANTED = {
         "scrolls sideways: div",
     ),
     "scroller": (CODE.format(""), "scrolls, but keys cannot reach it: pre"),
-    "dead": (CONTROL.replace("LIVE", "false"), "slider 1 changes nothing"),
+    "dead": (CONTROL.replace("LIVE", "false"), 'changes nothing: label "Angle'),
+    "idle": ("", 'changes nothing: fieldset "Word'),
     "folded": (SOLUTION.replace("<sum", '<summary onclick="return false"'), "does not unfold"),
     "mouse": ('<span style="cursor: pointer">Press me</span>', 'Tab does not reach span "Press'),
     "skipped": ('<a href="good.html" tabindex="-1">Skipped</a>', 'Tab does not reach a "Skipped"'),
@@ -79,9 +83,12 @@ def reports(tmp_path_factory):
 
 def test_a_good_page_has_no_fault(reports):
     assert reports["good.html"].faults == []
-    assert reports["search.html"].faults == []
     assert 0 < reports["good.html"].kilobytes < 1
     assert 0 < reports["good.html"].seconds < 2
+
+
+def test_search_finds_one_word_and_not_the_other(reports):
+    assert reports["search.html"].faults == ["search finds nothing for '注意力'"]
 
 
 @pytest.mark.parametrize("name", PLANTED)
