@@ -55,7 +55,7 @@ def assemble(book: Book) -> Path:
         (site / f"{name}.ipynb").write_text(to_json(page), encoding="utf-8")
     generated = {
         build_page.PAGE: build_page.page(list(runs.values())),
-        glossary.PAGE: glossary.page(glossary.read(book)),
+        glossary.PAGE: glossary.page(glossary.read(book.source)),
     }
     for path, text in generated.items():
         write_atomically(site / path, text)

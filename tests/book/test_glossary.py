@@ -8,7 +8,7 @@ from book.tools.layout import Book
 from book.tools.pages import glossary
 
 BOOK = Book()
-TERMS = glossary.read(BOOK)
+TERMS = glossary.read(BOOK.source)
 FENCED = re.compile(r"\A---.*?\n---\n|^(`{3,}|:{3,})\{code-cell.*?^\1$", re.DOTALL | re.MULTILINE)
 NO_PROSE = re.compile(r"\$[^$]*\$|`[^`]*`|<[^>]*>")
 

@@ -68,7 +68,7 @@ def test_the_build_page_lists_every_chapter_and_version():
 
 
 def test_the_glossary_page_names_each_term_twice_and_links_to_its_page(book):
-    page = glossary.page(glossary.read(book))
+    page = glossary.page(glossary.read(book.source))
     assert "attention\n注意力\n  A weighted mean. {ref}`tiny`" in page
 
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import NamedTuple
-
-from book.tools.layout import Book
 
 PAGE = "appendix/glossary.md"
 
 
 class Term(NamedTuple):
-    """A row of the glossary; `page` is the label of the chapter that explains it."""
+    """A row of the glossary; `page` is the label of the chapter that explains it.
+
+    `everyday` is "yes" for a word with a plain meaning too: only a {term} link shows it.
+    """
 
     term: str
     chinese: str
     meaning: str
     page: str
+    everyday: str = ""
 
 
-def read(book: Book) -> list[Term]:
-    """The rows of `book/glossary.csv`."""
-    with (book.source / "glossary.csv").open(encoding="utf-8", newline="") as file:
-        return [Term(**row) for row in csv.DictReader(file)]
+def read(source: Path) -> list[Term]:
+    """The rows of `glossary.csv` among the sources of a book."""
+    with (source / "glossary.csv").open(encoding="utf-8", newline="") as file:
+        return [Term(**row) for row in csv.DictReader(file, restval="")]
 
 
 def page(terms: list[Term]) -> str:
