@@ -84,12 +84,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def tried(book: Book, chapter: Path) -> bool:
     """Run the chapter without training, unless it was run before; print what came of it."""
-    name = book.name(chapter)
-    noted = book.build / "headlines" / f"{name}.txt"
-    page = notebook(chapter)
-    parts = key(book, chapter), UNTRAINED, page.cells[headline(page)].source
-    mark = digest([part.encode() for part in parts])
-    if noted.exists() and noted.read_text() == mark:
+    name, page = book.name(chapter), notebook(chapter)
+    noted, mark = note(book, chapter, page)
+    if has_failed(book, chapter, page):
         return True
     try:
         says = fails_untrained(page)
@@ -99,6 +96,19 @@ def tried(book: Book, chapter: Path) -> bool:
     write_atomically(noted, mark)
     print(f"{name}: the headline fails without training, as it should ({says})", flush=True)
     return True
+
+
+def note(book: Book, chapter: Path, page: NotebookNode) -> tuple[Path, str]:
+    """The file that notes that the headline failed untrained, and what it then says."""
+    parts = key(book, chapter), UNTRAINED, page.cells[headline(page)].source
+    path = book.build / "headlines" / f"{book.name(chapter)}.txt"
+    return path, digest([part.encode() for part in parts])
+
+
+def has_failed(book: Book, chapter: Path, page: NotebookNode) -> bool:
+    """Whether the headline, as it stands, was seen to fail without training."""
+    path, mark = note(book, chapter, page)
+    return path.exists() and path.read_text() == mark
 
 
 def headline(page: NotebookNode) -> int | None:

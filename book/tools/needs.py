@@ -29,9 +29,13 @@ def absent(cells: Iterable[NotebookNode]) -> list[str]:
     Raises:
         ValueError: a tag names no set.
     """
+    return [name for name in needed(cells) if not _here(name)]
+
+
+def needed(cells: Iterable[NotebookNode]) -> list[str]:
+    """The sets that these cells need, each once."""
     tags = {tag for cell in cells for tag in cell.metadata.get("tags", [])}
-    needed = sorted(tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG))
-    return [name for name in needed if not _here(name)]
+    return sorted(tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG))
 
 
 def leave_out(notebook: NotebookNode, earlier: NotebookNode | None) -> dict[str, int]:

@@ -6,6 +6,7 @@ stem is mentioned, if it lies beside a module that is reached or in a folder tha
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
@@ -23,7 +24,25 @@ def reached(code: Iterable[str], root: Path) -> tuple[dict[str, bytes], dict[str
     files = {path: text.encode() for path, text in sources.items()}
     data = sorted(_data_files(root, {(root / path).parent for path in sources}, mentions))
     files |= {path.relative_to(root).as_posix(): path.read_bytes() for path in data}
-    return files, _versions(mentions)
+    return files, versions(mentions.strings | _top({module for module, _ in mentions.imports}))
+
+
+def imported(code: Iterable[str]) -> dict[str, str]:
+    """The installed distributions that the pieces of `code` import themselves, with versions."""
+    nodes = [node for text in code for node in ast.walk(ast.parse(text))]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return versions(_top(modules))
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Of the distributions that bring a module of these names, but for this package."""
+    found = {owner for name in _owners().keys() & set(names) for owner in _owners()[name]}
+    return {name: metadata.version(name) for name in sorted(found - {PACKAGE})}
+
+
+def _top(modules: Iterable[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
 
 
 def _data_files(root: Path, folders: set[Path], mentions: Mentions) -> Iterator[Path]:
@@ -32,9 +51,3 @@ def _data_files(root: Path, folders: set[Path], mentions: Mentions) -> Iterator[
         named = path.name in mentions.strings or mentions.has(path.stem)
         if near and named and path.suffix not in {".py", ".pyc"}:
             yield path
-
-
-def _versions(mentions: Mentions) -> dict[str, str]:
-    names = mentions.strings | {module.partition(".")[0] for module, _ in mentions.imports}
-    found = {owner for name in names & _owners().keys() for owner in _owners()[name]}
-    return {name: metadata.version(name) for name in sorted(found - {PACKAGE})}

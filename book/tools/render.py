@@ -17,6 +17,7 @@ from pathlib import Path
 from book.tools.execute import read_executed, timings
 from book.tools.layout import Book, digest, swap_folder, write_atomically
 from book.tools.pages import build_page, cells, glossary, html
+from book.tools.pages.facts import facts
 from book.tools.sync import to_json
 
 LEFT_OUT = shutil.ignore_patterns("*.ipynb", "tools", ".*", "__pycache__")
@@ -47,14 +48,16 @@ def assemble(book: Book) -> Path:
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(book.source, site, ignore=LEFT_OUT)
     runs = {run.chapter: run for run in timings(book)}
+    found = []
     for chapter in book.chapters():
         name = book.name(chapter)
         page = read_executed(book, chapter)
-        cells.prepare(page.cells, runs[name])
+        found.append(facts(book, chapter, page, runs[name]))
+        cells.prepare(page.cells, found[-1])
         (site / f"{name}.md").unlink()
         (site / f"{name}.ipynb").write_text(to_json(page), encoding="utf-8")
     generated = {
-        build_page.PAGE: build_page.page(list(runs.values())),
+        build_page.PAGE: build_page.page(found),
         glossary.PAGE: glossary.page(glossary.read(book.source)),
     }
     for path, text in generated.items():

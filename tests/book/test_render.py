@@ -1,24 +1,27 @@
 """From executed copies to pages: the measured time, and a bad build that leaves the good book."""
 
 import base64
+from importlib.metadata import version
 
 import pytest
 from nbformat.v4 import new_code_cell
 
-from book.tools import links, render
-from book.tools.execute import RECORD, Timing, executed_copy, key
+from book.tools import headlines, links, render
+from book.tools.execute import RECORD, Timing, executed_copy, key, read_executed
 from book.tools.layout import swap_folder, write_atomically
 from book.tools.pages import build_page, cells, glossary, html
+from book.tools.pages.facts import Facts, facts
 from book.tools.sync import notebook, to_json
 from tests.book.tiny import tiny_book
 
-TIMING = Timing("labs/tiny", 41.2, "2026-01-31", "Some CPU, 2 cores", {"torch": "9.9"})
+VERSIONS = {"python": "3.99", "torch": "9.9"}
+TIMING = Timing("labs/tiny", 41.2, "2026-01-31", "Some CPU, 2 cores", VERSIONS)
+FACTS = Facts("tiny", TIMING, ["stamps", "easy-vqa"], {"scipy": "1.9"}, 3, 1, True, ["retrieval"])
 
 
-@pytest.fixture
-def book(tmp_path):
-    """A tiny book whose chapter counts as executed."""
-    book = tiny_book(tmp_path, "1 + 1")
+def executed(root, *cells):
+    """A tiny book of these cells whose chapter counts as executed."""
+    book = tiny_book(root, *cells)
     chapter = book.chapters()[0]
     copy = notebook(chapter)
     noted = {name: value for name, value in vars(TIMING).items() if name != "chapter"}
@@ -27,24 +30,45 @@ def book(tmp_path):
     return book
 
 
-def test_the_card_gets_the_measured_time_and_other_admonitions_do_not():
+@pytest.fixture
+def book(tmp_path):
+    return executed(tmp_path, "1 + 1")
+
+
+def test_the_card_gets_time_data_and_versions_and_other_admonitions_do_not():
     card = ":::{admonition} At a glance\n:class: chapter-card\n\n- **Hardware**: any.\n:::\n"
     note = ":::{note}\nHello.\n:::\n"
-    text = cells.with_run_time(note + card + note, TIMING)
-    line = "- **Run time**: 41 seconds on Some CPU, 2 cores, measured by this build."
-    assert text == note + card.replace("any.\n", f"any.\n{line}\n") + note
-    assert cells.with_run_time(note, TIMING) == note
+    text = cells.with_facts(note + card + note, FACTS)
+    lines = (
+        "- **Run time**: 41 seconds on Some CPU, 2 cores, measured by this build.\n"
+        "- **Data**: `stamps`, `easy-vqa`; 164 MB, downloaded once.\n"
+        "- **Versions**: Python 3.99, scipy 1.9.\n"
+    )
+    assert text == note + card.replace("any.\n", f"any.\n{lines}") + note
+    assert cells.with_facts(note, FACTS) == note
+    assert "**Data**: nothing to download." in cells.with_facts(card, FACTS._replace(sets=[]))
 
 
-def test_a_claim_is_folded_behind_words_of_its_own():
-    claim = new_code_cell("assert 1", metadata={"tags": ["claim"], "mystnb": {"figure": 1}})
-    other = new_code_cell("1 + 1")
-    for cell in (claim, other):
-        cells.fold_claim(cell)
-    assert claim.metadata["tags"] == ["claim", "hide-input"]
-    assert claim.metadata["mystnb"]["code_prompt_show"] == "Show the check"
-    assert claim.metadata["mystnb"]["figure"] == 1
-    assert other.metadata == {}
+IMPORTS = "import torch\nfrom mmtutor.notebook import setup\n\nsetup('labs/tiny', threads=1)"
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "what"),
+    [
+        ("assert 1", ["claim"], "check"),
+        (IMPORTS, [], "imports"),
+        (f"{IMPORTS}\nscenes = 1", [], None),
+        ("1 + 1", [], None),
+        ("%time", [], None),
+        ("import torch", ["remove-cell"], None),
+    ],
+)
+def test_checks_and_imports_are_folded_behind_words_of_their_own(source, tags, what):
+    cell = new_code_cell(source, metadata={"tags": tags, "mystnb": {"figure": 1}})
+    cells.fold(cell)
+    assert cell.metadata["tags"] == ([*tags, "hide-input"] if what else tags)
+    assert cell.metadata["mystnb"].get("code_prompt_show") == (what and f"Show the {what}")
+    assert cell.metadata["mystnb"]["figure"] == 1
 
 
 def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
@@ -61,10 +85,33 @@ def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
     )
 
 
-def test_the_build_page_lists_every_chapter_and_version():
-    page = build_page.page([TIMING])
-    assert "| `labs/tiny` | 41.2 | 2026-01-31 | Some CPU, 2 cores |" in page
+def test_the_build_page_lists_every_chapter_stored_result_and_version():
+    other = FACTS._replace(label="other", sets=["stamps"], skipped=0, headline=False)
+    page = build_page.page([FACTS, other._replace(stored=[])])
+    tiny = "| {ref}`tiny` | 2026-01-31 | 41 | 2, 1 skipped | fails untrained | 1 | 164 MB |"
+    assert tiny in page
+    assert "| {ref}`other` | 2026-01-31 | 41 | 3 | not tried yet |  | 161 MB |" in page
+    assert "| all | | 82 | 5 | | 1 | 164 MB |" in page  # a set that two chapters need counts once
+    assert "- `retrieval`, in {ref}`tiny`: seeds 0, 1, 2;" in page
     assert "| torch | 9.9 |" in page
+
+
+def test_the_facts_of_a_chapter_are_found_in_its_cells(tmp_path):
+    source = """:tags: [claim, headline, needs-stamps]
+
+import scipy.stats as stats
+from mmtutor.recipes.common.stored import load_stored
+load_stored("retrieval")"""
+    book = executed(tmp_path, source, "name = 'vqa-easy'", ":tags: [claim]\n\nassert 1")
+    (chapter,) = book.chapters()
+    page = read_executed(book, chapter)
+    found = facts(book, chapter, page, TIMING)
+    versions = {"scipy": version("scipy")}
+    assert found == Facts("tiny", TIMING, ["stamps"], versions, 2, 0, False, ["retrieval"])
+    write_atomically(*headlines.note(book, chapter, page))
+    assert facts(book, chapter, page, TIMING).headline
+    page.metadata[RECORD]["left_out"] = {"cells": 2, "claims": 1}
+    assert facts(book, chapter, page, TIMING).skipped == 1
 
 
 def test_the_glossary_page_names_each_term_twice_and_links_to_its_page(book):
@@ -79,10 +126,12 @@ def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     colab = "colab.research.google.com/github/mmtutor/mmtutor/blob/main/book/labs/tiny.ipynb"
     assert "41 seconds on Some CPU" in page
     assert colab in page
+    assert 'href="https://github.com/mmtutor/mmtutor/edit/main/book/labs/tiny.md"' in page
     assert "importlib" not in page  # the first cell is hidden
     terms = (book.html / "appendix/glossary.html").read_text()
     assert 'id="term-attention"' in terms
     assert "注意力" in terms
+    assert 'edit/main/book/glossary.csv"' in terms
     assert links.broken_links(book.html) == []
     assert (book.html / "mathjax/tex-chtml.js").is_file()
     assert page.count("tex-chtml.js") == 1  # twice would be an error in the browser
