@@ -36,7 +36,7 @@ class Traffic:
         page.on("console", lambda said: self._heard(said.type, said.text))
         page.on("pageerror", lambda error: self._note(f"console error: {error.message}"))
         page.on("request", self._asked)
-        page.on("requestfailed", lambda asked: self._failed(asked, asked.failure))
+        page.on("requestfailed", self._broke_off)
         page.on("response", lambda got: got.ok or self._failed(got.request, str(got.status)))
 
     def kilobytes(self) -> float:
@@ -60,6 +60,11 @@ class Traffic:
             self._note(f"request to another host: {asked.url}")
         elif asked.resource_type in WEIGHED and asked.url.startswith("http"):
             self.weighed.add(self.root / unquote(urlsplit(asked.url).path).lstrip("/"))
+
+    def _broke_off(self, asked: Request) -> None:
+        # Of a sound, the browser reads no more than it needs.
+        if asked.resource_type != "media":
+            self._failed(asked, asked.failure)
 
     def _failed(self, asked: Request, why: str | None) -> None:
         if self._local(asked) and why != "304":

@@ -93,7 +93,7 @@ def build(book: Book, site: Path, key: str) -> bool:
         print(done.stdout, file=sys.stderr)
         return False
     for page in made.rglob("*.html"):
-        html.lighten(page, made)
+        html.finish(page, made)
     (made / KEY_FILE).write_text(key)
     swap_folder(made, book.html)
     shutil.rmtree(output, ignore_errors=True)

@@ -71,18 +71,16 @@ def test_checks_and_imports_are_folded_behind_words_of_their_own(source, tags, w
     assert cell.metadata["mystnb"]["figure"] == 1
 
 
-def test_images_of_a_page_become_files_and_small_ones_stay(tmp_path):
-    (tmp_path / "labs").mkdir()
+@pytest.mark.parametrize("kind", ["image/png", "audio/flac"])
+def test_pictures_and_sounds_of_a_page_become_files_and_small_ones_stay(tmp_path, kind):
     page, content = tmp_path / "labs/a.html", bytes(range(256)) * 4
-    small = f"data:image/png;base64,{base64.b64encode(b'tiny').decode()}"
-    big = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    page.write_text(f'<img src="{small}"><script>"<img src=\\"{big}\\">"</script>')
-    html.lighten(page, tmp_path)
-    (file,) = (tmp_path / "_images").iterdir()
+    small = f"data:{kind};base64,{base64.b64encode(b'tiny').decode()}"
+    big = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    text = html.lighten(f'<i src="{small}"><script>"<i src=\\"{big}\\">"</script>', page, tmp_path)
+    (file,) = (tmp_path / "_inline").iterdir()
+    assert file.suffix == f".{kind.partition('/')[2]}"
     assert file.read_bytes() == content
-    assert page.read_text() == (
-        f'<img src="{small}"><script>"<img src=\\"../_images/{file.name}\\">"</script>'
-    )
+    assert text == f'<i src="{small}"><script>"<i src=\\"../_inline/{file.name}\\">"</script>'
 
 
 def test_the_build_page_lists_every_chapter_stored_result_and_version():
@@ -137,6 +135,8 @@ def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     assert page.count("tex-chtml.js") == 1  # twice would be an error in the browser
     assert "fontawesome.js" not in page
     assert "unpkg.com" not in page  # no script from another host
+    assert page.count("new ResizeObserver(mark)") == 1
+    assert "doc-biblioentry" not in (book.html / "appendix/references.html").read_text()
     assert 'data-default-mode="auto"' in page
 
     good = {path: path.read_bytes() for path in book.html.rglob("*") if path.is_file()}

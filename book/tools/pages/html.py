@@ -12,7 +12,8 @@ from book.tools.layout import digest
 
 # The theme's icons come from its fonts; this script would draw them again, from 0.5 MB of paths.
 ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
-INLINE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,([A-Za-z0-9+/=]{1000,})")
+INLINE = re.compile(r"data:(?:image|audio)/(\w+);base64,([A-Za-z0-9+/=]{1000,})")
+SCROLL = f"<script>\n{Path(__file__).with_name('scroll.js').read_text(encoding='utf-8')}</script>\n"
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
 
 
@@ -26,16 +27,23 @@ def copy_mathjax(target: Path) -> None:
         copy(source / name, target / name)
 
 
-def lighten(page: Path, html: Path) -> None:
-    """Put the images that stand in a page's text into files, and leave out what it loads twice."""
+def finish(page: Path, html: Path) -> None:
+    """Make a page lighter, and let those read it who use keys or a screen reader."""
+    text = lighten(page.read_text(encoding="utf-8"), page, html)
+    # Entries of a bibliography are items of its list, but axe and screen readers miss them there.
+    text = text.replace('role="doc-biblioentry"', 'role="listitem"')
+    page.write_text(text.replace("</body>", f"{SCROLL}</body>"), encoding="utf-8")
+
+
+def lighten(text: str, page: Path, html: Path) -> str:
+    """Put the pictures and sounds of a page's text into files, leave out what it loads twice."""
     root = "../" * (len(page.relative_to(html).parts) - 1)
 
     def file(inline: re.Match) -> str:
         content = base64.b64decode(inline[2])
-        name = f"_images/inline-{digest([content])[:16]}.{inline[1]}"
+        name = f"_inline/{digest([content])[:16]}.{inline[1]}"
         (html / name).parent.mkdir(exist_ok=True)
         (html / name).write_bytes(content)
         return root + name
 
-    text = ICONS.sub("", page.read_text(encoding="utf-8"))
-    page.write_text(INLINE.sub(file, text), encoding="utf-8")
+    return INLINE.sub(file, ICONS.sub("", text))
