@@ -139,7 +139,7 @@ def look_at(browser: Browser, host: str, html: Path, name: str) -> Report:
 
 
 def in_every_form(page: Page) -> list[str]:
-    """Sideways scroll in each width; axe in each theme, on a wide screen and on a phone."""
+    """Sideways scroll in each width; axe and lost ink by theme, on a wide screen and on a phone."""
     faults = []
     for width in (*PHONES, WIDE):
         page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -148,6 +148,8 @@ def in_every_form(page: Page) -> list[str]:
             page.emulate_media(color_scheme=theme)
             rules = None if (width, theme) == (WIDE, "light") else checks.OF_COLOUR
             found = checks.violations(page, rules)
+            if (width, theme) == (WIDE, "dark"):
+                found += checks.lost_ink(page)
             faults += [f"{width} px, {theme}: {fault}" for fault in found]
         page.emulate_media(color_scheme="light")
     return faults

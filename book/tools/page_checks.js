@@ -31,6 +31,33 @@
   const isReached = (element) => reached.has(element) || (element.type === "radio"
     && all("input[type=radio]").some((e) => e.name === element.name && reached.has(e)));
 
+  // Relative luminance, 0 to 1, of red, green and blue from 0 to 255, and the contrast of two: as WCAG has them.
+  const luminance = (rgb) => rgb.map((v) => v / 255)
+    .map((v) => (v > 0.04045 ? ((v + 0.055) / 1.055) ** 2.4 : v / 12.92))
+    .reduce((sum, v, i) => sum + [0.2126, 0.7152, 0.0722][i] * v, 0);
+  const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  const ground = (element) => {
+    const [r, g, b, alpha = 1] = getComputedStyle(element).backgroundColor.match(/[\d.]+/g).map(Number);
+    return alpha > 0.5 || !element.parentElement ? luminance([r, g, b]) : ground(element.parentElement);
+  };
+
+  // Whether what stands behind an image shines through, and a twentieth of its ink could be read on white but not there.
+  const losesInk = (image) => {
+    const width = Math.min(image.naturalWidth, 300), behind = ground(image);
+    const height = Math.max(1, Math.round(width * image.naturalHeight / image.naturalWidth));
+    const canvas = new OffscreenCanvas(width, height).getContext("2d");
+    canvas.drawImage(image, 0, 0, width, height);
+    const {data} = canvas.getImageData(0, 0, width, height);
+    let ink = 0, lost = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3] < 128) continue;
+      const own = luminance([...data.subarray(i, i + 3)]);
+      ink += 1;
+      if (contrast(own, 1) > 4.5 && contrast(own, behind) < 3) lost += 1;
+    }
+    return ink < 0.95 * width * height && lost > 0.05 * ink;
+  };
+
   window.pageChecks = {
     name,
     height: (folder) => folder.closest("details, .toggle").offsetHeight,
@@ -58,6 +85,9 @@
       }
       return faults;
     },
+
+    lostInk: () => all("img").filter((e) => visible(e) && e.naturalWidth > 0 && losesInk(e))
+      .map((e) => `dark on dark: ${e.alt || e.src.slice(-60)}`),
 
     startKeyboard: () => {
       document.activeElement.blur();

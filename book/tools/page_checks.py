@@ -124,6 +124,11 @@ def violations(page: Page, rules: list[str] | None = None) -> list[str]:
     ]
 
 
+def lost_ink(page: Page) -> list[str]:
+    """Pictures that one looks through onto a ground as dark as their ink."""
+    return page.evaluate("pageChecks.lostInk()")
+
+
 def first_reason(node: dict) -> str:
     return next(each["message"] for kind in ("any", "all", "none") for each in node[kind])
 

@@ -26,6 +26,10 @@ CONTROL = """<div data-mark="a" oninput="if (LIVE) this.querySelector('[data-par
 SOLUTION = "<details><summary>Solution</summary><p>It is 42.</p></details>"
 CODE = '<pre style="overflow-x: auto" {}>' + "wide " * 200 + "</pre>"
 PICTURE = '<div style="width: 1500px; height: 2em">A drawing</div>'
+DRAWING = (
+    """<img alt="A drawing" style="{}" src="data:image/svg+xml,<svg width='99' height='99' """
+    """xmlns='http://www.w3.org/2000/svg'><path d='M0 50H99' stroke='black'/></svg>">"""
+)
 RESULTS = '<div id="search-results"></div>'
 SEARCH = (
     RESULTS + "<script>if (location.search.endsWith('attention')) document.getElementById"
@@ -36,6 +40,7 @@ GOOD = (
     CONTROL.replace("LIVE", "true")
     + SOLUTION
     + CODE.format('tabindex="0"')
+    + DRAWING.format("background: white")
     + '<a href="good.html">A link</a> <button>A button</button>'
 )
 # Name of a fault -> HTML that has it, and words of the sentence that must say so.
@@ -49,6 +54,7 @@ PLANTED = {
         "<style>@media (prefers-color-scheme: dark) { i { color: #333 } }</style><i>Dim.</i>",
         "360 px, dark: color-contrast",
     ),
+    "ink": (DRAWING.format(""), "1280 px, dark: dark on dark: A drawing"),
     "nameless": ("<button></button>", "button-name"),
     "wide": (
         '<p style="width: 380px">Wide.</p>',
