@@ -16,7 +16,7 @@ from pathlib import Path
 
 from book.tools.execute import read_executed, timings
 from book.tools.layout import Book, digest, swap_folder, write_atomically
-from book.tools.pages import build_page, cells, glossary, html
+from book.tools.pages import alts, build_page, cells, glossary, heads, html
 from book.tools.pages.facts import facts
 from book.tools.sync import to_json
 
@@ -48,10 +48,11 @@ def assemble(book: Book) -> Path:
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(book.source, site, ignore=LEFT_OUT)
     runs = {run.chapter: run for run in timings(book)}
+    pages = {chapter: read_executed(book, chapter) for chapter in book.chapters()}
+    heads.lay_out({book.name(chapter): page for chapter, page in pages.items()}, site)
     found = []
-    for chapter in book.chapters():
+    for chapter, page in pages.items():
         name = book.name(chapter)
-        page = read_executed(book, chapter)
         found.append(facts(book, chapter, page, runs[name]))
         cells.prepare(page.cells, found[-1])
         (site / f"{name}.md").unlink()
@@ -94,6 +95,9 @@ def build(book: Book, site: Path, key: str) -> bool:
         return False
     for page in made.rglob("*.html"):
         html.finish(page, made)
+    if problems := alts.problems(made):
+        print("\n".join(problems), file=sys.stderr)
+        return False
     (made / KEY_FILE).write_text(key)
     swap_folder(made, book.html)
     shutil.rmtree(output, ignore_errors=True)

@@ -13,6 +13,8 @@ import pytest
 
 from book.tools import sync
 from book.tools.layout import Book, front_matter
+from book.tools.pages import alts
+from book.tools.pages.heads import FOLDER, TITLE
 
 BOOK = Book()
 CHAPTERS = BOOK.chapters()
@@ -82,6 +84,17 @@ def test_a_promise_stands_under_the_title(cells):
     """One sentence that fits on a card, without a number that we measured."""
     promise = " ".join(cells[0].source.split("\n\n", 1)[1].split())
     assert re.fullmatch(r"[A-Z][^.!?\d]{40,140}\.", promise)
+
+
+def test_its_title_picture_is_one_cell_that_says_what_is_seen(chapter, code):
+    shown = [alts.in_words(cell) for cell in code if TITLE in cell.metadata.get("tags", [])]
+    assert len(shown) == 1 or (not shown and chapter.parent.name == "appendix")
+    assert all(len(words) > 20 for words in shown)
+
+
+def test_the_landing_page_has_the_cards_of_its_part(chapter):
+    page = (BOOK.source / "intro.md").read_text(encoding="utf-8")
+    assert f"```{{include}} {FOLDER}/{chapter.parent.name}.md\n```" in page
 
 
 def test_the_second_code_cell_sets_up_this_chapter(chapter, code):
@@ -161,7 +174,8 @@ def test_claim_cells_assert(code):
 
 
 def test_figures_have_a_name_and_a_caption(code):
-    figures = [cell.metadata["mystnb"]["figure"] for cell in code if "mystnb" in cell.metadata]
+    settings = [cell.metadata.get("mystnb", {}) for cell in code]
+    figures = [setting["figure"] for setting in settings if "figure" in setting]
     names = [figure.get("name") for figure in figures]
     assert all(names)
     assert len(set(names)) == len(names)

@@ -18,6 +18,8 @@ kernelspec:
 (tiny)=
 # A tiny chapter
 
+Read a chapter that is as short as a chapter can be.
+
 ```{{code-cell}} ipython3
 :tags: [remove-cell]
 

@@ -7,6 +7,7 @@ import re
 
 from nbformat import NotebookNode
 
+from book.tools.pages import alts
 from book.tools.pages.facts import Facts
 from mmtutor.data.fetch import SETS
 
@@ -20,6 +21,7 @@ def prepare(cells: list[NotebookNode], facts: Facts) -> None:
             cell.source = with_facts(cell.source, facts)
         else:
             fold(cell)
+    alts.describe(cells)
 
 
 def fold(cell: NotebookNode) -> None:

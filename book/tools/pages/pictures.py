@@ -1,0 +1,79 @@
+"""Pictures that cells put out, as images: joined, cropped, made small."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+from nbformat import NotebookNode
+from PIL import Image, ImageChops, ImageOps
+
+INLINE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,([A-Za-z0-9+/=]+)")
+WIDEST, CARD, GAP = 1200, (480, 270), 8  # pixels
+
+
+def drawn(cell: NotebookNode) -> Image.Image | None:
+    """The first picture that the cell put out; the images of a gallery side by side."""
+    for data in (output.get("data", {}) for output in cell.outputs):
+        if "image/png" in data:
+            return opened(data["image/png"])
+        tiles = [opened(found) for found in INLINE.findall(data.get("text/html", ""))]
+        if tiles:
+            return side_by_side(tiles)
+    return None
+
+
+def opened(encoded: str) -> Image.Image:
+    """An image from base64; what is transparent becomes white, as paper is."""
+    image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    paper.alpha_composite(image)
+    return paper.convert("RGB")
+
+
+def side_by_side(tiles: list[Image.Image], most: int = 10) -> Image.Image:
+    """Images in one row, or in two where they are more than five."""
+    tiles = tiles[:most]
+    columns = len(tiles) if len(tiles) <= 5 else -(-len(tiles) // 2)
+    return mosaic(tiles, rows=-(-len(tiles) // columns))
+
+
+def mosaic(tiles: list[Image.Image], rows: int = 2) -> Image.Image:
+    """Images in rows of equal width, each row as high as that needs, none cropped."""
+    each = -(-len(tiles) // rows)
+    lines = [in_a_row(tiles[i : i + each]) for i in range(0, len(tiles), each)]
+    sheet = Image.new("RGB", (WIDEST, sum(line.height + GAP for line in lines) - GAP), "white")
+    top = 0
+    for line in lines:
+        sheet.paste(line, (0, top))
+        top += line.height + GAP
+    return sheet
+
+
+def in_a_row(tiles: list[Image.Image]) -> Image.Image:
+    """Images side by side, scaled to one height, `WIDEST` wide together."""
+    shapes = [tile.width / tile.height for tile in tiles]
+    height = round((WIDEST - GAP * (len(tiles) - 1)) / sum(shapes))
+    line, left = Image.new("RGB", (WIDEST, height), "white"), 0
+    for tile, shape in zip(tiles, shapes, strict=True):
+        line.paste(tile.resize((round(shape * height), height)), (left, 0))
+        left += round(shape * height) + GAP
+    return line
+
+
+def trimmed(picture: Image.Image) -> Image.Image:
+    """Without its white margin."""
+    return picture.crop(ImageChops.invert(picture.convert("L")).getbbox())
+
+
+def cropped(picture: Image.Image) -> Image.Image:
+    """As a card shows it: the upper part of what is tall, the middle of what is wide."""
+    return ImageOps.fit(picture, CARD, centering=(0.5, 0.0))
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """As WebP, at most `WIDEST` wide."""
+    picture.thumbnail((WIDEST, WIDEST))
+    picture.save(path, quality=80, method=6)

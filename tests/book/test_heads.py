@@ -1,0 +1,87 @@
+"""A chapter's head is written once, and shown on its page and on the landing page."""
+
+import base64
+import io
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from book.tools.pages import heads, pictures
+
+TOC = "parts:\n  - caption: Labs\n    chapters:\n      - file: labs/b\n      - file: labs/a\n"
+
+
+def encoded(size, colour):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def shown(data, tags=(), caption="A red square, and *nothing* else."):
+    figure = {"name": "fig", "caption": caption}
+    outputs = [new_output("display_data", data)]
+    return new_code_cell(
+        "figure", outputs=outputs, metadata={"tags": list(tags), "mystnb": {"figure": figure}}
+    )
+
+
+def size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def page(title, *cells):
+    head = new_markdown_cell(f"({title.lower()})=\n# {title}\n\nSee what\nis seen.")
+    return new_notebook(cells=[head, *cells])
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "_toc.yml").write_text(TOC)
+    return tmp_path
+
+
+def test_title_picture_and_promise_stand_under_the_title_and_on_a_card(site):
+    red = shown({"image/png": encoded((900, 400), "red")}, ["title-picture", "cover-picture"])
+    pages = {"labs/a": page("A", shown({"text/plain": "1"}), red), "labs/b": page("B")}
+    heads.lay_out(pages, site)
+    assert pages["labs/a"].cells[0].source == (
+        "(a)=\n# A\n\n:::{div} promise\nSee what is seen.\n:::\n\n"
+        "```{image} /_heads/labs-a-page.webp\n"
+        ":alt: Title picture. A red square, and nothing else.\n:class: title-picture\n```"
+    )
+    assert (
+        pages["labs/b"].cells[0].source == "(b)=\n# B\n\n:::{div} promise\nSee what is seen.\n:::"
+    )
+    cards = (site / "_heads/labs.md").read_text()
+    assert cards.index("**B**\n\nSee what is seen.") < cards.index("**A**\n\nSee what is seen.")
+    assert cards.count(":link: a\n") == cards.count("labs-a-card.webp") == 1
+    assert "labs-b-card" not in cards
+    names = ("labs-a-page", "labs-a-card", "cover")
+    sizes = [size(site / f"_heads/{name}.webp") for name in names]
+    assert sizes == [(900, 400), pictures.CARD, (pictures.WIDEST, 533)]
+
+
+def test_no_picture_is_promised_where_the_data_of_its_cell_are_absent(site):
+    pages = {"labs/a": page("A", shown({"text/plain": "absent"}, ["title-picture"]))}
+    heads.lay_out(pages, site)
+    assert "image" not in pages["labs/a"].cells[0].source + (site / "_heads/labs.md").read_text()
+
+
+def test_images_of_a_gallery_are_one_picture_in_rows_of_equal_width():
+    images = [("red", (40, 40)), ("blue", (80, 40))] * 3
+    html = "".join(f'<img src="data:image/png;base64,{encoded(s, c)}">' for c, s in images)
+    picture = pictures.drawn(shown({"text/html": html}))
+    across = (pictures.WIDEST - 2 * pictures.GAP) / 4  # two rows, of shapes 1 + 2 + 1 and 2 + 1 + 2
+    assert picture.width == pictures.WIDEST
+    assert picture.getpixel((5, 5)) == (255, 0, 0)
+    assert picture.getpixel((5, picture.height - 5)) == (0, 0, 255)
+    assert picture.getpixel((round(across) + pictures.GAP // 2, 5)) == (255, 255, 255)
+
+
+def test_a_white_margin_is_cut_off_and_a_white_picture_is_kept():
+    sheet = Image.new("RGB", (30, 30), "white")
+    assert pictures.trimmed(sheet).size == (30, 30)
+    sheet.paste("red", (10, 12, 20, 18))
+    assert pictures.trimmed(sheet).size == (10, 6)
