@@ -69,15 +69,19 @@ def test_no_picture_is_promised_where_the_data_of_its_cell_are_absent(site):
     assert "image" not in pages["labs/a"].cells[0].source + (site / "_heads/labs.md").read_text()
 
 
-def test_images_of_a_gallery_are_one_picture_in_rows_of_equal_width():
-    images = [("red", (40, 40)), ("blue", (80, 40))] * 3
-    html = "".join(f'<img src="data:image/png;base64,{encoded(s, c)}">' for c, s in images)
-    picture = pictures.drawn(shown({"text/html": html}))
-    across = (pictures.WIDEST - 2 * pictures.GAP) / 4  # two rows, of shapes 1 + 2 + 1 and 2 + 1 + 2
-    assert picture.width == pictures.WIDEST
-    assert picture.getpixel((5, 5)) == (255, 0, 0)
-    assert picture.getpixel((5, picture.height - 5)) == (0, 0, 255)
-    assert picture.getpixel((round(across) + pictures.GAP // 2, 5)) == (255, 255, 255)
+@pytest.mark.parametrize(("count", "columns", "rows"), [(10, 4, 2), (5, 2, 1), (1, 1, 1)])
+def test_images_of_a_gallery_are_one_picture_in_full_rows(count, columns, rows):
+    colours = ["red", "blue"] * count
+    tiles = [f'<img src="data:image/png;base64,{encoded((40, 40), c)}">' for c in colours[:count]]
+    picture = pictures.drawn(shown({"text/html": "".join(tiles)}))
+    side = (pictures.WIDEST - (columns - 1) * pictures.GAP) / columns
+    assert picture.size == (
+        pictures.WIDEST,
+        rows * round(side) + (rows - 1) * pictures.GAP,
+    )
+    last = (255, 0, 0) if columns % 2 else (0, 0, 255)
+    assert picture.getpixel((5, picture.height - 5)) == (255, 0, 0)
+    assert picture.getpixel((pictures.WIDEST - 5, 5)) == last
 
 
 def test_a_white_margin_is_cut_off_and_a_white_picture_is_kept():

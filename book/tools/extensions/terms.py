@@ -19,7 +19,7 @@ from book.tools.pages.glossary import PAGE, Term, read
 GLOSSARY = PAGE.removesuffix(".md")
 # Where no running text is looked for; within a paragraph only `INSIDE` is.
 CLOSED = (nodes.figure, nodes.table, nodes.citation, nodes.footnote)
-CLOSED_CLASSES = {"cell", "chapter-card"}
+CLOSED_CLASSES = {"cell", "chapter-card", "chapter-map", "promise"}
 INSIDE = (nodes.emphasis, nodes.strong)
 
 

@@ -33,11 +33,13 @@ def opened(encoded: str) -> Image.Image:
     return paper.convert("RGB")
 
 
-def side_by_side(tiles: list[Image.Image], most: int = 10) -> Image.Image:
-    """Images in one row, or in two where they are more than five."""
-    tiles = tiles[:most]
-    columns = len(tiles) if len(tiles) <= 5 else -(-len(tiles) // 2)
-    return mosaic(tiles, rows=-(-len(tiles) // columns))
+def side_by_side(tiles: list[Image.Image]) -> Image.Image:
+    """As many of the images as fill the rows of a sheet that is about twice as wide as high."""
+    shape = tiles[0].width / tiles[0].height
+    sheets = [(rows, each) for rows in (1, 2, 3) for each in range(1, len(tiles) // rows + 1)]
+    fitting = [(rows * each, rows) for rows, each in sheets if 1.6 < each * shape / rows < 2.1]
+    count, rows = max(fitting, default=(len(tiles), 1))
+    return mosaic(tiles[:count], rows)
 
 
 def mosaic(tiles: list[Image.Image], rows: int = 2) -> Image.Image:
