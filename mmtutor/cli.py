@@ -7,11 +7,13 @@ Knows nothing of what a recipe does.
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+Restart = Annotated[bool, typer.Option("--restart", help="Begin anew, whatever is in the folder.")]
+SaveSteps = Annotated[int | None, typer.Option(min=1, help="Save after so many training steps.")]
+SaveMinutes = Annotated[float, typer.Option(min=0.01, help="Save after so many minutes.")]
+Keep = Annotated[int, typer.Option(min=1, help="How many of the newest saves stay.")]
+Best = Annotated[str, typer.Option(help="By which number one more stays; as in `Checkpoints`.")]
 
 
 @app.command()
@@ -48,8 +56,13 @@ def run(
     options: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, as NAME=VALUE.")
     ] = None,
+    restart: Restart = False,
+    save_steps: SaveSteps = None,
+    save_minutes: SaveMinutes = 10.0,
+    keep: Keep = 2,
+    best: Best = "loss",
 ) -> None:
-    """Run one experiment and write its metrics, model and training curve."""
+    """Run one experiment, or go on with one, and write its metrics, model and training curve."""
     from mmtutor.notebook.plots import learning_curve
     from mmtutor.notebook.setup import default_preset
     from mmtutor.recipes.common.result import plain, write_result
@@ -63,7 +76,8 @@ def run(
     except ValueError as error:
         _stop(str(error).removeprefix("Config: "), code=2)
     folder = _writable(out)
-    result = _finished(module, recipe, config, folder)
+    wanted = {"every": save_steps, "minutes": save_minutes, "keep": keep, "best": best}
+    result = _finished(module, recipe, config, folder, wanted, restart)
     typer.echo("\n".join(_lines(plain(result.metrics))))
     command = ["mmtutor", "run", recipe, "--preset", preset, "--out", out]
     command += [] if seed is None else ["--seed", seed]
@@ -208,17 +222,38 @@ def _writable(out: str) -> Path:
     return Path(out)
 
 
-def _finished(module: ModuleType, recipe: str, config: Any, folder: Path) -> Any:
-    """The result of the recipe; or stop, with the reason and, for a bug, where it came up."""
+def _finished(
+    module: ModuleType,
+    recipe: str,
+    config: Any,
+    folder: Path,
+    wanted: dict[str, Any],
+    restart: bool,
+) -> Any:
+    """The result of the recipe, gone on with if it was interrupted; or stop, with the reason and,
+    for a bug, where it came up."""
+    from mmtutor.recipes.common.unfinished import identity, interruptible
+    from mmtutor.training.resume import StoppedError
+    from mmtutor.training.step_folders import Checkpoints
+
+    code = 1
     try:
-        return module.run(config)
+        checkpoints = Checkpoints(folder, say=partial(_say, recipe), **wanted)
+        with interruptible(checkpoints, identity(module.__name__, config), restart):
+            return module.run(config)
     except (OSError, FloatingPointError, ImportError, MemoryError, ValueError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
+    except StoppedError as error:
+        code, reason = 128 + signal.SIGTERM, str(error)  # as a shell reports it
     except Exception as error:
         (folder / "traceback.txt").write_text(traceback.format_exc(), "utf-8")
         where = folder / "traceback.txt"
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
-    _stop(f"{recipe} stopped: {reason}", code=1)
+    _stop(f"{recipe} stopped: {reason}", code)
+
+
+def _say(recipe: str, what: str) -> None:
+    typer.echo(f"mmtutor: {recipe}: {what}", err=True)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial-"
+MANY = 64  # files, from which on one flush of all disks is quicker than one each
 NO_ROOM = {
     errno.ENOSPC: "no room is left on the disk",
     errno.EFBIG: "the system's limit on file size was hit",
@@ -63,7 +64,7 @@ def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """A new folder that appears at `path`, whole, when the block ends well.
+    """A new folder that appears at `path`, whole and on disk, when the block ends well.
 
     The block gets the temporary folder, beside `path`, to fill. After an error it is removed; after
     a kill it stays, unused, until `sweep`. `path` itself must not exist.
@@ -78,12 +79,19 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             partial.mkdir()
         try:
             yield partial
-            if hasattr(os, "sync"):
-                os.sync()  # one flush for thousands of small files
+            _flush(partial)
             os.rename(partial, path)
+            _flush_one(path.parent)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; a kill meanwhile leaves it whole, or under a name that `sweep` removes."""
+    gone = _partial(folder)
+    os.rename(folder, gone)
+    shutil.rmtree(gone)
 
 
 def sha256(path: Path | str) -> str:
@@ -101,6 +109,26 @@ def sweep(folder: Path | str) -> int:
         else:
             leftover.unlink()
     return len(leftovers)
+
+
+def _flush(folder: Path) -> None:
+    """Bring all that was written below `folder` to the disk."""
+    below = list(folder.rglob("*"))
+    if len(below) > MANY and hasattr(os, "sync"):
+        os.sync()
+    else:
+        for path in (*below, folder):
+            _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    """Bring a file, or the list of a folder's files, to the disk; Windows does so by itself."""
+    if os.name == "posix" and not path.is_symlink():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _partial(path: Path) -> Path:

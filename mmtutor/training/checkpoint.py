@@ -66,6 +66,13 @@ def write_tensors(
 ) -> None:
     """Write tensors and JSON metadata as safetensors, whole or not at all."""
     checks.instance((str, Path), path=path)
+    content = as_bytes(tensors, metadata)
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def as_bytes(tensors: Mapping[str, Tensor], metadata: dict[str, Any] | None = None) -> bytes:
+    """What `write_tensors` writes."""
     _check_tensors(tensors)
     checks.instance((dict, type(None)), metadata=metadata)
     try:
@@ -74,8 +81,7 @@ def write_tensors(
         raise TypeError(f"metadata must be what JSON can hold: {error}") from error
     # Copies, because safetensors refuses tensors that share memory (tied weights).
     copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
-    with atomic_file(path) as file:
-        file.write(save(copies, {"json": text}))
+    return save(copies, {"json": text})
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -93,7 +99,17 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = json.loads((file.metadata() or {}).get("json", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged or is no safetensors file: {error}") from error
+        if _is_pickle(Path(path)):
+            reason = "is a pickle, which may run code when read: expected safetensors"
+        else:
+            reason = f"is damaged or is no safetensors file: {error}"
+        raise CheckpointError(f"{path} {reason}") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as `torch.save` or `pickle.dump` writes it."""
+    with open(path, "rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", *(b"\x80%c" % i for i in range(2, 6))))
 
 
 def _check_tensors(tensors: Mapping[str, Tensor]) -> None:

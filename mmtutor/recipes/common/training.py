@@ -1,10 +1,16 @@
 """From a recipe's settings to a trained model: the only place that calls `fit`.
 
-Knows settings, batches and the training loop. Does not know what is trained.
+Knows settings, batches, the training loop, and where a whole run saves its trainings. Does not know
+what is trained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from itertools import chain, count
 from typing import Any
 
 from torch import nn
@@ -14,6 +20,22 @@ from mmtutor.data import Dataset, loader
 from mmtutor.recipes.common.config import TrainConfig
 from mmtutor.training import History, fit
 from mmtutor.training.fit import Objective
+from mmtutor.training.step_folders import Checkpoints
+
+_PLACES: ContextVar[Iterator[Checkpoints] | None] = ContextVar("places", default=None)
+
+
+@contextmanager
+def saved_in(checkpoints: Checkpoints) -> Iterator[None]:
+    """Within the block, each training is saved and gone on with: the first one in the folder of
+    `checkpoints` itself, the next in its folder `training-2`, and so on."""
+    folder = checkpoints.folder
+    more = (replace(checkpoints, folder=folder / f"training-{k}") for k in count(2))
+    token = _PLACES.set(chain([checkpoints], more))
+    try:
+        yield
+    finally:
+        _PLACES.reset(token)
 
 
 def train(
@@ -32,6 +54,8 @@ def train(
     """
     if isinstance(data, Dataset):
         data = loader(data, config.batch_size, shuffle=True, seed=config.seed)
+    if places := _PLACES.get():
+        options = {"checkpoint": next(places), **options}
     return fit(
         model,
         objective,

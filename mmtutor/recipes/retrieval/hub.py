@@ -42,7 +42,6 @@ class Config(TrainConfig):
         fine_tune: train the checkpoint too; else it is only evaluated as it comes (zero-shot).
         train_images: training images used, each with all its captions; None for all 29,000.
         workers: processes that decode pictures.
-        checkpoint: folder where training is saved after every epoch and resumed from.
 
     In training `batch_size` is also the number of candidates; `lr` is small because the weights
     are good already. `precision` is that of evaluation, too.
@@ -56,7 +55,6 @@ class Config(TrainConfig):
     batch_size: Count = 64
     lr: Rate = 1e-5
     workers: CountOrZero = 0
-    checkpoint: Words | None = None
 
 
 PRESETS = {
@@ -99,8 +97,7 @@ def _fine_tune(
     batches = loader(pairs, config.batch_size, **order, workers=config.workers)
     held_out = load_flickr30k(config.data, "val", limit=config.images)
     validate = partial(_validate, prepare=prepare, images=held_out, config=config)
-    options = {"validate": validate, "checkpoint": config.checkpoint}
-    return train(config, model, _objective_of(model), batches, progress, **options)
+    return train(config, model, _objective_of(model), batches, progress, validate=validate)
 
 
 def _objective_of(model: HubDualEncoder) -> ContrastiveObjective:
