@@ -14,6 +14,7 @@ import pytest
 from book.tools import sync
 from book.tools.layout import Book, front_matter
 from book.tools.pages import alts
+from book.tools.pages.cells import only_imports
 from book.tools.pages.heads import FOLDER, TITLE
 
 BOOK = Book()
@@ -100,6 +101,10 @@ def test_the_landing_page_has_the_cards_of_its_part(chapter):
 def test_the_second_code_cell_sets_up_this_chapter(chapter, code):
     assert "from mmtutor.notebook import" in code[1].source
     assert f'setup("{BOOK.name(chapter)}"' in code[1].source
+
+
+def test_only_the_cell_that_sets_up_is_folded_as_imports(code):
+    assert [cell for cell in code[1:] if only_imports(cell.source)] == [code[1]]
 
 
 def test_the_card_says_goal_needs_and_hardware_but_no_time(text):
