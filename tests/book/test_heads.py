@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from book.tools.execute import RECORD
 from book.tools.pages import heads, pictures
 
 TOC = "parts:\n  - caption: Labs\n    chapters:\n      - file: labs/b\n      - file: labs/a\n"
@@ -65,8 +66,16 @@ def test_title_picture_and_promise_stand_under_the_title_and_on_a_card(site):
 
 def test_no_picture_is_promised_where_the_data_of_its_cell_are_absent(site):
     pages = {"labs/a": page("A", shown({"text/plain": "absent"}, ["title-picture"]))}
+    pages["labs/a"].metadata[RECORD] = {"left_out": {"cells": 1}}
     heads.lay_out(pages, site)
     assert "image" not in pages["labs/a"].cells[0].source + (site / "_heads/labs.md").read_text()
+
+
+def test_a_title_picture_without_a_picture_is_refused(site):
+    pages = {"labs/a": page("A", shown({"text/plain": "1"}, ["title-picture"]))}
+    pages["labs/a"].metadata[RECORD] = {"left_out": {}}
+    with pytest.raises(ValueError, match="labs/a: the cell tagged title-picture put out no"):
+        heads.lay_out(pages, site)
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(10, 4, 2), (5, 2, 1), (1, 1, 1)])

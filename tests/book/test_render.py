@@ -86,10 +86,10 @@ def test_pictures_and_sounds_of_a_page_become_files_and_small_ones_stay(tmp_path
 def test_the_build_page_lists_every_chapter_stored_result_and_version():
     other = FACTS._replace(label="other", sets=["stamps"], skipped=0, headline=False)
     page = build_page.page([FACTS, other._replace(stored=[])])
-    tiny = "| {ref}`tiny` | 2026-01-31 | 41 | 2, 1 skipped | fails untrained | 1 | 164 MB |"
+    tiny = "| {ref}`tiny` | 2026‑01‑31 | 41 | 2, 1 skipped | fails untrained | 1 | 164 |"
     assert tiny in page
-    assert "| {ref}`other` | 2026-01-31 | 41 | 3 | not tried yet |  | 161 MB |" in page
-    assert "| all | | 82 | 5 | | 1 | 164 MB |" in page  # a set that two chapters need counts once
+    assert "| {ref}`other` | 2026‑01‑31 | 41 | 3 | not tried yet |  | 161 |" in page
+    assert "| all | | 82 | 5 | | 1 | 164 |" in page  # a set that two chapters need counts once
     assert "- `retrieval`, in {ref}`tiny`: seeds 0, 1, 2;" in page
     assert "| torch | 9.9 |" in page
 
@@ -134,6 +134,7 @@ def test_a_good_book_is_swapped_in_whole_and_survives_a_bad_build(book, capsys):
     assert (book.html / "mathjax/tex-chtml.js").is_file()
     assert page.count("tex-chtml.js") == 1  # twice would be an error in the browser
     assert "fontawesome.js" not in page
+    assert "_static/print.css" in page
     assert "unpkg.com" not in page  # no script from another host
     assert page.count("new ResizeObserver(mark)") == 1
     assert "doc-biblioentry" not in (book.html / "appendix/references.html").read_text()

@@ -19,7 +19,7 @@ is typed in.
 - **Headline** is the claim that a chapter is about. *Fails untrained* means that it was seen to
   fail with training switched off, as it should; `make test` tries that.
 - **Stored** counts the results of long runs that the chapter shows. They are listed below.
-- **Data** is what the chapter needs of the sets that `mmtutor fetch` downloads.
+- **Data** are the megabytes that `mmtutor fetch` downloads for the chapter.
 """
 STORED = """
 ## Stored results
@@ -36,7 +36,7 @@ Of Python and of the packages that matter most, as noted with each run:
 
 def page(chapters: list[Facts]) -> str:
     """Tables of the chapters, of the stored results, and of the versions."""
-    header = ["Chapter", "Executed", "Seconds", "Claims", "Headline", "Stored", "Data"]
+    header = ["Chapter", "Executed", "Seconds", "Claims", "Headline", "Stored", "Data, MB"]
     machines = dict.fromkeys(chapter.run.machine for chapter in chapters)
     versions = sorted({pair for chapter in chapters for pair in chapter.run.versions.items()})
     return "\n".join(
@@ -64,12 +64,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], align: str) -
 def row(chapter: Facts) -> list[object]:
     skipped = f", {chapter.skipped} skipped" if chapter.skipped else ""
     headline = {True: "fails untrained", False: "not tried yet", None: ""}[chapter.headline]
-    data = f"{megabytes(chapter.sets)} MB" if chapter.sets else ""
+    data = megabytes(chapter.sets) or ""
     claims = f"{chapter.claims - chapter.skipped}{skipped}"
     stored = len(chapter.stored) or ""
     return [
         link(chapter),
-        chapter.run.date,
+        chapter.run.date.replace("-", "\N{NON-BREAKING HYPHEN}"),
         f"{chapter.run.seconds:.0f}",
         claims,
         headline,
@@ -83,9 +83,7 @@ def total(chapters: list[Facts]) -> str:
     seconds = sum(chapter.run.seconds for chapter in chapters)
     claims = sum(chapter.claims - chapter.skipped for chapter in chapters)
     sets = sorted({name for chapter in chapters for name in chapter.sets})
-    return (
-        f"| all | | {seconds:.0f} | {claims} | | {len(stored(chapters))} | {megabytes(sets)} MB |"
-    )
+    return f"| all | | {seconds:.0f} | {claims} | | {len(stored(chapters))} | {megabytes(sets)} |"
 
 
 def stored(chapters: list[Facts]) -> list[str]:

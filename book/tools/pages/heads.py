@@ -15,6 +15,7 @@ from typing import NamedTuple
 import yaml
 from nbformat import NotebookNode
 
+from book.tools.execute import RECORD
 from book.tools.pages import alts, pictures
 
 FOLDER = "_heads"  # below the site's sources
@@ -55,7 +56,10 @@ def dress(name: str, page: NotebookNode, site: Path) -> Head:
     found = HEAD.fullmatch(page.cells[0].source)
     words = {key: " ".join(text.split()) for key, text in found.groupdict().items()}
     cell = next(tagged(page, TITLE), None)
-    picture = pictures.drawn(cell) if cell else None  # None too where a set of data is absent
+    picture = pictures.drawn(cell) if cell else None
+    absent = page.metadata.get(RECORD, {}).get("left_out", {}).get("cells")  # sets of data
+    if cell and not picture and not absent:
+        raise ValueError(f"{name}: the cell tagged {TITLE} put out no picture")
     head = Head(name, **words, alt=alts.in_words(cell) if picture else "")
     if picture:
         picture = pictures.trimmed(picture)

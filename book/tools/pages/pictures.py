@@ -12,6 +12,7 @@ from PIL import Image, ImageChops, ImageOps
 
 INLINE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,([A-Za-z0-9+/=]+)")
 WIDEST, CARD, GAP = 1200, (480, 270), 8  # pixels
+MOST = 10  # images of a gallery that are shown
 
 
 def drawn(cell: NotebookNode) -> Image.Image | None:
@@ -35,6 +36,7 @@ def opened(encoded: str) -> Image.Image:
 
 def side_by_side(tiles: list[Image.Image]) -> Image.Image:
     """As many of the images as fill the rows of a sheet that is about twice as wide as high."""
+    tiles = tiles[:MOST]
     shape = tiles[0].width / tiles[0].height
     sheets = [(rows, each) for rows in (1, 2, 3) for each in range(1, len(tiles) // rows + 1)]
     fitting = [(rows * each, rows) for rows, each in sheets if 1.6 < each * shape / rows < 2.1]
@@ -71,8 +73,11 @@ def trimmed(picture: Image.Image) -> Image.Image:
 
 
 def cropped(picture: Image.Image) -> Image.Image:
-    """As a card shows it: the upper part of what is tall, the middle of what is wide."""
-    return ImageOps.fit(picture, CARD, centering=(0.5, 0.0))
+    """As a card shows it: the upper part of what is tall, the middle of what is very wide."""
+    shape = min(max(picture.width / picture.height, 1.6), 2.7)
+    size = min(picture.width, picture.height * shape), min(picture.height, picture.width / shape)
+    part = ImageOps.fit(picture, (round(size[0]), round(size[1])), centering=(0.5, 0.0))
+    return ImageOps.pad(part, CARD, color="white")
 
 
 def save(picture: Image.Image, path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmtutor.data import Dataset, loader
 from mmtutor.evaluation import training_cost
-from mmtutor.training import History, fit, load_model, save_model, train
+from mmtutor.training import History, InChunks, fit, load_model, save_model, train
 from mmtutor.training.adapters import (
     LoRALinear,
     add_lora,
@@ -168,7 +168,34 @@ def _schedule(a):
     return lambda step, steps: learning_rate_factor(step, steps, a.warmup, a.schedule)
 
 
+def _in_chunks(model, chunk, batch):
+    return InChunks(made(model), chunk)(batch)
+
+
+class Sums(nn.Module):
+    """The sum of each row, and its negative."""
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        total = batch["x"].sum(1)
+        return total, -total
+
+
 LOOPS = [
+    entry(
+        _in_chunks,
+        of=InChunks,
+        model=given(lambda random, sizes: Sums, NO_MODULE),
+        chunk=count(),
+        batch=given(
+            lambda random, sizes: {"x": torch.rand(sizes["B"], 3)},
+            {
+                "no batch": constantly(None, "abc", 3, [1], torch.zeros(2, 3)),
+                "lengths": constantly({"x": torch.zeros(2, 3), "y": torch.zeros(3)}),
+                "nothing": constantly({}, {"x": torch.zeros(0, 3)}),
+            },
+        ),
+        holds=lambda value, a: same([*value], [*Sums()(a.batch)]),
+    ),
     entry(
         _train,
         of=train,
