@@ -32,7 +32,9 @@ from book.tools.layout import Book
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-WIDE, PHONES, HEIGHT = 1280, (390, 360), 800
+WIDTHS, HEIGHT = (1280, 390, 360), 800
+THEMED = "(theme) => (document.documentElement.dataset.theme ?? theme) === theme"
+SLOW = 120_000  # ms for a step, after which it has failed, though the machine be busy
 THEMES = ("light", "dark")
 SEARCHED = ("attention", "注意力")
 
@@ -122,8 +124,11 @@ class _Quiet(SimpleHTTPRequestHandler):
 def look_at(browser: Browser, host: str, html: Path, name: str) -> Report:
     """Open one page, and try it in every width and theme."""
     context = browser.new_context(
-        viewport={"width": WIDE, "height": HEIGHT}, color_scheme="light", reduced_motion="reduce"
+        viewport={"width": WIDTHS[0], "height": HEIGHT},
+        color_scheme="light",
+        reduced_motion="reduce",
     )
+    context.set_default_timeout(SLOW)
     context.add_init_script(checks.SCRIPT)
     page = context.new_page()
     traffic = checks.Traffic(page, host, html)
@@ -131,28 +136,39 @@ def look_at(browser: Browser, host: str, html: Path, name: str) -> Report:
     checks.is_ready(page)
     kilobytes, seconds = traffic.kilobytes(), checks.interactive(page)
     faults = [*checks.too_much(kilobytes, seconds), *checks.unfold(page), *checks.controls(page)]
-    faults += [*in_every_form(page), *checks.keyboard(page)]
+    faults += [*checks.keyboard(page), *checks.violations(page), *laid_out(page)]
+    faults += [*traffic.faults, *coloured(page)]
     if name == "search.html":
         faults += [fault for term in SEARCHED for fault in checks.search(page, term)]
     context.close()
-    return Report(name, kilobytes, seconds, [*traffic.faults, *faults])
+    return Report(name, kilobytes, seconds, faults)
 
 
-def in_every_form(page: Page) -> list[str]:
-    """Sideways scroll in each width; axe and lost ink by theme, on a wide screen and on a phone."""
-    faults = []
-    for width in (*PHONES, WIDE):
+def laid_out(page: Page) -> list[str]:
+    """Sideways scroll and lost ink in each width and theme."""
+    return [
+        f"{form}: {fault}"
+        for form in forms(page)
+        for fault in [*checks.sideways(page), *(checks.lost_ink(page) if "dark" in form else ())]
+    ]
+
+
+def coloured(page: Page) -> list[str]:
+    """Pale letters in each width and theme; spoils the page."""
+    for _ in forms(page):
+        page.evaluate("pageChecks.markColours()")
+    page.evaluate("pageChecks.keepMarked()")
+    return [f"{form}: {fault}" for form in forms(page) for fault in checks.pale(page)]
+
+
+def forms(page: Page) -> Iterator[str]:
+    """Give the page each width and theme in turn, and the name of that form."""
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": HEIGHT})
-        faults += [f"{width} px: {fault}" for fault in checks.sideways(page)]
-        for theme in THEMES if width != PHONES[0] else ():
+        for theme in THEMES:
             page.emulate_media(color_scheme=theme)
-            rules = None if (width, theme) == (WIDE, "light") else checks.OF_COLOUR
-            found = checks.violations(page, rules)
-            if (width, theme) == (WIDE, "dark"):
-                found += checks.lost_ink(page)
-            faults += [f"{width} px, {theme}: {fault}" for fault in found]
-        page.emulate_media(color_scheme="light")
-    return faults
+            page.wait_for_function(THEMED, arg=theme)
+            yield f"{width} px, {theme}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
 
   const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex], [onclick], "
     + "audio[controls], video[controls], [contenteditable]";
-  const MAY_SCROLL = "pre, table, div.math";
+  const MAY_SCROLL = "pre, table, mjx-container";
+  const PLAIN = "rgba(0, 0, 0, 0),none,1";
   const all = (selector) => [...document.querySelectorAll(selector)];
   const visible = (element) => element.checkVisibility({visibilityProperty: true})
     && element.getClientRects().length > 0;
@@ -88,6 +89,34 @@
 
     lostInk: () => all("img").filter((e) => visible(e) && e.naturalWidth > 0 && losesInk(e))
       .map((e) => `dark on dark: ${e.alt || e.src.slice(-60)}`),
+
+    // Marks one element for each pair of colours, size and weight of letters that is seen now.
+    markColours: () => {
+      const found = new Map(), grounds = new Map([[document.documentElement, ""]]);
+      const ground = (e) => {
+        if (!grounds.has(e)) {
+          const {backgroundColor, backgroundImage, opacity} = getComputedStyle(e);
+          const own = [backgroundColor, backgroundImage, opacity].join().replace(PLAIN, "");
+          grounds.set(e, ground(e.parentElement) + own);
+        }
+        return grounds.get(e);
+      };
+      const written = (e) => e.matches("input, select, textarea")
+        || [...e.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      for (const e of all("body *").filter((e) => written(e) && visible(e))) {
+        const {color, fontSize, fontWeight} = getComputedStyle(e);
+        const around = getComputedStyle(e.parentElement).color;
+        const key = [color, fontSize, fontWeight, around, ground(e)].join();
+        if (!found.has(key)) found.set(key, e);
+      }
+      for (const e of found.values()) e.dataset.coloured = "";
+    },
+    // Of a large page, axe takes seconds for each form of it, so only what is marked is left.
+    keepMarked: () => {
+      const kept = new Set(all("style"));
+      for (let e of all("[data-coloured]")) for (; e; e = e.parentElement) kept.add(e);
+      all("body *").filter((e) => !kept.has(e)).forEach((e) => e.remove());
+    },
 
     startKeyboard: () => {
       document.activeElement.blur();

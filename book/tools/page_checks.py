@@ -67,7 +67,8 @@ class Traffic:
             self._failed(asked, asked.failure)
 
     def _failed(self, asked: Request, why: str | None) -> None:
-        if self._local(asked) and why != "304":
+        # Of a file that is not there, the browser breaks off too.
+        if self._local(asked) and not any(asked.url[:200] in fault for fault in self.faults):
             self._note(f"request failed ({why}): {asked.url[:200]}")
 
 
@@ -108,13 +109,21 @@ def sideways(page: Page) -> list[str]:
     return page.evaluate("pageChecks.sideways()")
 
 
-def violations(page: Page, rules: list[str] | None = None) -> list[str]:
-    """What axe-core calls serious or critical, by all its rules or by some."""
+def violations(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, colours left out."""
+    return axe(page, {"rules": {rule: {"enabled": False} for rule in OF_COLOUR}})
+
+
+def pale(page: Page) -> list[str]:
+    """Letters that stand out too little, by axe-core's rules."""
+    return axe(page, {"runOnly": OF_COLOUR})
+
+
+def axe(page: Page, options: dict) -> list[str]:
+    """The grave violations that axe-core finds, a sentence for each rule."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    options: dict = {"resultTypes": ["violations"], "preload": False}
-    if rules:
-        options["runOnly"] = rules
+    options |= {"resultTypes": ["violations"], "preload": False}
     found = page.evaluate("(options) => axe.run(options)", options)["violations"]
     return [
         f"{rule['id']}, {len(rule['nodes'])} times: {node['html'][:100]} ({first_reason(node)})"

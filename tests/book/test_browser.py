@@ -58,7 +58,7 @@ PLANTED = {
     "nameless": ("<button></button>", "button-name"),
     "wide": (
         '<p style="width: 380px">Wide.</p>',
-        '360 px: the page scrolls sideways, by 28 px: p "Wi',
+        '360 px, light: the page scrolls sideways, by 28 px: p "Wi',
     ),
     "box": (
         '<div tabindex="0" style="overflow: auto">' + PICTURE + "</div>",
