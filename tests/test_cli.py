@@ -221,7 +221,7 @@ def test_a_setting_comes_once(tmp_path):
         (["run"], "Missing argument"),
         (["runn"], "No such command 'runn'"),
         (["list", "x"], "unexpected extra argument"),
-        (["run", "vqa", "--sed", "1"], "No such option: --sed"),
+        (["run", "vqa", "--sed", "1"], "No such option"),
     ],
 )
 def test_the_words_themselves_are_answered_in_one_sentence(words, said, capsys):
