@@ -21,7 +21,15 @@ from mmtutor.evaluation.efficiency import once, parameters, peak_bytes
 from mmtutor.files import atomic_file
 from mmtutor.machine import GIB, hardware, versions
 
-PEERS = ("faiss-cpu", "peft", "torchmetrics", "pillow", "torchvision", "transformers")
+PEERS = (
+    "faiss-cpu",
+    "open_clip_torch",
+    "peft",
+    "torchmetrics",
+    "pillow",
+    "torchvision",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Comparison:
             divided by it, and `peer` must say so.
         models: the two modules, where that is what is compared: their parameters are counted, and
             the peak of the memory that each way allocates in torch is traced.
+        peaks: bytes that each of the two ways holds at most, where that is compared.
+        peak_at_most: bound on ours over theirs.
     """
 
     what: str
@@ -54,6 +64,8 @@ class Comparison:
     examples: int | None = None
     share: float = 1.0
     models: tuple[nn.Module, nn.Module] | None = None
+    peaks: tuple[int, int] | None = None
+    peak_at_most: float = 1.0
 
 
 def measure(name: str, row: Comparison) -> dict[str, Any]:
@@ -74,6 +86,8 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
     held = row.at_most is None or middle <= row.at_most
     if row.memory_gib and extra is not None:
         held = held and extra <= row.memory_gib
+    if row.peaks:
+        held = held and row.peaks[0] / row.peaks[1] <= row.peak_at_most
     return {
         "name": name,
         "what": row.what,
@@ -89,6 +103,7 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
         "examples_per_second": row.examples and row.examples / median(times["ours"]),
         "held": held,
         **(_sizes(row) if row.models else {}),
+        **(_peaks(row) if row.peaks else {}),
     }
 
 
@@ -99,6 +114,11 @@ def _sizes(row: Comparison) -> dict[str, Any]:
         "parameters": [ours, theirs],
         "peak_mib": [peak_bytes(row.ours) / 2**20, peak_bytes(row.theirs) / 2**20],
     }
+
+
+def _peaks(row: Comparison) -> dict[str, Any]:
+    """What both ways hold at most, and the bound on it."""
+    return {"peak_mib": [peak / 2**20 for peak in row.peaks], "peak_at_most": row.peak_at_most}
 
 
 def with_peak_memory(job: Callable[[], Any]) -> tuple[Any, float | None]:
@@ -183,14 +203,19 @@ def _model_line(row: dict[str, Any]) -> str:
 def _line(row: dict[str, Any]) -> str:
     low, high = row["ratio_quartiles"]
     bounds, ours = [], f"{row['seconds']:.3g} s"
+    theirs = f"{row['peer_seconds']:.3g} s"
     if row["at_most"] is not None:
         bounds.append(f"≤ {row['at_most']:g}")
     if row["extra_memory_gib"] is not None:
         ours += f", {row['extra_memory_gib']:.2f} GiB extra"
         bounds.append(f"≤ {row['extra_memory_at_most_gib']:g} GiB")
+    if "peak_at_most" in row:
+        ours += ", {:,.0f} MiB".format(row["peak_mib"][0])
+        theirs += ", {:,.0f} MiB".format(row["peak_mib"][1])
+        bounds.append(f"≤ {100 * row['peak_at_most']:g} % of the memory")
     if row["examples_per_second"]:
         ours += f", {row['examples_per_second']:,.0f}/s"
     held = ("yes" if row["held"] else "NO") if bounds else "–"
-    cells = [f"`{row['name']}`", row["what"], row["peer"], ours, f"{row['peer_seconds']:.3g} s"]
+    cells = [f"`{row['name']}`", row["what"], row["peer"], ours, theirs]
     cells += [f"{row['ratio']:.3g} ({low:.3g}–{high:.3g})", ", ".join(bounds) or "–", held]
     return f"| {' | '.join(cells)} |"

@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks import (
     auroc,
     bootstrap,
+    contrastive,
     encoders,
     fit_overhead,
     generation,
@@ -28,6 +29,7 @@ from mmtutor.evaluation import efficiency
 SMALL = {
     "auroc": lambda: auroc.comparisons(500),
     "bootstrap": bootstrap.comparisons,
+    "contrastive": lambda: contrastive.comparisons(6, 16, 4, 64),
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
@@ -117,6 +119,17 @@ def test_models_have_a_table_of_their_own(tmp_path, monkeypatch):
     cells = "| sleep | a clock | 1.00 M (2.00 M) | 5 | 1 | 0.25 (0.25–0.25) | 3 (3) |"
     assert cells in table
     assert "| Benchmark |" not in table
+
+
+@pytest.mark.usefixtures("clock")
+def test_memory_is_held_to_its_bound(tmp_path):
+    peaks = {"peaks": (2**20, 4 * 2**20), "at_most": 1}
+    row = measure("loss", compare(1, 2, peak_at_most=0.3, **peaks))
+    assert row["held"]
+    assert not measure("loss", compare(1, 2, peak_at_most=0.2, **peaks))["held"]
+    record([row], tmp_path)
+    cells = "| 1 s, 1 MiB | 2 s, 4 MiB | 0.5 (0.5–0.5) | ≤ 1, ≤ 30 % of the memory | yes |"
+    assert cells in (tmp_path / "results.md").read_text()
 
 
 @pytest.mark.usefixtures("clock")
