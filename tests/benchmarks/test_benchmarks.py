@@ -29,7 +29,7 @@ from mmtutor.evaluation import efficiency
 SMALL = {
     "auroc": lambda: auroc.comparisons(500),
     "bootstrap": bootstrap.comparisons,
-    "contrastive": lambda: contrastive.comparisons(6, 16, 4, 64),
+    "contrastive": lambda: contrastive.comparisons(6, 16, 8, 64, 16),
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
