@@ -65,6 +65,7 @@ MODELS = {
     "6-evaluation/robustness-and-fairness": (
         *("Classifier", "FusionClassifier", "SmallCNN", "Perturbed", "Pair"),
     ),
+    "7-deployment/training-at-scale": ("DualEncoder",),
     "appendix/data-sets": (),  # written on the page
     "appendix/challenges": (),  # put together from what earlier pages show
 }
@@ -82,6 +83,7 @@ PARTS = {
     "6-evaluation/generation": ("SmallCNN", "BagOfWords"),
     "6-evaluation/metrics": ("FeatureEncoder", "DualEncoder"),
     "6-evaluation/robustness-and-fairness": (*("BagOfWords", "Concat"),),
+    "7-deployment/training-at-scale": ("SmallCNN", "SmallTransformer", "ProjectionHead"),
     "appendix/challenges": ("SmallCNN", "SmallTransformer", "DualEncoder", "ProjectionHead"),
 }
 
