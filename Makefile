@@ -3,6 +3,7 @@
 #   make test    unit tests, then every notebook that changed, and each headline without training
 #   make serve   look at the book in a browser          make sync    .md -> .ipynb (CHECK=1: only compare)
 #   make browser   every page in Chromium, at three widths, light and dark
+#   make live      a control in a kernel: JupyterLab in Chromium, moved by keys
 #   make check   lint, layers, sizes, sync, spelling       make bench   the benchmarks
 #   make timings keep the measured run times            make clean   forget every build product
 #   make constraints   note the installed versions         COMPLETE=1: fail where data are absent
@@ -19,7 +20,7 @@ SOURCES := $(shell find .ci benchmarks book data_scripts mmtutor tests *.toml *.
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := book
-.PHONY: book test test-lowest test-newest notebooks serve browser
+.PHONY: book test test-lowest test-newest notebooks serve browser live
 .PHONY: sync check data bench timings constraints clean
 
 book: notebooks
@@ -72,6 +73,13 @@ serve: book
 browser: book
 	@bash book/tools/chromium.sh
 	@$(BIN)/python -m book.tools.browser $(if $(JOBS),--jobs $(JOBS))
+
+# Outside CI, for it installs JupyterLab.
+live: $(READY)
+	@bash book/tools/chromium.sh
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[live]"
+	$(BIN)/python -m pytest -q tests/notebook/live.py
 
 bench: data
 	$(BIN)/python -m benchmarks
