@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks import (
     auroc,
     bootstrap,
+    checkpoint,
     contrastive,
     encoders,
     fit_overhead,
@@ -30,6 +31,7 @@ SMALL = {
     "auroc": lambda: auroc.comparisons(500),
     "bootstrap": bootstrap.comparisons,
     "contrastive": lambda: contrastive.comparisons(6, 16, 8, 64, 16),
+    "checkpoint": lambda: checkpoint.comparisons(8, 1, 2, 0.01),
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
