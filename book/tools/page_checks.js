@@ -8,7 +8,7 @@
   const reached = new Set();
   document.addEventListener("focusin", ({target}) => reached.add(target), true);
 
-  const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex], [onclick], "
+  const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex]:not([tabindex='-1']), [onclick], "
     + "audio[controls], video[controls], [contenteditable]";
   const MAY_SCROLL = "pre, table, mjx-container";
   const PLAIN = "rgba(0, 0, 0, 0),none,1";

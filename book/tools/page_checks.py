@@ -37,7 +37,9 @@ class Traffic:
         page.on("pageerror", lambda error: self._note(f"console error: {error.message}"))
         page.on("request", self._asked)
         page.on("requestfailed", self._broke_off)
-        page.on("response", lambda got: got.ok or self._failed(got.request, str(got.status)))
+        page.on(
+            "response", lambda got: got.status < 400 or self._failed(got.request, str(got.status))
+        )
 
     def kilobytes(self) -> float:
         """The page's own text, its scripts and its styles, each gzipped."""
