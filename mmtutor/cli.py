@@ -6,6 +6,7 @@ Knows nothing of what a recipe does.
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -63,9 +64,7 @@ def run(
     best: Best = "loss",
 ) -> None:
     """Run one experiment, or go on with one, and write its metrics, model and training curve."""
-    from mmtutor.notebook.plots import learning_curve
     from mmtutor.notebook.setup import default_preset
-    from mmtutor.recipes.common.result import plain, write_result
 
     module = _find(recipe)
     try:
@@ -78,16 +77,11 @@ def run(
     folder = _writable(out)
     wanted = {"every": save_steps, "minutes": save_minutes, "keep": keep, "best": best}
     result = _finished(module, recipe, config, folder, wanted, restart)
-    typer.echo("\n".join(_lines(plain(result.metrics))))
     command = ["mmtutor", "run", recipe, "--preset", preset, "--out", out]
     command += [] if seed is None else ["--seed", seed]
     command += [part for option in options or [] for part in ("--set", option)]
-    try:
-        curve = learning_curve(result.history)
-        write_result(result, folder, shlex.join(command), preset, module.__name__, curve)
-    except OSError as error:
-        _stop(f"the result could not be written: {error}", code=1)
-    typer.echo(f"Written to {out}: metrics.json, model.safetensors, curve.png")
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, the first one
+        _keep(result, folder, shlex.join(command), preset, module.__name__)
 
 
 @app.command("list")
@@ -250,6 +244,20 @@ def _finished(
         where = folder / "traceback.txt"
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
     _stop(f"{recipe} stopped: {reason}", code)
+
+
+def _keep(result: Any, folder: Path, command: str, preset: str, module: str) -> None:
+    """Print the metrics, and write the files of the result."""
+    from mmtutor.notebook.plots import learning_curve
+    from mmtutor.recipes.common.result import plain, write_result
+
+    typer.echo("\n".join(_lines(plain(result.metrics))))
+    try:
+        curve = learning_curve(result.history)
+        write_result(result, folder, command, preset, module, curve)
+    except OSError as error:
+        _stop(f"the result could not be written: {error}", code=1)
+    typer.echo(f"Written to {folder}: metrics.json, model.safetensors, curve.png")
 
 
 def _say(recipe: str, what: str) -> None:
