@@ -25,7 +25,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from book.tools import page_checks as checks
 from book.tools.layout import Book
@@ -100,9 +100,14 @@ def worker(waiting: SimpleQueue[str], host: str, html: Path) -> list[Report]:
     with sync_playwright() as playwright, playwright.chromium.launch(**options) as browser:
         while True:
             try:
-                reports.append(look_at(browser, host, html, waiting.get_nowait()))
+                name = waiting.get_nowait()
             except Empty:
                 return reports
+            try:
+                reports.append(look_at(browser, host, html, name))
+            except Error as error:  # a page that does not answer is a fault of that page
+                why = str(error).partition("\n")[0]
+                reports.append(Report(name, 0, 0, [f"could not be tried to the end: {why}"]))
 
 
 @contextmanager

@@ -63,7 +63,7 @@
     name,
     height: (folder) => folder.closest("details, .toggle").offsetHeight,
     shown: (choice) => [...choice.closest("[data-mark]").querySelectorAll("[data-part]")]
-      .map((part) => part.innerHTML).join(),
+      .map((part) => part.innerHTML.replace(/ alt="[^"]*"/g, "")).join(),
     steps: (choice) => Number(choice.querySelector("input").max)
       || choice.querySelectorAll("input").length - 1,
 
