@@ -14,6 +14,8 @@ from book.tools.sync import FIRST_CELL
 from mmtutor.notebook.show import BRANCH, REPOSITORY
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# What everybody installs: `make live` alone installs JupyterLab.
+EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k != "live"}
 HEAVY = ("datasets", "matplotlib", "resvg_py", "transformers", "wordllama")
 
 
@@ -48,7 +50,7 @@ def test_conda_readers_get_the_same():
     conda = yaml_file("environment.yml")["dependencies"]
     assert f"python{PROJECT['requires-python']}" in conda
     installed = " ".join(next(entry for entry in conda if isinstance(entry, dict))["pip"])
-    extras = ",".join(sorted(PROJECT["optional-dependencies"]))
+    extras = ",".join(sorted(EXTRAS))
     assert installed == f"--constraint constraints.txt --editable .[{extras}]"
     assert f"EXTRAS := {extras}\n" in (ROOT / "Makefile").read_text()
 
@@ -59,10 +61,8 @@ def test_constraints_are_exact_and_leave_cuda_to_torch():
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     assert not [pin for pin in pins if re.match(r"nvidia|cuda|triton", pin)]
     pinned = {pin.partition("==")[0].lower().replace("_", "-") for pin in pins}
-    extras = PROJECT["optional-dependencies"].values()
-    wanted = {
-        re.split(r"[<>]", s)[0] for extra in (PROJECT["dependencies"], *extras) for s in extra
-    }
+    groups = PROJECT["dependencies"], *EXTRAS.values()
+    wanted = {re.split(r"[<>]", spec)[0] for group in groups for spec in group}
     assert wanted <= pinned
 
 
