@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -170,6 +172,14 @@ def test_what_is_imported_from_the_package_is_there(code):
         module = import_module(node.module)
         for name in (alias.name for alias in node.names):
             assert hasattr(module, name) or find_spec(f"{node.module}.{name}"), (node.module, name)
+
+
+def test_no_cell_uses_a_name_that_nothing_defines():
+    """Executing the chapters would tell too, half an hour later."""
+    notebooks = [str(chapter.with_suffix(".ipynb")) for chapter in CHAPTERS]
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", *notebooks]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_claim_cells_assert(code):
