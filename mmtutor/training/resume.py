@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -78,7 +78,8 @@ def saved(
     about = {**checkpoint.run, **told, **_about(run)}
     if not told["warmup"] and told["schedule"] == "constant":
         about["epochs"] = "any"  # one may train longer than was meant at first
-    with _noticing_sigterm() as stopped:
+    stopped = Event()
+    with on_sigterm(lambda *_: stopped.set()):
         run.saves = Saves(run, replace(checkpoint, run=about), stopped, validate)
         yield
 
@@ -237,14 +238,13 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _noticing_sigterm() -> Iterator[Event]:
-    """An event that SIGTERM sets, instead of ending the process; outside the main thread never."""
-    stopped = Event()
+def on_sigterm(handler: Callable[..., Any]) -> Iterator[None]:
+    """Within the block SIGTERM calls `handler`; only in the main thread, where Python hears it."""
     if current_thread() is not main_thread():
-        yield stopped
+        yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    before = signal.signal(signal.SIGTERM, handler)
     try:
-        yield stopped
+        yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -6,19 +6,17 @@ Knows `metrics.json` and checkpoints; does not know any recipe.
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Any, NoReturn
 
 from mmtutor.reach import fingerprint
 from mmtutor.recipes.common.result import plain
 from mmtutor.recipes.common.training import saved_in
 from mmtutor.training.checkpoint import CheckpointError
-from mmtutor.training.resume import StoppedError
+from mmtutor.training.resume import StoppedError, on_sigterm
 from mmtutor.training.step_folders import Checkpoints, clear, differences, runs_in
 
 
@@ -36,15 +34,8 @@ def interruptible(
     SIGTERM ends it with a `StoppedError`, in training after a save. `run` is its `identity`; raises
     as `begin` does.
     """
-    with saved_in(begin(checkpoints, run, restart)):
-        if current_thread() is not main_thread():  # Python hears signals in the main thread alone
-            yield
-            return
-        before = signal.signal(signal.SIGTERM, _stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    with saved_in(begin(checkpoints, run, restart)), on_sigterm(_stop):
+        yield
 
 
 def _stop(*_: Any) -> NoReturn:

@@ -517,6 +517,12 @@ def _contrastive_by_hand(a):
     return info_nce(a.image, a.text, scale, same)
 
 
+SIGMOID = {  # minus infinity is a good score for a negative
+    "image": ROWS.without("infinite"),
+    "text": ROWS.without("infinite"),
+    "logit_scale": SCALE,
+    "bias": number("(-inf, inf)", -10, 1),
+}
 CONTRASTIVE = [
     entry(
         info_nce,
@@ -528,11 +534,7 @@ CONTRASTIVE = [
     ),
     entry(
         sigmoid_contrastive,
-        # minus infinity is a good score for a negative
-        image=ROWS.without("infinite"),
-        text=ROWS.without("infinite"),
-        logit_scale=SCALE,
-        bias=number("(-inf, inf)", -10, 1),
+        **SIGMOID,
         relevant=optional(RELEVANT),
         holds=lambda value, a: value.item() == close(_sigmoid(a)),
     ),
@@ -580,11 +582,7 @@ CONTRASTIVE = [
     ),
     entry(
         chunked_sigmoid_contrastive,
-        # minus infinity is a good score for a negative
-        image=ROWS.without("infinite"),
-        text=ROWS.without("infinite"),
-        logit_scale=SCALE,
-        bias=number("(-inf, inf)", -10, 1),
+        **SIGMOID,
         group=optional(GROUP),
         chunk=count(),
         holds=lambda value, a: value.item() == close(_same_group(_sigmoid, a)),

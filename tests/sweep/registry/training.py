@@ -779,6 +779,7 @@ EXEMPT = {
     "mmtutor.training.generators.RandomNumbers": "any objects will do",
     "mmtutor.training.resume.Saves": OF_FIT,
     "mmtutor.training.resume.saved": OF_FIT,
+    "mmtutor.training.resume.on_sigterm": "takes a handler as `signal.signal` does",
     "mmtutor.training.run.ModelAndObjective": OF_FIT,
     "mmtutor.training.run.PendingLosses": OF_FIT,
     "mmtutor.training.run.Run": OF_FIT,
