@@ -91,6 +91,7 @@ def loader(
         drop_last=drop_last,
         num_workers=int(workers),
         collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -5,7 +5,7 @@ Knows loaders, this process's share of them, and their randomness; does not know
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from accelerate import Accelerator
@@ -23,13 +23,15 @@ class Batches:
     the batches that are done are read once more and dropped.
 
     Attributes:
+        arrange: what becomes of a batch that is on the device.
         random: all generators, where runs are saved; else None.
         done: how many batches of the current epoch are done.
         start: the state of `random` at its start.
     """
 
-    def __init__(self, accelerator: Accelerator, loader: DataLoader) -> None:
+    def __init__(self, accelerator: Accelerator, loader: DataLoader, arrange: Callable) -> None:
         self.share, self.device = accelerator.prepare_data_loader(loader), accelerator.device
+        self.arrange = arrange
         self.random: RandomNumbers | None = None
         self.done = 0
         self.start: dict[str, Any] | None = None
@@ -53,7 +55,8 @@ class Batches:
         if now is not None:
             self.random.restore(now)
         for i, batch in enumerate(batches, self.done):
-            yield i, send_to_device(batch, self.device)
+            # From pinned memory a batch is copied while the device still computes.
+            yield i, self.arrange(send_to_device(batch, self.device, non_blocking=True))
 
     def _rewind(self) -> dict[str, Any]:
         """Put all generators back to the epoch's start; returns where they stood."""

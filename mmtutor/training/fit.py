@@ -6,26 +6,20 @@ progress. With these off it trains the same weights as the loop, bit for bit on 
 of modalities, of particular losses or of metrics.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmtutor import checks
 from mmtutor.training.arguments import check_trained
+from mmtutor.training.engine import Engine
 from mmtutor.training.history import History
 from mmtutor.training.loop import Objective
-from mmtutor.training.optim import (
-    SCHEDULES,
-    learning_rate_factor,
-    make_optimizer,
-    mixed_precision,
-)
+from mmtutor.training.optim import SCHEDULES, learning_rate_factor, make_optimizer
 from mmtutor.training.resume import saved
 from mmtutor.training.run import ModelAndObjective, Run, Validate
 from mmtutor.training.step_folders import Checkpoints
@@ -43,11 +37,11 @@ def fit(
     schedule: str = "cosine",
     clip_norm: float | None = 1.0,
     accumulate: int = 1,
-    precision: str = "auto",
     optimizer: torch.optim.Optimizer | None = None,
     validate: Validate | None = None,
     checkpoint: str | Path | Checkpoints | None = None,
     progress: bool = True,
+    **engine: Any,
 ) -> History:
     """Minimise `objective(model(batch), batch)`; leaves the model on its device, in eval mode.
 
@@ -60,40 +54,26 @@ def fit(
         schedule: "cosine" then falls to zero, "constant" stays.
         clip_norm: largest norm of the whole gradient; None does not clip.
         accumulate: batches averaged before a step; each still has its own negatives only.
-        precision: see `mixed_precision`.
         optimizer: instead of AdamW; its learning rates are warmed up and scheduled all the same.
         validate: called after every epoch, without gradients; its numbers join the history.
         checkpoint: folder to save in and to go on from, or `Checkpoints`; see `saved`.
+        engine: how the device does its work, such as `precision="bf16"`: see `Engine`.
 
     Raises:
-        FloatingPointError: a loss is NaN or infinite, at which step, epoch and batch. No checkpoint
-            has used that loss, and on a CPU no update; elsewhere a few may have.
-        TypeError, ValueError: a bad argument, nothing to train, an optimiser of another model or
-            objective, an objective that returns no scalar, or a checkpoint that does not fit.
+        FloatingPointError: a loss is NaN or infinite; no checkpoint and, on a CPU, no step used it.
+        TypeError, ValueError: a bad argument, nothing to train, or a checkpoint that does not fit.
     """
     _check_parts(model, objective, loader, optimizer, validate, checkpoint)
     _check_numbers(epochs, accumulate, lr, weight_decay, warmup, schedule, clip_norm)
-    with _accelerator(precision) as accelerator:
-        both = ModelAndObjective(model, objective).to(accelerator.device)
+    engine = Engine(**engine)
+    with engine.accelerator() as accelerator:
+        both = engine.prepare(ModelAndObjective(model, objective), accelerator.device)
         optimizer = optimizer or make_optimizer(both, lr, weight_decay)
-        run = Run(accelerator, both, optimizer, loader, accumulate, clip_norm)
+        run = Run(accelerator, engine, both, optimizer, loader, accumulate, clip_norm)
         run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
         told = {"epochs": epochs, "warmup": warmup, "schedule": schedule, "decay": weight_decay}
-        with saved(run, checkpoint, told, validate):
+        with saved(run, checkpoint, told, validate), engine.compiled(model):
             return run.train(epochs, validate, progress)
-
-
-@contextmanager
-def _accelerator(precision: str) -> Iterator[Accelerator]:
-    """Each process reads its own batches. Settings are for one `fit`; the next may want others."""
-    try:
-        yield Accelerator(
-            mixed_precision=mixed_precision(precision),
-            dataloader_config=DataLoaderConfiguration(dispatch_batches=False),
-        )
-    finally:
-        AcceleratorState._reset_state()
-        GradientState._reset_state()
 
 
 def _check_parts(

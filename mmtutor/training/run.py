@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mmtutor.training.arguments import check_loss
 from mmtutor.training.batches import Batches
+from mmtutor.training.engine import Engine
 from mmtutor.training.history import History
 from mmtutor.training.loop import Objective
 from mmtutor.training.resume import Saves
@@ -87,6 +88,7 @@ class Run:
     def __init__(
         self,
         accelerator: Accelerator,
+        engine: Engine,
         both: ModelAndObjective,
         optimizer: torch.optim.Optimizer,
         loader: DataLoader,
@@ -94,7 +96,7 @@ class Run:
         clip_norm: float | None,
     ) -> None:
         self.accelerator, self.both, self.loader = accelerator, both, loader
-        self.batches = Batches(accelerator, loader)
+        self.batches = Batches(accelerator, loader, engine.arrange)
         # Not the optimiser: Accelerate's wrapper searches the disk for a package at every step.
         self.wrapped = accelerator.prepare(both)
         self.optimizer = optimizer

@@ -134,7 +134,7 @@ class TrainConfig(Presets):
         epochs: passes over the training data.
         batch_size: examples a step.
         lr, weight_decay: of AdamW.
-        precision: as in `training.fit`.
+        precision, channels_last, compile: as in `training.engine.Engine`.
         seed: draws data, first weights and the order of batches.
     """
 
@@ -143,6 +143,8 @@ class TrainConfig(Presets):
     lr: Rate = 1e-3
     weight_decay: Size = 0.01
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    channels_last: bool = False
+    compile: Literal["inductor", "aot_eager", "eager"] | None = None
     seed: CountOrZero = 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import chain, count
 from typing import Any
 
@@ -19,9 +19,11 @@ from torch.utils.data import DataLoader
 from mmtutor.data import Dataset, loader
 from mmtutor.recipes.common.config import TrainConfig
 from mmtutor.training import History, fit
+from mmtutor.training.engine import Engine
 from mmtutor.training.fit import Objective
 from mmtutor.training.step_folders import Checkpoints
 
+ENGINE = [field.name for field in fields(Engine)]  # settings of the same names
 _PLACES: ContextVar[Iterator[Checkpoints] | None] = ContextVar("places", default=None)
 
 
@@ -63,7 +65,7 @@ def train(
         epochs=config.epochs,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        precision=config.precision,
         progress=progress,
+        **{name: getattr(config, name) for name in ENGINE},
         **options,
     )

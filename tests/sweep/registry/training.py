@@ -41,6 +41,7 @@ from tests.sweep.kinds import (
     constant,
     constantly,
     count,
+    flag,
     floats,
     given,
     number,
@@ -250,6 +251,8 @@ LOOPS = [
             lambda random, sizes: None, {"no function": constantly("abc", 3, [1], {"a": 1})}
         ),
         checkpoint=given(lambda random, sizes: None, {"no path": constantly(3, 0.5, [1])}),
+        channels_last=flag(),
+        compile=given(lambda random, sizes: None, {"no backend": constantly("inducto", "", 3)}),
         holds=lambda value, a: same(value, _by_hand(a.epochs, a.accumulate, _schedule(a))),
     ),
     entry(
@@ -776,6 +779,7 @@ OF_FIT = "a part of `fit`, which has checked what it gets"
 EXEMPT = {
     "mmtutor.training.arguments.refuses_bad_input": "a decorator; `train` wears it",
     "mmtutor.training.batches.Batches": OF_FIT,
+    "mmtutor.training.engine.Engine": "settings; tried by `fit` and in their own test",
     "mmtutor.training.generators.RandomNumbers": "any objects will do",
     "mmtutor.training.resume.Saves": OF_FIT,
     "mmtutor.training.resume.saved": OF_FIT,

@@ -1,0 +1,96 @@
+"""How a device does the work of `fit`: number formats, memory formats, compiled code.
+
+Knows devices, modules and batches. Nothing of it changes what is learned, but by rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState, GradientState
+from torch import Tensor, nn
+
+from mmtutor import checks
+from mmtutor.training.optim import mixed_precision
+
+BACKENDS = ("inductor", "aot_eager", "eager")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Further arguments of `fit`.
+
+    Attributes:
+        precision: see `mixed_precision`.
+        channels_last: kernels and batches of shape (B, C, H, W) keep the channels of a pixel side
+            by side, as the fastest convolutions of a GPU read them.
+        compile: the backend of `torch.compile` for the model: "inductor" writes code for the
+            device, the other two find out what can be compiled; None leaves the model as it is.
+
+    Raises:
+        ValueError: an unknown precision or backend, or "inductor" without a C++ compiler.
+    """
+
+    precision: str = "auto"
+    channels_last: bool = False
+    compile: str | None = None
+
+    def __post_init__(self) -> None:
+        mixed_precision(self.precision)
+        if self.compile is not None:
+            _check_backend(self.compile)
+
+    @contextmanager
+    def accelerator(self) -> Iterator[Accelerator]:
+        """Each process reads its own batches. Settings are for one `fit`; the next may differ."""
+        try:
+            yield Accelerator(
+                mixed_precision=mixed_precision(self.precision),
+                dataloader_config=DataLoaderConfiguration(dispatch_batches=False),
+            )
+        finally:
+            AcceleratorState._reset_state()
+            GradientState._reset_state()
+
+    def prepare(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """The module itself, moved to the device."""
+        module.to(device)
+        for tensor in module.parameters() if self.channels_last else ():
+            tensor.data = _channels_last(tensor.data)
+        return module
+
+    def arrange(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A batch that is on the device, as the model shall get it."""
+        return {k: _channels_last(x) for k, x in batch.items()} if self.channels_last else batch
+
+    @contextmanager
+    def compiled(self, model: nn.Module) -> Iterator[None]:
+        """Within the block a call of `model` is compiled; its weights keep their names."""
+        if self.compile is not None:
+            model.compile(backend=self.compile)
+        try:
+            yield
+        finally:
+            model._compiled_call_impl = None
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.to(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _check_backend(backend: str) -> None:
+    checks.one_of(BACKENDS, compile=backend)
+    compiler = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", compiler)
+    if backend == "inductor" and not shutil.which(compiler):
+        raise ValueError(
+            f"compile is 'inductor', which needs the C++ compiler {compiler}, and there is none; "
+            "install it, or compile with 'aot_eager'"
+        )
