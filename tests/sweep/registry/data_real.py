@@ -26,11 +26,11 @@ from PIL import Image
 from torch import Tensor
 
 from mmtutor.data import Dataset
-from mmtutor.data.fetch import archive, pictures, registry, sets
+from mmtutor.data.fetch import archive, gguf, pictures, registry, sets
 from mmtutor.data.fetch import cache as fetch_cache
 from mmtutor.data.hub import flickr30k, preprocess, vqav2
 from mmtutor.data.real import easy_vqa, fashion_mnist, sounds, stamps
-from tests.data import debs
+from tests.data import debs, ggufs
 from tests.hub_standins import flickr_rows
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
@@ -69,6 +69,13 @@ def fresh(random: Random | None = None, sizes: object = None) -> Path:
 
 def tone(seconds: float = 0.3) -> np.ndarray:
     return 0.4 * np.sin(2 * np.pi * 200 * np.arange(int(seconds * 16_000)) / 16_000)
+
+
+@cache
+def weights_file() -> Path:
+    file = scratch() / "x.gguf"
+    file.write_bytes(ggufs.gguf({"n": 3}, {"x": ggufs.f32(np.arange(3)[None])}))
+    return file
 
 
 @cache
@@ -394,6 +401,11 @@ ENTRIES = [
         folder=path(fresh),
         holds=unpacked,
     ),
+    entry(
+        gguf.read_gguf,
+        path=path(weights_file),
+        holds=lambda v, a: v[0] == {"n": 3} and v[1]["x"].tolist() == [[0, 1, 2]],
+    ),
     entry(fetch_cache.cache_dir, holds=lambda v, a: isinstance(v, Path) and v.is_absolute()),
     entry(entered, of=fetch_cache.exclusive, folder=path(fresh), holds=lambda v, a: v == [".lock"]),
     entry(
@@ -624,6 +636,7 @@ EXEMPT = {
     "mmtutor.data.fetch.client.download": "asks a package manager, played in tests/data/fetch",
     "mmtutor.data.hub.preprocess.open_table": "asks the hub; the loaders are its doors",
     "mmtutor.data.hub.vqav2.open_stream": "asks the hub; a stand-in stands in tests/data/hub",
+    "mmtutor.data.hub.smollm2.prepare": PREPARED,
     "mmtutor.data.real.easy_vqa.prepare": PREPARED,
     "mmtutor.data.real.fashion_mnist.prepare": PREPARED,
     "mmtutor.data.real.stamps_archive.prepare": PREPARED,
