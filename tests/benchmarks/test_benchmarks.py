@@ -18,9 +18,9 @@ from benchmarks import (
     generation,
     harness,
     lora,
+    picture_loading,
     recall,
     shapes_generation,
-    stamps_loading,
     top_k,
 )
 from benchmarks.__main__ import NAMES
@@ -35,6 +35,7 @@ SMALL = {
     "encoders": lambda: encoders.comparisons(batch=2),
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
+    "picture_loading": lambda: picture_loading.photographs(5, 32, 96, 0),
     "recall": lambda: recall.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
     "lora": lambda: lora.comparisons(16, 1, 4, 5, 2),
@@ -43,7 +44,7 @@ SMALL = {
 
 
 def test_every_benchmark_is_tested_here():
-    assert set(NAMES) == {*SMALL, "stamps_loading"}
+    assert set(NAMES) == set(SMALL)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -54,7 +55,7 @@ def test_both_ways_agree_at_toy_size(name):
 
 @pytest.mark.usefixtures("stamps_cache")
 def test_stamps_from_cache_equal_decoded_files():
-    (comparison,) = [c.same(c.ours(), c.theirs()) or c for c in stamps_loading.comparisons(limit=4)]
+    (comparison,) = [c.same(c.ours(), c.theirs()) or c for c in picture_loading.stamps(limit=4)]
     assert comparison.examples == 4
 
 

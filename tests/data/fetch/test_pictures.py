@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from mmtutor.data.fetch import pictures
-from mmtutor.data.fetch.pictures import PictureError, decode, opened
+from mmtutor.data.fetch.pictures import PictureError, decode, opened, read_picture
 from tests.data.debs import bomb, chunk, png, svg
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -173,3 +173,81 @@ def test_the_limit_is_on_pixels_not_on_bytes(monkeypatch):
     monkeypatch.setattr(pictures, "MAX_PIXELS", 24 * 16 - 1)
     with pytest.raises(PictureError, match="at most 383"):
         opened(png())
+
+
+def wavy(height: int, width: int, mode: str = "RGB") -> Image.Image:
+    """A picture without symmetry, its waves a few pixels long and longer."""
+    down, right = np.mgrid[:height, :width]
+    waves = [
+        np.sin(down / a) + np.cos(right / b + c) for a, b, c in ((5, 9, 0), (30, 7, 1), (8, 40, 2))
+    ]
+    levels = 127 + 60 * np.stack(waves, -1) * (0.4 + 0.6 * right[..., None] / width)
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert(mode)
+
+
+def written(picture: Image.Image, kind: str, **options) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def resized_whole(data: bytes, size: tuple[int, int]) -> np.ndarray:
+    """int [3, H, W]: all of it decoded, turned, resized."""
+    whole = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    return np.array(whole.resize(size[::-1], Image.Resampling.BILINEAR), int).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+@pytest.mark.parametrize("size", [(30, 60), (40, 50), (61, 97), (224, 224)])
+def test_a_smaller_jpeg_looks_as_if_resized_whole(mode, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = written(wavy(200, 300, mode), "JPEG", quality=95, exif=exif)
+    read = read_picture(data, size).numpy().astype(int)
+    assert read.shape == (3, *size)
+    difference = np.abs(read - resized_whole(data, size))
+    assert difference.mean() < 2
+    assert difference.mean() < np.abs(read[:, ::-1] - read).mean() / 4  # and not upside down
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_other_formats_are_resized_from_all_their_pixels(kind):
+    data = written(wavy(200, 300), kind, **({"lossless": True} if kind == "WEBP" else {}))
+    assert (read_picture(data, (30, 60)).numpy() == resized_whole(data, (30, 60))).all()
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "decoded"),
+    [
+        (1, (51, 70), (150, 100)),  # a quarter would have too few rows
+        (1, (50, 76), (150, 100)),  # and here columns
+        (1, (49, 74), (75, 50)),
+        (1, (101, 10), (300, 200)),  # half would have too few rows
+        (6, (74, 50), (75, 50)),  # on its side
+        (6, (50, 74), (150, 100)),
+    ],
+)
+def test_no_fewer_pixels_are_decoded_than_asked_for(orientation, size, decoded, monkeypatch):
+    loaded, load = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda self: loaded.append(self.size) or load(self)
+    )
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    read_picture(written(wavy(200, 300), "JPEG", exif=exif), size)
+    assert loaded[0] == decoded
+
+
+def test_a_damaged_jpeg_is_refused_at_every_size():
+    data = written(wavy(200, 300), "JPEG")
+    for size in (None, (20, 20)):
+        with pytest.raises(PictureError, match="damaged JPEG"):
+            read_picture(data[:-2000], size)
+
+
+def test_sizes_are_two_numbers():
+    data = written(wavy(20, 30), "JPEG")
+    for size in ((20,), (20, 0), (20, 20, 20)):
+        with pytest.raises(ValueError, match=r"size must be a height and a width of at least 1"):
+            read_picture(data, size)

@@ -29,7 +29,7 @@ from mmtutor.data import Dataset
 from mmtutor.data.fetch import archive, gguf, pictures, registry, sets
 from mmtutor.data.fetch import cache as fetch_cache
 from mmtutor.data.hub import flickr30k, preprocess, vqav2
-from mmtutor.data.real import easy_vqa, fashion_mnist, sounds, stamps
+from mmtutor.data.real import easy_vqa, fashion_mnist, picture_files, sounds, stamps
 from tests.data import debs, ggufs
 from tests.hub_standins import flickr_rows
 from tests.sweep.entries import entry
@@ -193,6 +193,35 @@ def picture(mode: str = "RGB") -> Kind:
 
 def colour_of(data: bytes) -> tuple[int, ...]:
     return Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0))
+
+
+def height_and_width() -> Kind:
+    return Kind(
+        lambda random, sizes: (random.randint(1, 9), random.randint(1, 9)),
+        bad={
+            "no pair": constantly(3, (4,), (4, 5, 6), "ab", {"a": 1}, (2.5, 3), ("4", "5")),
+            "too small": constantly((0, 4), (4, -1)),
+        },
+    )
+
+
+def of_one_colour(value: Tensor, a: SimpleNamespace) -> bool:
+    wanted = torch.tensor(colour_of(a.data)).view(3, 1, 1).expand(-1, *a.size)
+    return torch.equal(value, wanted.to(torch.uint8))
+
+
+def picture_paths(random: Random, sizes: object) -> list[str]:
+    folder = scratch() / "pictures"
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{random.getrandbits(31)}.png" for _ in range(random.randint(1, 3))]
+    for path in paths:
+        path.write_bytes(picture().good(random, None))
+    return [*map(str, paths)]
+
+
+def the_kept_pictures(value: Tensor, a: SimpleNamespace) -> bool:
+    read = [pictures.read_picture(Path(path).read_bytes(), a.size) for path in a.paths]
+    return torch.equal(value, torch.stack(read))
 
 
 def data_set(**columns) -> Kind:
@@ -448,9 +477,8 @@ ENTRIES = [
     entry(
         pictures.read_picture,
         data=picture(),
-        holds=lambda v, a: torch.equal(
-            v, torch.tensor(np.array(Image.open(io.BytesIO(a.data)))).permute(2, 0, 1)
-        ),
+        size=height_and_width(),
+        holds=of_one_colour,
     ),
     entry(
         pictures.decode,
@@ -459,6 +487,13 @@ ENTRIES = [
         holds=square,
     ),
     # ------------------------------------------------------------------------------------ real
+    entry(
+        picture_files.kept_pictures,
+        paths=given(picture_paths, bad={"no paths": constantly(None, 3, "abc", [], [3], {"a": 1})}),
+        size=height_and_width().but(none=constantly(None)),
+        folder=root(),
+        holds=the_kept_pictures,
+    ),
     entry(
         fashion_mnist.load,
         split=option(*SIDES),
