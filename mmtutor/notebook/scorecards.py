@@ -23,7 +23,7 @@ ARROWS = {"high": "→ better", "low": "better ←"}
 SIGNS = {"high": "↑", "low": "↓"}
 
 
-def scorecard_figure(cards: Sequence[Scorecard], columns: int = 4) -> Figure:
+def scorecard_figure(cards: Sequence[Scorecard], columns: int = 3) -> Figure:
     """Every measure in a panel of its own: a dot for each model on its 95 % interval.
 
     An arrow says which way is better; scales are the measure's own. Panels stand in the order of
@@ -38,7 +38,7 @@ def scorecard_figure(cards: Sequence[Scorecard], columns: int = 4) -> Figure:
     places = {f"{s}\n{n}{_unit(cards[0][s, n])}": (s, n) for s, n in _places(cards[0])}
     scores = {c.model: {title: c[at].interval for title, at in places.items()} for c in cards}
     with plt.rc_context({"font.size": 7, "axes.titlelocation": "left"}):
-        size = (8.6 / columns, 0.75 + 0.17 * len(cards))
+        size = (6.6 / columns, 0.75 + 0.17 * len(cards))
         figure = dots(scores, columns=columns, size=size)
         for axis, place in zip(figure.axes, places.values(), strict=True):
             _scale(axis, [card[place] for card in cards])

@@ -98,3 +98,9 @@ def test_a_white_margin_is_cut_off_and_a_white_picture_is_kept():
     assert pictures.trimmed(sheet).size == (30, 30)
     sheet.paste("red", (10, 12, 20, 18))
     assert pictures.trimmed(sheet).size == (10, 6)
+
+
+def test_of_a_tall_picture_the_upper_part_is_shown():
+    sheet = Image.new("RGB", (10, 40), "red")
+    sheet.paste("blue", (0, 0, 10, 10))
+    assert pictures.trimmed(sheet).getcolors() == [(100, (0, 0, 255))]

@@ -68,8 +68,10 @@ def in_a_row(tiles: list[Image.Image]) -> Image.Image:
 
 
 def trimmed(picture: Image.Image) -> Image.Image:
-    """Without its white margin."""
-    return picture.crop(ImageChops.invert(picture.convert("L")).getbbox())
+    """Without its white margin; of what is taller than wide, the upper part."""
+    found = ImageChops.invert(picture.convert("L")).getbbox()
+    left, top, right, bottom = found or (0, 0, *picture.size)
+    return picture.crop((left, top, right, min(bottom, top + right - left)))
 
 
 def cropped(picture: Image.Image) -> Image.Image:

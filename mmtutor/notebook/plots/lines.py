@@ -60,6 +60,8 @@ def curves(
     if marker and "x" in log and len(x) <= 8:
         axis.set_xticks(x.tolist(), [f"{place:,.6g}" for place in x.tolist()])
         axis.set_xticks([], minor=True)
+    if "x" not in log and len(x) > 2 and (x == x.round()).all():
+        axis.xaxis.get_major_locator().set_params(integer=True)
     if legend:
         _legend(axis, len(lines))
     return figure

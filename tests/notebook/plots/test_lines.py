@@ -59,6 +59,13 @@ def test_more_lines_than_colours_are_dashed():
     assert [line.get_linestyle() for line in axis.lines] == ["-"] * 8 + ["--"]
 
 
+@pytest.mark.parametrize(("x", "whole"), [(range(1, 22), True), ((0.0, 0.5, 1.0), False)])
+def test_an_axis_of_whole_numbers_has_whole_ticks(x, whole):
+    figure = curves(list(x), {"loss": torch.ones(len(x))}, "layer", "loss")
+    figure.canvas.draw()
+    assert all(tick == round(tick) for tick in figure.axes[0].get_xticks()) == whole
+
+
 def test_the_running_mean_of_a_constant_is_that_constant():
     figure = learning_curve(History(loss=[2.0] * 5))
     raw, smooth = figure.axes[0].lines
