@@ -193,7 +193,17 @@ def rotary(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
     if dim % 2:
         raise ValueError(f"x must have an even number of entries, got {dim}")
     place = torch.arange(start, start + length, device=x.device)  # [L]
-    angle = place.unsqueeze(1) / base ** (torch.arange(0, dim, 2, device=x.device) / dim)
-    first, second = wide(x).chunk(2, dim=-1)  # [..., L, d / 2]
-    turned = first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()
-    return torch.cat(turned, dim=-1).to(x.dtype)
+    return turned(x, *turns(place, dim, base))
+
+
+def turns(place: Tensor, dim: int, base: float = 10_000.0) -> Tensor:
+    """Cosines and sines of the angles by which `rotary` turns: place (L,) -> (2, L, dim / 2)."""
+    angle = place.unsqueeze(1) / base ** (torch.arange(0, dim, 2, device=place.device) / dim)
+    return torch.stack([angle.cos(), angle.sin()])
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Entries i and i + d/2 of x (..., d) turned; cosines and sines broadcast to (..., d / 2)."""
+    first, second = wide(x).chunk(2, dim=-1)  # [..., d / 2]
+    pair = first * cos - second * sin, second * cos + first * sin
+    return torch.cat(pair, dim=-1).to(x.dtype)

@@ -16,12 +16,12 @@ from benchmarks import (
     encoders,
     fit_overhead,
     generation,
+    gpt,
     harness,
     lora,
     picture_loading,
-    recall,
+    retrieval,
     shapes_generation,
-    top_k,
 )
 from benchmarks.__main__ import NAMES
 from benchmarks.harness import Comparison, measure, record, with_peak_memory
@@ -36,10 +36,10 @@ SMALL = {
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
     "picture_loading": lambda: picture_loading.photographs(5, 32, 96, 0),
-    "recall": lambda: recall.comparisons(images=200, dim=8),
+    "gpt": lambda: gpt.comparisons(16, 12, 3, gpt.SMALL),
+    "retrieval": lambda: retrieval.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
     "lora": lambda: lora.comparisons(16, 1, 4, 5, 2),
-    "top_k": lambda: top_k.comparisons(20, 500, 8),
 }
 
 

@@ -47,6 +47,7 @@ from mmtutor.losses.contrastive import (
 )
 from mmtutor.losses.gather import gather_with_grad, row_counts
 from mmtutor.losses.heatmaps import heatmap_cross_entropy
+from mmtutor.losses.language import next_token
 from mmtutor.losses.multitask import (
     CombinedGradients,
     GradNorm,
@@ -921,6 +922,44 @@ NOISY = [
 ]
 
 
+# language
+
+
+def _next_token(logits, tokens, tokens_mask):
+    masked = {} if tokens_mask is None else {"tokens_mask": tokens_mask}
+    return next_token(Output(logits), {"tokens": tokens, **masked})
+
+
+def _next_token_by_hand(a):
+    losses = []
+    mask = torch.ones_like(a.tokens).bool() if a.tokens_mask is None else a.tokens_mask
+    for logits, tokens, real in zip(a.logits, a.tokens, mask, strict=True):
+        judged = real[1:] & real[:-1]
+        losses += nll(logits[:-1][judged], tokens[1:][judged])
+    return mean(losses)
+
+
+def _left_or_right(random, sizes):
+    """Texts of two tokens at least, padded on one side or the other."""
+    rows, longest = sizes.shape("B L")
+    lengths = torch.tensor([random.randint(2, longest) for _ in range(rows)])
+    mask = torch.arange(longest) < lengths[:, None]
+    return mask.flip(1) if random.random() < 0.5 else mask
+
+
+LANGUAGE = [
+    entry(
+        _next_token,
+        of=next_token,
+        logits=floats("B L V", nan="propagates").without("infinite", "NaN"),
+        tokens=labels("B L", below=2),
+        tokens_mask=optional(masks("B L", make=_left_or_right)),
+        with_sizes={"V": 2},
+        holds=lambda value, a: value.item() == close(_next_token_by_hand(a)),
+    ),
+]
+
+
 # regression
 
 
@@ -957,6 +996,7 @@ ENTRIES = [
     *BALANCE,
     *CONTRASTIVE,
     *HEATMAPS,
+    *LANGUAGE,
     *MULTITASK,
     *NOISY,
     *REGRESSION,

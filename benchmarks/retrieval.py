@@ -1,5 +1,5 @@
 """Recall at 1, 5 and 10 in both directions, five captions an image: against torchmetrics, and
-against nothing but the matrix product."""
+against nothing but the matrix product; and the exact nearest, against faiss's flat index."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from torch import Tensor
 
 from benchmarks.harness import Comparison
 from mmtutor.evaluation.retrieval.recall import hit_rates
-from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks
+from mmtutor.evaluation.retrieval.search import Ranks, retrieval_ranks, top_k
 
 KS = (1, 5, 10)
 CAPTIONS = 5
 STEP = 10
 
 
-def comparisons(images: int = 5_000, dim: int = 512):
-    """Two rows; every way starts from the embeddings."""
+def comparisons(images: int = 5_000, dim: int = 512) -> list[Comparison]:
+    """Three rows; every way starts from the embeddings."""
+    return [*_recall(images, dim), _neighbours(images, images * CAPTIONS, dim)]
+
+
+def _recall(images: int, dim: int) -> list[Comparison]:
     generator = torch.Generator().manual_seed(0)
     texts, image_group = images * CAPTIONS, torch.arange(images)
     text_group = image_group.repeat_interleave(CAPTIONS)
@@ -70,3 +74,34 @@ def _same(ours: tuple[Ranks, list], theirs: list[dict[int, float]]) -> None:
 
 def _any(ours: tuple[Ranks, list], scores: Tensor) -> None:
     """The product has no recall to compare."""
+
+
+def _neighbours(queries: int, gallery: int, dim: int, k: int = 10) -> Comparison:
+    """Both ways get float32 rows of unit length and give values and indices."""
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    generator = torch.Generator().manual_seed(0)
+    left = F.normalize(torch.randn(queries, dim, generator=generator), dim=1)
+    right = F.normalize(torch.randn(gallery, dim, generator=generator), dim=1)
+
+    def with_faiss() -> tuple[Tensor, Tensor]:
+        index = faiss.IndexFlatIP(dim)
+        index.add(right.numpy())
+        values, indices = index.search(left.numpy(), k)
+        return torch.from_numpy(values), torch.from_numpy(indices)
+
+    return Comparison(
+        what=f"exact top {k}, {queries:,} × {gallery:,} × {dim}",
+        peer="faiss-cpu IndexFlatIP",
+        ours=lambda: top_k(left, right, k),
+        theirs=with_faiss,
+        same=_same_neighbours,
+        at_most=1.1,
+    )
+
+
+def _same_neighbours(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> None:
+    """Equal values; neighbours closer than rounding may change places."""
+    torch.testing.assert_close(ours[0], theirs[0])
+    assert (ours[1] == theirs[1]).float().mean() > 0.999
