@@ -20,6 +20,8 @@ SOURCES = {
     "shapes": "mmtutor.data.shapes.dataset",
     "shapes-questions": "mmtutor.data.shapes.questions.dataset",
     "stamps": "mmtutor.data.real.stamps",
+    "state-of-the-union": "mmtutor.data.real.state_of_the_union",
+    "tang-poems": "mmtutor.data.real.tang_poems",
 }
 
 

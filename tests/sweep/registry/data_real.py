@@ -29,7 +29,16 @@ from mmtutor.data import Dataset
 from mmtutor.data.fetch import archive, gguf, pictures, registry, sets
 from mmtutor.data.fetch import cache as fetch_cache
 from mmtutor.data.hub import flickr30k, preprocess, vqav2
-from mmtutor.data.real import easy_vqa, fashion_mnist, picture_files, sounds, stamps
+from mmtutor.data.real import (
+    documents,
+    easy_vqa,
+    fashion_mnist,
+    picture_files,
+    sounds,
+    stamps,
+    state_of_the_union,
+    tang_poems,
+)
 from tests.data import debs, ggufs
 from tests.hub_standins import flickr_rows
 from tests.sweep.entries import entry
@@ -47,7 +56,7 @@ from tests.sweep.kinds import (
 )
 from tests.vqa_standins import vqa_rows
 
-NAMES = ("stamps", "fashion-mnist", "easy-vqa")
+NAMES = ("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems")
 SIDES = {"train": 6, "test": 3}
 NO_PATH = {"no path": constantly(3, [1], {"a": 1}, 2.5, b"abc")}
 
@@ -84,7 +93,7 @@ def home() -> Path:
     root = scratch() / "cache"
     for name in NAMES:
         unpacked, source = fresh(), sets.SETS[name]
-        {"stamps": _stamps, "fashion-mnist": _clothes, "easy-vqa": _questions}[name](unpacked)
+        _FILES[name](unpacked)
         kept = root / name / f"0-{source.form}"
         kept.mkdir(parents=True)
         says = sets.import_module(source.prepare).prepare(unpacked, kept)
@@ -127,6 +136,27 @@ def _questions(folder: Path) -> None:
             (folder / split / "images" / f"{i}.png").write_bytes(picture)
         rows = [["is there a circle?", "no", i] for i in range(n) for _ in range(2)]
         (folder / split / "questions.json").write_text(json.dumps(rows))
+
+
+def _addresses(folder: Path) -> None:
+    for year in range(1790, 1800):
+        said = {"year": year, "name": "A. B.", "party": "none", "text": f"It is {year}."}
+        (folder / f"{year}_a_n.json").write_text(json.dumps(said))
+
+
+def _poems(folder: Path) -> None:
+    lines = ["".join(chr(0x4E00 + 10 * poet + k) for k in range(10)) for poet in range(10)]
+    rows = [{"id": x, "author": x[:2], "title": "", "paragraphs": [x]} for x in lines]
+    (folder / "poet.tang.0.json").write_text(json.dumps(rows))
+
+
+_FILES = {
+    "stamps": _stamps,
+    "fashion-mnist": _clothes,
+    "easy-vqa": _questions,
+    "state-of-the-union": _addresses,
+    "tang-poems": _poems,
+}
 
 
 @cache
@@ -559,6 +589,31 @@ ENTRIES = [
         captions=texts(),
         holds=lambda v, a: v == [c.lower().split()[0] for c in a.captions],
     ),
+    entry(
+        state_of_the_union.load,
+        split=option(*documents.SPLITS),
+        root=root(),
+        holds=lambda v, a: (
+            [f"It is {year}." for year in v.column("year").tolist()] == v.column("text")
+            and len(v) == {"train": 8, "val": 1, "test": 1}[a.split]
+        ),
+    ),
+    entry(
+        tang_poems.load,
+        split=option(*documents.SPLITS),
+        root=root(),
+        holds=lambda v, a: (
+            v.column("text") == v.column("id")
+            and len(v) == {"train": 8, "val": 1, "test": 1}[a.split]
+        ),
+    ),
+    entry(
+        documents.read,
+        name=option("state-of-the-union", "tang-poems"),
+        split=option(*documents.SPLITS),
+        root=root(),
+        holds=lambda v, a: v.name == f"{a.name}/{a.split}",
+    ),
     # ------------------------------------------------------------------------------------- hub
     entry(
         flickr30k.load_flickr30k,
@@ -672,7 +727,11 @@ EXEMPT = {
     "mmtutor.data.hub.preprocess.open_table": "asks the hub; the loaders are its doors",
     "mmtutor.data.hub.vqav2.open_stream": "asks the hub; a stand-in stands in tests/data/hub",
     "mmtutor.data.hub.smollm2.prepare": PREPARED,
+    "mmtutor.data.real.documents.entries": PREPARED,
+    "mmtutor.data.real.documents.keep": PREPARED,
     "mmtutor.data.real.easy_vqa.prepare": PREPARED,
     "mmtutor.data.real.fashion_mnist.prepare": PREPARED,
     "mmtutor.data.real.stamps_archive.prepare": PREPARED,
+    "mmtutor.data.real.state_of_the_union.prepare": PREPARED,
+    "mmtutor.data.real.tang_poems.prepare": PREPARED,
 }
