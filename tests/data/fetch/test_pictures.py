@@ -214,7 +214,8 @@ def test_a_smaller_jpeg_looks_as_if_resized_whole(mode, orientation, size):
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_other_formats_are_resized_from_all_their_pixels(kind):
     data = written(wavy(200, 300), kind, **({"lossless": True} if kind == "WEBP" else {}))
-    assert (read_picture(data, (30, 60)).numpy() == resized_whole(data, (30, 60))).all()
+    read = read_picture(data, (30, 60)).numpy().astype(int)
+    assert np.abs(read - resized_whole(data, (30, 60))).max() <= 1  # rounding
 
 
 @pytest.mark.parametrize(
