@@ -37,6 +37,7 @@ SaveSteps = Annotated[int | None, typer.Option(min=1, help="Save after so many t
 SaveMinutes = Annotated[float, typer.Option(min=0.01, help="Save after so many minutes.")]
 Keep = Annotated[int, typer.Option(min=1, help="How many of the newest saves stay.")]
 Best = Annotated[str, typer.Option(help="By which number one more stays; as in `Checkpoints`.")]
+Watch = Annotated[str | None, typer.Option("--track", help="Tell tensorboard or wandb (offline).")]
 
 
 @app.command()
@@ -62,9 +63,11 @@ def run(
     save_minutes: SaveMinutes = 10.0,
     keep: Keep = 2,
     best: Best = "loss",
+    track: Watch = None,
 ) -> None:
     """Run one experiment, or go on with one, and write its metrics, model and training curve."""
     from mmtutor.notebook.setup import default_preset
+    from mmtutor.training.history import Track
 
     module = _find(recipe)
     try:
@@ -72,11 +75,13 @@ def run(
         config = module.Config.preset(preset)
         given = {} if seed is None else {"seed": seed}
         config = replace(config, **_settings(config, options or [], given))
-    except ValueError as error:
+        if track is not None:
+            Track(track, Path(out))
+    except (ImportError, ValueError) as error:
         _stop(str(error).removeprefix("Config: "), code=2)
     folder = _writable(out)
     wanted = {"every": save_steps, "minutes": save_minutes, "keep": keep, "best": best}
-    result = _finished(module, recipe, config, folder, wanted, restart)
+    result = _finished(module, recipe, config, folder, wanted, restart, track)
     command = ["mmtutor", "run", recipe, "--preset", preset, "--out", out]
     command += [] if seed is None else ["--seed", seed]
     command += [part for option in options or [] for part in ("--set", option)]
@@ -223,6 +228,7 @@ def _finished(
     folder: Path,
     wanted: dict[str, Any],
     restart: bool,
+    track: str | None,
 ) -> Any:
     """The result of the recipe, gone on with if it was interrupted; or stop, with the reason and,
     for a bug, where it came up."""
@@ -233,7 +239,7 @@ def _finished(
     code = 1
     try:
         checkpoints = Checkpoints(folder, say=partial(_say, recipe), **wanted)
-        with interruptible(checkpoints, identity(module.__name__, config), restart):
+        with interruptible(checkpoints, identity(module.__name__, config), restart, track):
             return module.run(config)
     except (OSError, FloatingPointError, ImportError, MemoryError, ValueError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

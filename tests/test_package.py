@@ -14,8 +14,8 @@ from book.tools.sync import FIRST_CELL
 from mmtutor.notebook.show import BRANCH, REPOSITORY
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# What everybody installs: `make live` alone installs JupyterLab.
-EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k != "live"}
+# What everybody installs: JupyterLab and trackers are for those who ask for them.
+EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in ("live", "watch")}
 HEAVY = ("datasets", "matplotlib", "resvg_py", "transformers", "wordllama")
 
 

@@ -1,4 +1,4 @@
-"""How a device does the work of `fit`: number formats, memory formats, compiled code.
+"""How the work of `fit` is done: number formats, memory formats, compiled code; who watches.
 
 Knows devices, modules and batches. Nothing of it changes what is learned, but by rounding.
 """
@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch import Tensor, nn
 
 from mmtutor import checks
+from mmtutor.training.history import Track
 from mmtutor.training.optim import mixed_precision
 
 BACKENDS = ("inductor", "aot_eager", "eager")
@@ -33,6 +34,7 @@ class Engine:
             by side, as the fastest convolutions of a GPU read them.
         compile: the backend of `torch.compile` for the model: "inductor" writes code for the
             device, the other two find out what can be compiled; None leaves the model as it is.
+        track: tells TensorBoard or Weights & Biases of every step and every epoch; None tells none.
 
     Raises:
         ValueError: an unknown precision or backend, or "inductor" without a C++ compiler.
@@ -41,11 +43,13 @@ class Engine:
     precision: str = "auto"
     channels_last: bool = False
     compile: str | None = None
+    track: Track | None = None
 
     def __post_init__(self) -> None:
         mixed_precision(self.precision)
         if self.compile is not None:
             _check_backend(self.compile)
+        checks.instance((Track, type(None)), track=self.track)
 
     @contextmanager
     def accelerator(self) -> Iterator[Accelerator]:

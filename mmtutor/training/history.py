@@ -1,16 +1,26 @@
-"""What a training run recorded.
+"""What a training run recorded, and who else is told while it does.
 
 Knows numbers and their meaning; knows nothing of the loop or of plots.
 """
 
 import csv
 import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from accelerate.tracking import TensorBoardTracker, WandBTracker
+
 from mmtutor import checks
 from mmtutor.files import atomic_file
+
+TRACKERS = {
+    "tensorboard": lambda folder: TensorBoardTracker("tensorboard", folder),
+    "wandb": lambda folder: WandBTracker("mmtutor", dir=folder, mode="offline"),
+}
 
 
 @dataclass
@@ -59,3 +69,38 @@ class History:
     def _steps(self) -> list[dict[str, float]]:
         pairs = enumerate(zip(self.loss, self.learning_rate, strict=True))
         return [{"step": i, "loss": loss, "learning_rate": rate} for i, (loss, rate) in pairs]
+
+
+@dataclass(frozen=True)
+class Track:
+    """Rows of a history, shown by a program of others while a run trains; nothing leaves `folder`.
+
+    Attributes:
+        name: "tensorboard", or "wandb", which is then Weights & Biases offline.
+        folder: gets a folder of this name.
+
+    Raises:
+        ImportError: the package is not installed.
+        ValueError: another name.
+    """
+
+    name: str
+    folder: Path
+
+    def __post_init__(self) -> None:
+        checks.one_of(TRACKERS, track=self.name)
+        checks.instance(Path, folder=self.folder)
+        if getattr(find_spec(self.name), "origin", None) is None:  # a mere folder has none
+            found = f"track is {self.name!r}, whose package is not installed"
+            raise ImportError(f"{found}: pip install mmtutor[watch]")
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[..., None]]:
+        """Within the block, the function that takes a row, numbers by name, and its `step`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tracker = TRACKERS[self.name](str(self.folder))
+        getattr(tracker, "start", bool)()  # older ones have begun when they are made
+        try:
+            yield tracker.log
+        finally:
+            tracker.finish()

@@ -96,6 +96,7 @@ class Run:
         clip_norm: float | None,
     ) -> None:
         self.accelerator, self.both, self.loader = accelerator, both, loader
+        self.track = engine.track if accelerator.is_main_process else None
         self.batches = Batches(accelerator, loader, engine.arrange)
         # Not the optimiser: Accelerate's wrapper searches the disk for a package at every step.
         self.wrapped = accelerator.prepare(both)
@@ -112,8 +113,11 @@ class Run:
         if self.saves:
             self.saves.resume()
         show = progress and self.accelerator.is_main_process
-        done = len(self.history.loss)
-        with tqdm(total=self.steps * epochs, initial=done, disable=not show, unit="step") as bar:
+        self.shown = done = len(self.history.loss)
+        with (
+            tqdm(total=self.steps * epochs, initial=done, disable=not show, unit="step") as bar,
+            self.track.writing() if self.track else nullcontext() as self.log,
+        ):
             losses = PendingLosses(self.accelerator, self.history, bar)
             for epoch in range(len(self.history.epochs), epochs):
                 bar.set_description(f"epoch {epoch + 1}/{epochs}")
@@ -144,6 +148,8 @@ class Run:
                 self.update(step)
                 self.history.seconds += perf_counter() - started
                 self.save_if_due(step + 1, i + 1, losses)
+                if self.log and not losses.pending:
+                    self.log_steps()
                 started = perf_counter()
         losses.flush()
 
@@ -177,6 +183,18 @@ class Run:
                 record |= validate(self.both.model)
         self.history.epochs.append(record)
         self.batches.done = 0
+        if self.log:
+            self.log_steps()
+            row = {f"epoch/{name}": x for name, x in record.items() if name != "epoch"}
+            self.log(row, step=(epoch + 1) * self.steps)
+
+    def log_steps(self) -> None:
+        """Rows of the steps that are done and not logged yet."""
+        losses, rates = self.history.loss, self.history.learning_rate
+        for step in range(self.shown, len(rates)):
+            row = {"step/loss": losses[step], "step/learning_rate": rates[step]}
+            self.log(row, step=step)
+        self.shown = len(rates)
 
 
 def _size(batch: dict[str, Tensor]) -> int:

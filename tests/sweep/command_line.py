@@ -178,6 +178,7 @@ def other_cases(random: Random, folder: Path) -> Iterator[Case]:
         ((*run, "--out", out, "more"), "more"),
         ((*run, "--out", out, "--sed", "1"), "--sed"),
         ((*run, "--out", out, "--set"), "--set"),
+        ((*run, "--out", out, "--track", "tensor"), "track"),
         (("",), "command"),
         (("runn",), "runn"),
         (("--verbose",), "--verbose"),

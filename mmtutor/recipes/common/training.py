@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
@@ -19,21 +19,26 @@ from torch.utils.data import DataLoader
 from mmtutor.data import Dataset, loader
 from mmtutor.recipes.common.config import TrainConfig
 from mmtutor.training import History, fit
-from mmtutor.training.engine import Engine
 from mmtutor.training.fit import Objective
+from mmtutor.training.history import Track
 from mmtutor.training.step_folders import Checkpoints
 
-ENGINE = [field.name for field in fields(Engine)]  # settings of the same names
-_PLACES: ContextVar[Iterator[Checkpoints] | None] = ContextVar("places", default=None)
+_PLACES: ContextVar[Iterator[dict[str, Any]] | None] = ContextVar("places", default=None)
 
 
 @contextmanager
-def saved_in(checkpoints: Checkpoints) -> Iterator[None]:
+def saved_in(checkpoints: Checkpoints, track: str | None = None) -> Iterator[None]:
     """Within the block, each training is saved and gone on with: the first one in the folder of
-    `checkpoints` itself, the next in its folder `training-2`, and so on."""
+    `checkpoints` itself, the next in its folder `training-2`, and so on. There `track` writes."""
     folder = checkpoints.folder
-    more = (replace(checkpoints, folder=folder / f"training-{k}") for k in count(2))
-    token = _PLACES.set(chain([checkpoints], more))
+    folders = chain([folder], (folder / f"training-{k}" for k in count(2)))
+    token = _PLACES.set(
+        {
+            "checkpoint": replace(checkpoints, folder=place),
+            "track": Track(track, place) if track else None,
+        }
+        for place in folders
+    )
     try:
         yield
     finally:
@@ -57,7 +62,7 @@ def train(
     if isinstance(data, Dataset):
         data = loader(data, config.batch_size, shuffle=True, seed=config.seed)
     if places := _PLACES.get():
-        options = {"checkpoint": next(places), **options}
+        options = next(places) | options
     return fit(
         model,
         objective,
@@ -65,7 +70,9 @@ def train(
         epochs=config.epochs,
         lr=config.lr,
         weight_decay=config.weight_decay,
+        precision=config.precision,
+        channels_last=config.channels_last,
+        compile=config.compile,
         progress=progress,
-        **{name: getattr(config, name) for name in ENGINE},
         **options,
     )

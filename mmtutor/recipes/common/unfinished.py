@@ -27,14 +27,17 @@ def identity(module: str, config: Any) -> dict[str, Any]:
 
 @contextmanager
 def interruptible(
-    checkpoints: Checkpoints, run: Mapping[str, Any], restart: bool = False
+    checkpoints: Checkpoints,
+    run: Mapping[str, Any],
+    restart: bool = False,
+    track: str | None = None,
 ) -> Iterator[None]:
     """The block may be killed at any moment, and goes on from its newest checkpoint next time.
 
-    SIGTERM ends it with a `StoppedError`, in training after a save. `run` is its `identity`; raises
-    as `begin` does.
+    SIGTERM ends it with a `StoppedError`, in training after a save. `run` is its `identity`;
+    `track`, the name of a `Track`; raises as `begin` does.
     """
-    with saved_in(begin(checkpoints, run, restart)), on_sigterm(_stop):
+    with saved_in(begin(checkpoints, run, restart), track), on_sigterm(_stop):
         yield
 
 

@@ -136,3 +136,16 @@ def test_restart_begins_anew(tmp_path, recipe):
     assert anew.exit_code == 0
     assert "found" not in anew.stderr
     assert len(calls) == 16
+
+
+def test_each_training_of_a_run_is_watched_in_its_folder(tmp_path, recipe):
+    assert run(tmp_path / "out", "--track", "tensorboard").exit_code == 0
+    for folder in (tmp_path / "out", tmp_path / "out" / "training-2"):
+        assert len(list((folder / "tensorboard").iterdir())) == 1
+
+
+def test_an_unknown_tracker_is_refused_before_anything_runs(tmp_path, recipe):
+    refused = run(tmp_path / "out", "--track", "tensorbord")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("mmtutor: track must be 'tensorboard' or 'wandb', got")
+    assert not (tmp_path / "out").exists()
