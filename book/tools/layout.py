@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -40,8 +41,11 @@ class Book:
         return self.build / "html"
 
     def chapters(self) -> list[Path]:
-        """The text notebooks, as `.md` paths in reading order of their names."""
-        return [path for path in sorted(self.source.rglob("*.md")) if is_text_notebook(path)]
+        """The text notebooks, as `.md` paths in reading order, that of the table of contents."""
+        found = [path for path in sorted(self.source.rglob("*.md")) if is_text_notebook(path)]
+        toc = re.findall(r"file: (\S+)", (self.source / "_toc.yml").read_text(encoding="utf-8"))
+        place = {name: number for number, name in enumerate(toc)}
+        return sorted(found, key=lambda chapter: place.get(self.name(chapter), len(toc)))
 
     def name(self, chapter: Path) -> str:
         """`5-labs/retrieval` for `book/5-labs/retrieval.md`."""
