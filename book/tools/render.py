@@ -16,7 +16,7 @@ from pathlib import Path
 
 from book.tools.execute import read_executed, timings
 from book.tools.layout import Book, digest, swap_folder, write_atomically
-from book.tools.pages import alts, build_page, cells, glossary, heads, html
+from book.tools.pages import alts, build_page, cells, glossary, heads, html, versions
 from book.tools.pages.facts import facts
 from book.tools.sync import to_json
 
@@ -60,6 +60,7 @@ def assemble(book: Book) -> Path:
     generated = {
         build_page.PAGE: build_page.page(found),
         glossary.PAGE: glossary.page(glossary.read(book.source)),
+        versions.PAGE: versions.page(versions.read(book)),
     }
     for path, text in generated.items():
         write_atomically(site / path, text)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,9 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from book.tools.layout import Book, write_atomically
 from book.tools.pages.versions import BOUNDS, NOTES, read
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         "date": date.today().isoformat(),
         "python": platform.python_version(),
         "tests": counts,
-        "packages": {name: metadata.version(name) for name in declared(book)},
+        "packages": {each: metadata.version(each) for each in declared(book) if installed(each)},
     }
     notes = json.dumps(read(book) | {options.bound: note}, indent=2, sort_keys=True)
     write_atomically(book.source / NOTES, notes + "\n")
@@ -66,11 +68,17 @@ def outcomes(report: Path) -> dict[str, int]:
     return {"passed": total - failed - skipped, "failed": failed, "skipped": skipped}
 
 
-def declared(book: Book) -> list[str]:
-    """The packages that `pyproject.toml` names, in alphabetical order."""
+def installed(name: str) -> bool:
+    """Whether a package is here; those of the extras that no test needs are not."""
+    return any(metadata.distributions(name=name))
+
+
+def declared(book: Book) -> dict[str, SpecifierSet]:
+    """The packages that `pyproject.toml` names, by name, and the versions that it allows."""
     project = tomllib.loads((book.root / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    return sorted({re.match(r"[\w.-]+", spec)[0] for group in groups for spec in group})
+    needed = sorted({spec for group in groups for spec in group})
+    return {each.name: each.specifier for each in map(Requirement, needed)}
 
 
 if __name__ == "__main__":

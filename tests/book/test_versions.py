@@ -7,11 +7,12 @@ import pytest
 
 from book.tools import versions
 from book.tools.layout import Book
-from book.tools.pages.versions import NOTES, page, read
+from book.tools.pages.versions import BOUNDS, NOTES, page, read
 
 PROJECT = """[project]
 dependencies = ["numpy>=1"]
 optional-dependencies.test = ["pytest>=8.3", "numpy>=1"]
+optional-dependencies.live = ["not-installed-here>=4"]
 """
 TESTS = {
     "test_good.py": "def test_good():\n    pass\n",
@@ -54,3 +55,17 @@ def test_the_page_has_a_column_for_each_run():
     ):
         assert f"| {' | '.join(row)} |" in text.splitlines()
     assert "| torch | 9.9.0 |" in page({"newest": newest})
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_the_whole_suite_passed_with_this_end_of_the_bounds(bound):
+    tests = read(Book())[bound]["tests"]
+    assert tests["failed"] == 0
+    assert tests["passed"] > 4000
+
+
+def test_no_bound_has_been_raised_above_the_version_that_was_tried():
+    tried = read(Book())["lowest"]["packages"]
+    allowed = {name: each for name, each in versions.declared(Book()).items() if name in tried}
+    assert len(allowed) > 30
+    assert [name for name, each in allowed.items() if tried[name] not in each] == []

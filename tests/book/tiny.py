@@ -39,7 +39,10 @@ GLOSSARY = "term,chinese,meaning,page\nattention,注意力,A weighted mean.,tiny
 REFERENCES = "# References\n\n```{bibliography}\n```\n"
 TOC = "format: jb-book\nroot: intro\nchapters:\n" + "".join(
     f"  - file: {page}\n"
-    for page in ("labs/tiny", "appendix/glossary", "appendix/build", "appendix/references")
+    for page in (
+        "labs/tiny",
+        *(f"appendix/{name}" for name in ("glossary", "build", "versions", "references")),
+    )
 )
 
 
