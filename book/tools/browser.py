@@ -136,10 +136,10 @@ def look_at(browser: Browser, host: str, html: Path, name: str) -> Report:
     context.set_default_timeout(SLOW)
     context.add_init_script(checks.SCRIPT)
     page = context.new_page()
-    traffic = checks.Traffic(page, host, html)
+    traffic, clock = checks.Traffic(page, host, html), checks.Clock(page)
     page.goto(f"http://{host}/{name}")
     checks.is_ready(page)
-    kilobytes, seconds = traffic.kilobytes(), checks.interactive(page)
+    kilobytes, seconds = traffic.kilobytes(), clock.seconds()
     faults = [*checks.too_much(kilobytes, seconds), *checks.unfold(page), *checks.controls(page)]
     faults += [*checks.keyboard(page), *checks.violations(page), *laid_out(page)]
     faults += [*traffic.faults, *coloured(page)]

@@ -1,11 +1,7 @@
 // What book/tools/page_checks.py asks of a page from the inside; each function returns plain data.
 (() => {
-  let busyUntil = 0;  // end of the last task that held the page up for more than 50 ms
-  new PerformanceObserver((list) => {
-    for (const task of list.getEntries()) busyUntil = task.startTime + task.duration;
-  }).observe({type: "longtask", buffered: true});
-
   const reached = new Set();
+  let wanted = [];  // what can be pressed as the walk by keys begins
   document.addEventListener("focusin", ({target}) => reached.add(target), true);
 
   const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex]:not([tabindex='-1']), [onclick], "
@@ -67,9 +63,6 @@
     steps: (choice) => Number(choice.querySelector("input").max)
       || choice.querySelectorAll("input").length - 1,
 
-    interactive: () => Math.max(
-      busyUntil, performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd) / 1000,
-
     sideways: () => {
       const root = document.scrollingElement, faults = [];
       if (root.scrollWidth > root.clientWidth) {
@@ -123,8 +116,10 @@
       getSelection().removeAllRanges();
       scrollTo(0, 0);
       reached.clear();
+      wanted = pressable();
     },
     reached: () => reached.size,
-    unreached: () => pressable().filter((e) => !isReached(e)).map(name),
+    // The contents beside the page unfold as one moves on; what shows only then is reached by going back.
+    unreached: () => wanted.filter((e) => visible(e) && !isReached(e)).map(name),
   };
 })();

@@ -70,7 +70,7 @@ PLANTED = {
     "folded": (SOLUTION.replace("<sum", '<summary onclick="return false"'), "does not unfold"),
     "mouse": ('<span style="cursor: pointer">Press me</span>', 'Tab does not reach span "Press'),
     "skipped": ('<a href="good.html" tabindex="-1">Skipped</a>', 'Tab does not reach a "Skipped"'),
-    "slow": ("<script>while (performance.now() < 2200);</script>", "interactive after 2."),
+    "slow": ("<script>for (let i = 0; i < 5e9; i++);</script>", " s of work, at most 2"),
     "heavy": ("<p hidden>HEAVY</p>", "HTML, scripts and styles 1"),
 }
 
