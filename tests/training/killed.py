@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -57,6 +58,7 @@ def start(folder: Path, processes: int, save: bool) -> list[int]:
         child = os.fork()
         if child == 0:
             code = 1
+            os.setsid()
             try:
                 work(folder, rank, processes, port, save)
                 code = 0
@@ -84,6 +86,9 @@ def ended(children: list[int], within: float) -> bool:
         os.kill(child, signal.SIGKILL)
     for child in left:
         os.waitpid(child, 0)
+        # A loader's worker that was just being born may not notice, and would live on for ever.
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
     return not left
 
 
