@@ -15,6 +15,7 @@ from mmtutor.data.fetch.cache import cache_dir
 
 SOURCES = {
     "easy-vqa": "mmtutor.data.real.easy_vqa",
+    "emoji": "mmtutor.data.real.emoji",
     "fashion-mnist": "mmtutor.data.real.fashion_mnist",
     "moving-shapes": "mmtutor.data.shapes.motion",
     "shapes": "mmtutor.data.shapes.dataset",

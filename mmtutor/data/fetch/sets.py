@@ -179,7 +179,7 @@ def _fill(source: Source, files: list[Path], folder: Path) -> dict[str, Any]:
     if source.prepare:
         says = import_module(source.prepare).prepare(unpacked, folder)
         shutil.rmtree(unpacked)
-    about = {"packages": packages, "licence": source.licence, "says": says}
+    about = {"packages": list(dict.fromkeys(packages)), "licence": source.licence, "says": says}
     return about | {"files": _listed(folder)}
 
 

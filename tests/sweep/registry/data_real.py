@@ -32,6 +32,8 @@ from mmtutor.data.hub import flickr30k, preprocess, vqav2
 from mmtutor.data.real import (
     documents,
     easy_vqa,
+    emoji,
+    emoji_archive,
     fashion_mnist,
     picture_files,
     sounds,
@@ -56,7 +58,7 @@ from tests.sweep.kinds import (
 )
 from tests.vqa_standins import vqa_rows
 
-NAMES = ("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems")
+NAMES = ("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems", "emoji")
 SIDES = {"train": 6, "test": 3}
 NO_PATH = {"no path": constantly(3, [1], {"a": 1}, 2.5, b"abc")}
 
@@ -150,12 +152,28 @@ def _poems(folder: Path) -> None:
     (folder / "poet.tang.0.json").write_text(json.dumps(rows))
 
 
+def _emoji(folder: Path) -> None:
+    """Eight concepts in two styles."""
+    rows = [{"emoji": chr(0x1F600 + i), "group": "faces", "skintone": ""} for i in range(8)]
+    (folder / "openmoji.json").write_text(json.dumps(rows))
+    said = {row["emoji"]: {"tts": [f"face {i}"], "default": []} for i, row in enumerate(rows)}
+    (folder / "annotations/en").mkdir(parents=True)
+    text = json.dumps({"annotations": {"annotations": said}})
+    (folder / "annotations/en/annotations.json").write_text(text)
+    for style in emoji_archive.STYLES:
+        (folder / style).mkdir()
+    for i in range(8):
+        for style in ("google", "twitter"):
+            (folder / style / f"{0x1F600 + i:x}.png").write_bytes(debs.png(i, "RGB"))
+
+
 _FILES = {
     "stamps": _stamps,
     "fashion-mnist": _clothes,
     "easy-vqa": _questions,
     "state-of-the-union": _addresses,
     "tang-poems": _poems,
+    "emoji": _emoji,
 }
 
 
@@ -608,6 +626,18 @@ ENTRIES = [
         ),
     ),
     entry(
+        emoji.load,
+        split=option("all", "train", "val", "test"),
+        style=option(*emoji_archive.STYLES[:2]),
+        languages=constant(["en"]),
+        root=root(),
+        holds=lambda v, a: (
+            len(v) == {"all": 8, "train": 6, "val": 1, "test": 1}[a.split]
+            and v.column("caption") == [f"face {i}" for i in v.column("concept").tolist()]
+        ),
+    ),
+    entry(emoji.available, root=root(), holds=lambda v, a: v == ["en"]),
+    entry(
         documents.read,
         name=option("state-of-the-union", "tang-poems"),
         split=option(*documents.SPLITS),
@@ -730,6 +760,7 @@ EXEMPT = {
     "mmtutor.data.real.documents.entries": PREPARED,
     "mmtutor.data.real.documents.keep": PREPARED,
     "mmtutor.data.real.easy_vqa.prepare": PREPARED,
+    "mmtutor.data.real.emoji_archive.prepare": PREPARED,
     "mmtutor.data.real.fashion_mnist.prepare": PREPARED,
     "mmtutor.data.real.stamps_archive.prepare": PREPARED,
     "mmtutor.data.real.state_of_the_union.prepare": PREPARED,
