@@ -45,5 +45,6 @@ def features(
     batch_size: int = 32,
 ) -> Tensor:
     """Pooled features (N, 1280) of pictures (N, 3, S, S) uint8; `prepare` makes network input."""
-    maps = (tower.network.features(prepare(batch)) for batch in images.split(batch_size))
-    return torch.cat([one.mean(dim=(2, 3)) for one in maps])
+    inputs = (prepare(batch) for batch in images.split(batch_size))
+    last = (batch.contiguous(memory_format=torch.channels_last) for batch in inputs)  # faster
+    return torch.cat([tower.network.features(batch).mean(dim=(2, 3)) for batch in last])
