@@ -147,6 +147,7 @@ UNFIT = [  # settings that do not fit each other: recipe, settings, what the ref
     ("pose_estimation", ["size=50"], "size"),
     ("joint_learning", ["data=fashion-mnist", "train=60001"], "train"),
     ("retrieval", ["fold_numbers=[0, 9]", "folds=5"], "fold_numbers"),
+    ("retrieval", ["finetune=true", "chunk=4"], "chunk"),
     ("retrieval_shapes", ["dim=10", "heads=3"], "heads"),
     ("robustness", ["task=clothes", "defence=synonyms"], "defence"),
     ("scorecard", ["size=40"], "size"),

@@ -22,6 +22,7 @@ from mmtutor.losses import ContrastiveObjective
 from mmtutor.models.hub.dual_encoder import HubDualEncoder, load_clip
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import Count, CountOrZero, Rate, Words
+from mmtutor.recipes.retrieval.chunked import in_chunks, objective_in_chunks
 from mmtutor.recipes.retrieval.scoring import KS, direction
 from mmtutor.training import History
 from mmtutor.training.optim import mixed_precision
@@ -42,6 +43,7 @@ class Config(TrainConfig):
         fine_tune: train the checkpoint too; else it is only evaluated as it comes (zero-shot).
         train_images: training images used, each with all its captions; None for all 29,000.
         workers: processes that decode pictures.
+        chunk: pairs held in memory at a time while training; None holds the whole batch.
 
     In training `batch_size` is also the number of candidates; `lr` is small because the weights
     are good already. `precision` is that of evaluation, too.
@@ -55,6 +57,7 @@ class Config(TrainConfig):
     batch_size: Count = 64
     lr: Rate = 1e-5
     workers: CountOrZero = 0
+    chunk: Count | None = None
 
 
 PRESETS = {
@@ -96,16 +99,17 @@ def _fine_tune(
     order = {"shuffle": True, "seed": config.seed, "drop_last": True}
     batches = loader(pairs, config.batch_size, **order, workers=config.workers)
     held_out = load_flickr30k(config.data, "val", limit=config.images)
-    validate = partial(_validate, prepare=prepare, images=held_out, config=config)
-    return train(config, model, _objective_of(model), batches, progress, validate=validate)
+    validate = lambda _: _validate(model, prepare, held_out, config)  # noqa: E731
+    trained, objective = in_chunks(model, config.chunk), _objective_of(model, config.chunk)
+    return train(config, trained, objective, batches, progress, validate=validate)
 
 
-def _objective_of(model: HubDualEncoder) -> ContrastiveObjective:
+def _objective_of(model: HubDualEncoder, chunk: int | None = None) -> ContrastiveObjective:
     """The loss the checkpoint was trained with, starting from its learned scale and bias."""
+    make, scale = objective_in_chunks(chunk), model.logit_scale
     if model.logit_bias is None:
-        return ContrastiveObjective("info_nce", init_scale=model.logit_scale)
-    scale = model.logit_scale
-    objective = ContrastiveObjective("sigmoid", init_scale=scale, max_scale=max(scale, 100.0))
+        return make("info_nce", init_scale=scale)
+    objective = make("sigmoid", init_scale=scale, max_scale=max(scale, 100.0))
     torch.nn.init.constant_(objective.bias, model.logit_bias)
     return objective
 

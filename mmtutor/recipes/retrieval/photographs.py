@@ -28,12 +28,12 @@ from mmtutor.encoders import (
 )
 from mmtutor.evaluation.retrieval.recall import embed, mean_reciprocal_rank, ranks
 from mmtutor.evaluation.retrieval.search import top_k
-from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
 from mmtutor.models.dual_encoder import l2_normalize
 from mmtutor.models.zero_shot import ConSE, ResidualHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import BelowOne, Count, CountOrZero, Rate, Size
+from mmtutor.recipes.retrieval.chunked import in_chunks, objective_in_chunks
 from mmtutor.recipes.retrieval.scoring import score, summary
 from mmtutor.training import History
 from mmtutor.training.optim import make_optimizer
@@ -53,6 +53,8 @@ class Config(TrainConfig):
         fold_numbers: which of the `folds` folds are held out in turn.
         limit: use only the first pictures; None uses all.
         tower_lr: learning rate of a fine-tuned tower; `lr` is that of the heads.
+        chunk: pairs held in memory at a time, for large batches; None holds the whole batch. A
+            fine-tuned tower normalises over its batch and cannot be cut.
     """
 
     start: Literal["conse", "random"] = "conse"
@@ -68,8 +70,11 @@ class Config(TrainConfig):
     tower_lr: Rate = 1e-5
     weight_decay: Size = 0.1
     dropout: BelowOne = 0.3
+    chunk: Count | None = None
 
     def _check(self) -> None:
+        if self.chunk and self.finetune:
+            raise ValueError(f"chunk is {self.chunk}: expected none where finetune is true")
         if not max(self.fold_numbers) < self.folds:
             raise ValueError(
                 f"fold_numbers is {self.fold_numbers}: expected numbers below folds, {self.folds}"
@@ -206,9 +211,10 @@ def train_model(
     pairs = _shuffled(pairs, config.seed) if config.shuffle_pairs else pairs
     if config.finetune:
         pairs = Dataset(pairs.columns, _augmentation(config.seed), pairs.name)
-    objective = ContrastiveObjective(config.loss)
+    objective = objective_in_chunks(config.chunk)(config.loss)
     adamw = optimizer(model, objective, config)
-    return train(config, model, objective, pairs, progress, optimizer=adamw)
+    trained = in_chunks(model, config.chunk)
+    return train(config, trained, objective, pairs, progress, optimizer=adamw)
 
 
 def optimizer(model: DualEncoder, objective: nn.Module, config: Config) -> torch.optim.Optimizer:

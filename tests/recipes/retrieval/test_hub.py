@@ -53,6 +53,21 @@ def test_fine_tuning_validates_after_every_epoch_and_leaves_the_model_ready(tiny
     assert result.config == tiny
 
 
+@pytest.mark.parametrize("save", [save_clip, save_siglip])
+def test_in_chunks_fine_tuning_learns_the_same(tiny, tmp_path, save):
+    """Steps so small that rounding does not grow; a control with smaller batches."""
+    config = replace(tiny, model=str(save(tmp_path / "model")), lr=1e-5)
+    plain, chunked = run(config, progress=False), run(replace(config, chunk=3), progress=False)
+    assert chunked.history.loss == pytest.approx(plain.history.loss, rel=1e-5)
+    assert type(chunked.model) is type(plain.model)
+    before = load_clip(config.model)[0].state_dict()
+    for name, expected in plain.model.state_dict().items():
+        torch.testing.assert_close(chunked.model.state_dict()[name], expected, rtol=0, atol=2e-5)
+    assert any(not torch.equal(x, before[name]) for name, x in plain.model.state_dict().items())
+    smaller = run(replace(config, batch_size=3), progress=False)
+    assert smaller.history.loss[0] != pytest.approx(plain.history.loss[0], rel=1e-3)
+
+
 def test_one_epoch_of_fine_tuning_lowers_the_loss_on_its_own_pairs(tiny, result):
     untrained, prepare = load_clip(tiny.model)
     pairs = one_row_per_caption(load_flickr30k(tiny.data, "train")).with_transform(prepare)

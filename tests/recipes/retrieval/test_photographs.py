@@ -48,6 +48,17 @@ def test_training_changes_the_heads_and_nothing_else():
     assert all(".correction." in name for name in changed)
 
 
+@pytest.mark.parametrize("loss", ["info_nce", "sigmoid"])
+def test_in_chunks_the_heads_learn_the_same(loss):
+    config = replace(TINY, loss=loss, dropout=0.0)
+    pairs, _ = (retrieval.prepared(part, config) for part in retrieval.split(config, 0))
+    plain, chunked = retrieval.build(config, pairs), retrieval.build(config, pairs)
+    expected = retrieval.train_model(plain, pairs, config, progress=False)
+    found = retrieval.train_model(chunked, pairs, replace(config, chunk=5), progress=False)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-4)
+    torch.testing.assert_close(chunked.state_dict(), plain.state_dict(), rtol=1e-3, atol=1e-4)
+
+
 def test_fine_tuning_trains_the_image_tower_at_its_own_rate():
     config = replace(TINY, finetune=True, limit=20, epochs=1, batch_size=8)
     train, test = (retrieval.prepared(part, config) for part in retrieval.split(config, 0))
