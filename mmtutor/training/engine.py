@@ -1,6 +1,6 @@
-"""How the work of `fit` is done: number formats, memory formats, compiled code; who watches.
+"""How the work of `fit` is done: number and memory formats, compiled code, what comes on top.
 
-Knows devices, modules and batches. Nothing of it changes what is learned, but by rounding.
+Knows devices, modules and batches; knows nothing of epochs, losses or optimisers.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch import Tensor, nn
 
 from mmtutor import checks
+from mmtutor.data.batch import require
 from mmtutor.training.history import Track
 from mmtutor.training.optim import mixed_precision
 
@@ -34,6 +35,8 @@ class Engine:
             by side, as the fastest convolutions of a GPU read them.
         compile: the backend of `torch.compile` for the model: "inductor" writes code for the
             device, the other two find out what can be compiled; None leaves the model as it is.
+        augment: changes the pictures of a batch, `image`, once they are on the device, such as
+            `data.augment.AugmentPictures`; None leaves them alone.
         track: tells TensorBoard or Weights & Biases of every step and every epoch; None tells none.
 
     Raises:
@@ -43,6 +46,7 @@ class Engine:
     precision: str = "auto"
     channels_last: bool = False
     compile: str | None = None
+    augment: Callable[[Tensor], Tensor] | None = None
     track: Track | None = None
 
     def __post_init__(self) -> None:
@@ -50,6 +54,7 @@ class Engine:
         if self.compile is not None:
             _check_backend(self.compile)
         checks.instance((Track, type(None)), track=self.track)
+        checks.instance((Callable, type(None)), augment=self.augment)
 
     @contextmanager
     def accelerator(self) -> Iterator[Accelerator]:
@@ -72,6 +77,9 @@ class Engine:
 
     def arrange(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A batch that is on the device, as the model shall get it."""
+        if self.augment is not None:
+            require(batch, "image")
+            batch = {**batch, "image": self.augment(batch["image"])}
         return {k: _channels_last(x) for k, x in batch.items()} if self.channels_last else batch
 
     @contextmanager

@@ -106,7 +106,8 @@ class Saves:
     ) -> None:
         self.run, self.checkpoints = run, checkpoints
         self.stopped, self.stopping = stopped, False
-        self.random = RandomNumbers(run.accelerator.device, run.loader, run.both, validate)
+        owners = run.loader, run.both, validate, run.batches.arrange
+        self.random = RandomNumbers(run.accelerator.device, *owners)
         run.batches.random = self.random
         self.parts = {"model": run.both.model, "objective": run.both.objective}
         self.parts = {k: v for k, v in self.parts.items() if _has_state(v)}

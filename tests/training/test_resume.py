@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from mmtutor.data import Dataset, loader
+from mmtutor.data.augment import AugmentPictures
 from mmtutor.data.transforms import ImageTransform, RandomFlip
 from mmtutor.training import fit
 from mmtutor.training.checkpoint import CheckpointError
@@ -104,6 +105,31 @@ def test_resumed_equals_uninterrupted_within_an_epoch(tmp_path, accumulate, work
     assert_same(resumed, whole)
     for kept in ("loss", "learning_rate", "epochs", "examples"):
         assert getattr(history, kept) == getattr(expected, kept)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_augmented_on_the_device_are_gone_on_with_too(tmp_path, workers):
+    """Draws from the global generator, and from one of its own."""
+
+    def augment():
+        generator, pictures = torch.Generator().manual_seed(7), AugmentPictures(shift=1)
+        return lambda x: pictures(x) + 0.1 * torch.rand(x.shape, generator=generator)
+
+    seed_all(1)
+    whole = Picture()
+    expected = train(whole, pictures(workers), augment=augment())
+    seed_all(1)
+    with pytest.raises(PulledError):
+        train(
+            Picture(stop_at=11), pictures(workers), quiet(tmp_path, every=1)[0], augment=augment()
+        )
+    seed_all(9)
+    resumed = Picture()
+    history = train(resumed, pictures(workers), tmp_path, augment=augment())
+    assert_same(resumed, whole)
+    assert history.loss == expected.loss
+    seed_all(1)
+    assert history.loss != train(Picture(), pictures(workers)).loss
 
 
 def test_another_optimizer_is_resumed_too(tmp_path):

@@ -50,13 +50,15 @@ def train_classifier(
     classes: int,
     dropout: float = 0.0,
     progress: bool = False,
+    **options: Any,
 ) -> Trained:
     """Train `encoder` with a linear layer on `data`, then predict `test` once.
 
     Both data sets have a column `label` int64 in [0, classes) and the encoder's modality. The seed
     of `config` orders the batches and draws the linear layer; the encoder comes as it is.
+    `options` are further ones of `training.fit`.
     """
     torch.manual_seed(config.seed)
     model = Classifier(encoder, classes, dropout)
-    history = train(config, model, cross_entropy, data, progress)
+    history = train(config, model, cross_entropy, data, progress, **options)
     return Trained(model, history, predict(model, test))

@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
-from torchvision.transforms import v2
 
 from mmtutor.data import Dataset, load
+from mmtutor.data.augment import AugmentPictures
 from mmtutor.data.real.fashion_mnist import CLASSES, SIDE
-from mmtutor.data.transforms import Compose, ImageTransform, RandomFlip
 from mmtutor.encoders import SmallCNN, VisionTransformer
 from mmtutor.encoders.vision_transformer import rearrange_patches
 from mmtutor.recipes.common import Result, TrainConfig, settings, shuffle_column
@@ -89,7 +88,10 @@ def run(config: Config, progress: bool = True) -> Result:
     """Train one encoder with a linear layer, then test it once."""
     torch.manual_seed(config.seed)
     encoder, data, test = _build(config), _training_set(config), test_set(config)
-    trained = train_classifier(config, encoder, data, test, len(CLASSES), progress=progress)
+    augment = AugmentPictures() if config.augment else None
+    trained = train_classifier(
+        config, encoder, data, test, len(CLASSES), progress=progress, augment=augment
+    )
     return trained.result(config)
 
 
@@ -107,7 +109,7 @@ def _training_set(config: Config) -> Dataset:
     data = _changed(load("fashion-mnist", "train").subset(rows), config)
     if config.shuffle_labels:
         data = shuffle_column(data, "label", config.seed)
-    return data.with_transform(_augmentation(config.seed)) if config.augment else data
+    return data
 
 
 def test_set(config: Config) -> Dataset:
@@ -117,13 +119,6 @@ def test_set(config: Config) -> Dataset:
     else:
         data = load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
     return _changed(data, config)
-
-
-def _augmentation(seed: int = 0) -> Compose:
-    """Changes to a picture of clothes that leave its class alone."""
-    moved = v2.RandomCrop(SIDE, padding=2, padding_mode="edge")
-    lit = v2.ColorJitter(brightness=0.2, contrast=0.2)
-    return Compose([ImageTransform(v2.Compose([moved, lit]), seed), RandomFlip(seed=seed)])
 
 
 def _shifted(data: Dataset, reach: int, seed: int = 0) -> Dataset:

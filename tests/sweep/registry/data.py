@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from mmtutor.data import load
+from mmtutor.data.augment import AugmentPictures
 from mmtutor.data.batch import collate, hide_tokens, loader, require
 from mmtutor.data.bpe import learn_merges, readable, split_by
 from mmtutor.data.card import card
@@ -726,6 +727,15 @@ ENTRIES = [
         field=FIELD,
         then={"example": EXAMPLE},
         holds=lambda v, a: v["tokens"].tolist() == a.tokenizer.encode(a.example["caption"]),
+    ),
+    entry(
+        AugmentPictures,
+        shift=count(0, 3),
+        flip=number("[0, 1]"),
+        brightness=number("[0, 1]"),
+        contrast=number("[0, 1]"),
+        then={"image": floats("B C H W", 0, 1).but(NaN=None, infinite=None).without("half")},
+        holds=lambda v, a: v.shape == a.image.shape and 0 <= v.min() <= v.max() <= 1,
     ),
     entry(
         ImageTransform,

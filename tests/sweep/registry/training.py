@@ -252,6 +252,7 @@ LOOPS = [
         ),
         checkpoint=given(lambda random, sizes: None, {"no path": constantly(3, 0.5, [1])}),
         channels_last=flag(),
+        augment=given(lambda random, sizes: None, {"no function": constantly("abc", 3)}),
         track=given(lambda random, sizes: None, {"no track": constantly("wandb", 3)}),
         compile=given(lambda random, sizes: None, {"no backend": constantly("inducto", "", 3)}),
         holds=lambda value, a: same(value, _by_hand(a.epochs, a.accumulate, _schedule(a))),
