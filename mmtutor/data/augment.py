@@ -42,7 +42,7 @@ class AugmentPictures:
         checks.floating(image=image)
         n = checks.shaped(image=(image, "B C H W"))["B"]
         image = self._moved(image)
-        drawn = torch.rand(3, n, 1, 1, 1, device=image.device, dtype=image.dtype)
+        drawn = torch.rand(3, n, 1, 1, 1, device=image.device).to(image.dtype)
         image = torch.where(drawn[0] < self.flip, image.flip(-1), image)
         bright, sharp = 2 * drawn[1:] - 1
         image = image * (1 + self.brightness * bright)

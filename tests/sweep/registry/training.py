@@ -782,6 +782,7 @@ EXEMPT = {
     "mmtutor.training.arguments.refuses_bad_input": "a decorator; `train` wears it",
     "mmtutor.training.batches.Batches": OF_FIT,
     "mmtutor.training.engine.Engine": "settings; tried by `fit` and in their own test",
+    "mmtutor.training.history.Track": "settings; tried in their own test",
     "mmtutor.training.generators.RandomNumbers": "any objects will do",
     "mmtutor.training.resume.Saves": OF_FIT,
     "mmtutor.training.resume.saved": OF_FIT,
