@@ -48,30 +48,32 @@ def load(
     styles = [style] if isinstance(style, str) else listed(str, style=style)
     for each in styles or [""]:
         one_of(STYLES, style=each)
-    folder, known = located("emoji", root), available(root)
-    for each in listed(str, languages=languages):
+    languages, known = listed(str, languages=languages), available(root)
+    for each in languages:
         one_of(known, languages=each)
+    folder = located("emoji", root)
     kept = json.loads((folder / "emoji.json").read_bytes())
-    concepts = kept["concepts"]
-    rows = [
-        row
+    chosen = [
+        (row, kept["concepts"][concept] | {"concept": concept, "style": drawn})
         for row, (concept, drawn) in enumerate(kept["pictures"])
-        if drawn in styles and split in ("all", concepts[concept]["split"])
+        if drawn in styles and split in ("all", kept["concepts"][concept]["split"])
     ]
-    numbers, drawn = zip(*(kept["pictures"][row] for row in rows), strict=True)
-    said = {code: json.loads(_names(folder, code).read_bytes()) for code in ("en", *languages)}
-    fields = {key: [concepts[i][key] for i in numbers] for key in ("emoji", "category", "group")}
-    columns = {
-        "image": torch.from_numpy(np.load(folder / "images.npy", mmap_mode="r")[rows]),
-        "caption": [said["en"]["names"][i] for i in numbers],
-        "style": list(drawn),
-        "concept": torch.tensor(numbers),
-        **{
-            key: [{code: said[code][key][i] for code in languages} for i in numbers]
-            for key in ("names", "keywords")
-        },
+    images = np.load(folder / "images.npy", mmap_mode="r")[[row for row, _ in chosen]]
+    return _dataset(folder, images, [entry for _, entry in chosen], languages)
+
+
+def _dataset(folder: Path, images: np.ndarray, chosen: list[dict], languages: list[str]) -> Dataset:
+    fields = {k: [each[k] for each in chosen] for k in ("emoji", "category", "style")}
+    numbers = {k: torch.tensor([each[k] for each in chosen]) for k in ("concept", "group")}
+    paths = {code: folder / "names" / f"{code}.json" for code in ("en", *languages)}
+    said = {code: json.loads(path.read_bytes()) for code, path in paths.items()}
+    texts = {
+        key: [{code: said[code][key][each["concept"]] for code in languages} for each in chosen]
+        for key in ("names", "keywords")
     }
-    return Dataset(columns | fields | {"group": torch.tensor(fields["group"])}, name="emoji")
+    captions = [said["en"]["names"][each["concept"]] for each in chosen]
+    columns = {"image": torch.from_numpy(images), "caption": captions}
+    return Dataset(columns | fields | texts | numbers, name="emoji")
 
 
 def available(root: Path | str | None = None) -> list[str]:
@@ -80,7 +82,3 @@ def available(root: Path | str | None = None) -> list[str]:
     Raises FileNotFoundError as `load` does.
     """
     return sorted(path.stem for path in (located("emoji", root) / "names").iterdir())
-
-
-def _names(folder: Path, language: str) -> Path:
-    return folder / "names" / f"{language}.json"

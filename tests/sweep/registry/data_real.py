@@ -628,7 +628,7 @@ ENTRIES = [
     entry(
         emoji.load,
         split=option("all", "train", "val", "test"),
-        style=option(*emoji_archive.STYLES[:2]),
+        style=option(*emoji_archive.STYLES[:2]).without("no option"),  # a list is none
         languages=constant(["en"]),
         root=root(),
         holds=lambda v, a: (
