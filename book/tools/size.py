@@ -31,7 +31,7 @@ BOUNDS = {
     "modules in a folder": 14,
     "lines of a module": 300,
     "lines of a function": 50,
-    "lines of code": 14_000,
+    "lines of code": 14_160,
     "lines of checks": 1_500,
     "public names": 700,
 }
