@@ -14,8 +14,9 @@ from book.tools.sync import FIRST_CELL
 from mmtutor.notebook.show import BRANCH, REPOSITORY
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# What everybody installs: JupyterLab and trackers are for those who ask for them.
-EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in ("live", "watch")}
+# What everybody installs: JupyterLab, trackers and other frameworks are for those who ask for them.
+APART = ("frameworks", "live", "watch")
+EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in APART}
 HEAVY = ("datasets", "matplotlib", "resvg_py", "transformers", "wordllama")
 
 
