@@ -39,7 +39,7 @@ def load_smollm2(
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # it takes half a second
+    logging.disable_progress_bar()  # a page prints nothing to stderr
     try:
         model = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
     finally:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmtutor.data.fetch import FetchError
-from mmtutor.data.hub.smollm2 import FILE, prepare
+from mmtutor.data.hub.smollm2 import FILE, _renamed, prepare
 from mmtutor.models.hub import load_smollm2
 from tests.data.ggufs import gguf
 
@@ -45,6 +45,16 @@ def test_its_tokens_are_reversible_and_digits_stand_alone(smollm2):
     assert {"2", "0", "4"} <= set(tokenizer.convert_ids_to_tokens(ids))
     assert tokenizer.convert_ids_to_tokens(ids)[-1] == "<|im_start|>"
     assert len(tokenizer) == smollm2[0].config.vocab_size
+
+
+@pytest.mark.parametrize(("part", "heads"), [("q", 2), ("k", 1)])
+def test_rows_that_rope_turns_together_stand_half_a_head_apart(part, heads):
+    """llama.cpp keeps them as neighbours: rows 0, 1 and 2, 3 of a head of four."""
+    config = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    rows = torch.arange(4 * heads)[:, None]
+    name, found = _renamed(f"blk.7.attn_{part}.weight", rows, config)
+    assert name == f"model.layers.7.self_attn.{part}_proj.weight"
+    assert found[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7][: 4 * heads]
 
 
 def test_precision_can_be_chosen_and_nothing_is_printed(capfd):
