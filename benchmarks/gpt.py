@@ -1,5 +1,5 @@
-"""Our GPT against `transformers`, the same weights: a training step beside GPT-2's, generation
-beside that of Llamas, one of a million parameters and one of SmolLM2-135M's shape."""
+"""Our GPT against `transformers`, the same weights: a GPT-2 of a million parameters that learns and
+writes, and a Llama of SmolLM2-135M's shape that writes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from benchmarks.harness import Comparison
 from mmtutor.losses import next_token
 from mmtutor.models.generative import GPT, generate
 
-SMALL = {"vocab_size": 1_000, "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
-SMALL |= {"num_key_value_heads": 4, "intermediate_size": 384, "max_position_embeddings": 256}
 SMOLLM2 = {"vocab_size": 49_152, "hidden_size": 576, "num_hidden_layers": 30}
 SMOLLM2 |= {"num_attention_heads": 9, "num_key_value_heads": 3, "intermediate_size": 1_536}
 SMOLLM2 |= {"max_position_embeddings": 512, "rope_theta": 100_000.0}
@@ -24,28 +22,34 @@ FASTER = 1 / 1.5  # at most this share of the peer's time, where the arithmetic 
 def comparisons(
     dim: int = 128, length: int = 128, written: int = 64, large: dict[str, Any] = SMOLLM2
 ) -> list[Comparison]:
-    """A row for training, and for each size of model one for a text alone and one for 16."""
+    """A row for training, and for each of two models one for a text alone and one for 16."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     rows = [_training(dim, length)]
-    for name, sizes, bound in (("1 M", SMALL, FASTER), ("SmolLM2-135M", large, 1.0)):
-        theirs = _llama(sizes)
+    small, large = _gpt2(dim, length).eval(), LlamaForCausalLM(LlamaConfig(**large)).eval()
+    for theirs, bound in ((small, FASTER), (large, 1.0)):
         ours = GPT.from_transformers(theirs)
-        rows += [_generation(name, ours, theirs, texts, written, bound) for texts in (1, 16)]
+        rows += [_generation(ours, theirs, texts, length // 4, written, bound) for texts in (1, 16)]
     return rows
+
+
+def _gpt2(dim: int, length: int) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 1_000, "n_positions": length, "n_embd": dim, "n_layer": 4, "n_head": 4}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    none = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    return GPT2LMHeadModel(GPT2Config(**sizes, **ends, **none))
 
 
 def _training(dim: int, length: int, batch: int = 16, steps: int = 3) -> Comparison:
     """AdamW steps on one batch, from where the last call left; the losses are compared."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    sizes = {"vocab_size": 1_000, "n_positions": length, "n_embd": dim, "n_layer": 4, "n_head": 4}
-    none = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(GPT2Config(**sizes, **none)).train()
+    theirs = _gpt2(dim, length).train()
     ours = GPT.from_transformers(theirs).train()
     tokens = torch.randint(1_000, (batch, length))
-    size = sum(p.numel() for p in ours.parameters()) / 1e6
     return Comparison(
-        f"{steps} training steps, {size:.1f} M parameters, {batch} texts of {length} tokens",
+        f"{steps} training steps, {_size(ours)}, {batch} texts of {length} tokens",
         "transformers GPT2LMHeadModel",
         _trains(ours, lambda: next_token(ours({"tokens": tokens}), {"tokens": tokens}), steps),
         _trains(theirs, lambda: theirs(tokens, labels=tokens).loss, steps),
@@ -53,6 +57,10 @@ def _training(dim: int, length: int, batch: int = 16, steps: int = 3) -> Compari
         at_most=1.0,
         rounds=11,
     )
+
+
+def _size(model: GPT) -> str:
+    return f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters"
 
 
 def _trains(model: torch.nn.Module, loss_of: Callable[[], Tensor], steps: int) -> Callable:
@@ -71,23 +79,16 @@ def _trains(model: torch.nn.Module, loss_of: Callable[[], Tensor], steps: int) -
     return train
 
 
-def _llama(sizes: dict[str, Any]) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(**sizes)).eval()
-
-
-def _generation(name: str, ours: GPT, theirs: Any, texts: int, written: int, bound: float):
-    """Greedy, a prompt of 32 tokens; without a stop token, so that both write as much."""
-    tokens = torch.randint(1, ours.config.vocab_size, (texts, 32))
+def _generation(ours: GPT, theirs: Any, texts: int, read: int, written: int, bound: float):
+    """Greedy; without a stop token, so that both write as much."""
+    tokens = torch.randint(1, ours.config.vocab_size, (texts, read))
     mask = torch.ones_like(tokens)
     how = {"max_new_tokens": written, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     return Comparison(
-        f"{written} tokens, greedy, {texts} at once, {name} parameters",
+        f"{written} tokens after {read}, greedy, {texts} texts at once, {_size(ours)}",
         "transformers generate",
         lambda: generate(ours, {"tokens": tokens}, written).tokens,
-        lambda: theirs.generate(tokens, attention_mask=mask, **how)[:, 32:],
+        lambda: theirs.generate(tokens, attention_mask=mask, **how)[:, read:],
         _same_tokens,
         at_most=bound,
         rounds=5,

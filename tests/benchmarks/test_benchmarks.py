@@ -36,7 +36,9 @@ SMALL = {
     "fit_overhead": lambda: fit_overhead.comparisons(64, batch_size=16, dim=16, width=4),
     "generation": lambda: generation.comparisons(images=60),
     "picture_loading": lambda: picture_loading.photographs(5, 32, 96, 0),
-    "gpt": lambda: gpt.comparisons(16, 12, 3, gpt.SMALL),
+    "gpt": lambda: gpt.comparisons(
+        16, 12, 3, gpt.SMOLLM2 | {"num_hidden_layers": 1, "vocab_size": 90}
+    ),
     "retrieval": lambda: retrieval.comparisons(images=200, dim=8),
     "shapes_generation": lambda: shapes_generation.comparisons(40),
     "lora": lambda: lora.comparisons(16, 1, 4, 5, 2),

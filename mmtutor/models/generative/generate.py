@@ -15,6 +15,7 @@ from mmtutor import checks
 from mmtutor.data.batch import require
 from mmtutor.encoders.base import check_ids, real, wide
 from mmtutor.models.generative.gpt import GPT
+from mmtutor.models.modes import evaluating
 
 
 class Generated(NamedTuple):
@@ -60,16 +61,14 @@ def generate(
             empty, or settings do not fit each other.
     """
     _check(model, temperature, beams, top_k is not None or top_p is not None)
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            texts = _Texts(model, batch, length, stop, cached)
-            if beams > 1:
-                return _search(texts, beams)
-            return _write(texts, temperature, top_k, top_p, generator)
-    finally:
-        model.train(training)
+    with (
+        evaluating(model),
+        torch.inference_mode(),
+    ):  # much lighter than no_grad, at one token a call
+        texts = _Texts(model, batch, length, stop, cached)
+        draws = generator, temperature, top_k, top_p
+        found = _search(texts, beams) if beams > 1 else _write(texts, *draws)
+    return Generated(*(part.clone() for part in found))  # copies that training may read
 
 
 def next_probabilities(
@@ -109,7 +108,8 @@ class _Texts:
         self, model: GPT, batch: dict[str, Tensor], length: int, stop: int | None, cached: bool
     ) -> None:
         tokens, mask = _prompts(model, batch, length, stop)
-        self.model, self.length, self.stop = model, length, stop
+        self.model, self.length = model, length
+        self.stop = -1 if stop is None else stop  # -1 is no token
         self.start = self.end = tokens.shape[1]
         self.read = 0  # tokens that the caches hold
         self.tokens = torch.cat([tokens, tokens.new_zeros(len(tokens), length)], dim=1)
@@ -140,32 +140,27 @@ class _Texts:
     def result(self) -> Generated:
         """What was written; 0 after the stop token."""
         written = self.tokens[:, self.start : self.end]
-        stops = torch.zeros_like(written) if self.stop is None else (written == self.stop).long()
+        stops = (written == self.stop).long()
         mask = stops.cumsum(dim=1) - stops == 0  # no stop token before
         return Generated(written.masked_fill(~mask, 0), mask)
 
 
 def _write(
-    texts: _Texts,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    generator: torch.Generator | None,
+    texts: _Texts, generator: torch.Generator | None, temperature: float, *kept
 ) -> Generated:
-    """One token after another, each the likeliest or drawn."""
+    """One token after another, each the likeliest or drawn; `kept` are top_k and top_p."""
     done = torch.zeros(len(texts.tokens), dtype=torch.bool, device=texts.tokens.device)
     for _ in range(texts.length):
         logits = texts.logits()
         if temperature == 0:
             token = logits.argmax(dim=-1)
         else:
-            p = next_probabilities(logits, temperature, top_k, top_p)
+            p = next_probabilities(logits, temperature, *kept)
             token = torch.multinomial(p, 1, generator=generator).squeeze(1)
         texts.append(token)
-        if texts.stop is not None:
-            done |= token == texts.stop
-            if done.all():
-                break
+        done |= token == texts.stop
+        if done.all():
+            break
     return texts.result()
 
 
@@ -184,17 +179,15 @@ def _search(texts: _Texts, beams: int) -> Generated:
     done = torch.zeros(rows, beams, dtype=torch.bool, device=device)
     for _ in range(texts.length):
         log_p = texts.logits().log_softmax(dim=-1).unflatten(0, (rows, beams))  # [B, beams, V]
-        if texts.stop is not None:  # what has ended can only stay as it is
-            log_p[done] = -torch.inf
-            log_p[..., texts.stop].masked_fill_(done, 0)
+        log_p[done] = -torch.inf  # what has ended can only stay as it is
+        log_p[..., texts.stop].masked_fill_(done, 0)
         score, best = (score.unsqueeze(-1) + log_p).flatten(1).topk(beams)  # [B, beams]
         origin, token = best // log_p.shape[-1], best % log_p.shape[-1]
         texts.select((first + origin).flatten())
         texts.append(token.flatten())
-        if texts.stop is not None:
-            done = token == texts.stop
-            if done.all():
-                break
+        done = token == texts.stop
+        if done.all():
+            break
     texts.select(first.squeeze(1))  # the best beam of each prompt stands first
     return texts.result()
 

@@ -40,29 +40,13 @@ PARTS = {
         "head": "lm_head",
     },
 }
-# Our settings by the names of theirs.
-SETTINGS = {
-    "gpt2": {
-        "vocab_size": "vocab_size",
-        "n_embd": "dim",
-        "n_layer": "depth",
-        "n_head": "heads",
-        "n_inner": "hidden",
-        "n_positions": "max_length",
-        "layer_norm_epsilon": "eps",
-        "tie_word_embeddings": "tied",
-    },
-    "llama": {
-        "vocab_size": "vocab_size",
-        "hidden_size": "dim",
-        "num_hidden_layers": "depth",
-        "num_attention_heads": "heads",
-        "num_key_value_heads": "kv_heads",
-        "intermediate_size": "hidden",
-        "max_position_embeddings": "max_length",
-        "rms_norm_eps": "eps",
-        "tie_word_embeddings": "tied",
-    },
+# Our settings, and the names of theirs in the same order; GPT-2 has no last one.
+SETTINGS = "vocab_size dim depth heads hidden max_length eps tied kv_heads"
+NAMES = {
+    "gpt2": "vocab_size n_embd n_layer n_head n_inner n_positions layer_norm_epsilon "
+    "tie_word_embeddings",
+    "llama": "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size "
+    "max_position_embeddings rms_norm_eps tie_word_embeddings num_key_value_heads",
 }
 LLAMA = {"positions": "rotary", "norm": "rms", "activation": "swiglu", "bias": False}
 # What else a model of theirs may be told, and what of it ours can do.
@@ -85,7 +69,8 @@ def config_of(config: Mapping[str, Any]) -> GPTConfig:
     checks.one_of(PARTS, model_type=kind)
     for name, able in ONLY[kind].items():
         checks.one_of(able, **{name: config.get(name, able[0])})
-    settings = {ours: config[theirs] for theirs, ours in SETTINGS[kind].items()}
+    theirs = NAMES[kind].split()
+    settings = {ours: config[name] for ours, name in zip(SETTINGS.split(), theirs, strict=False)}
     more = LLAMA | _rotary(config) if kind == "llama" else {}
     return GPTConfig(**settings, **more)
 
