@@ -48,6 +48,7 @@ MODELS = {
         *("SingleStream", "InteractionGraph"),
     ),
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
+    "4-learning/language-models": ("GPT",),
     "5-labs/retrieval": (
         *("DualEncoder", "ProjectionHead", "SmallTransformer"),
         *("ConSE", "ResidualHead", "WordLlama"),

@@ -1,5 +1,6 @@
-"""Models that write: a GPT, and how its next tokens are chosen."""
+"""Models that write: one that counts, a GPT, and how its next tokens are chosen."""
 
 from mmtutor.models.generative.config import GPTConfig
 from mmtutor.models.generative.generate import Generated, generate, next_probabilities
 from mmtutor.models.generative.gpt import GPT
+from mmtutor.models.generative.ngram import NGram
