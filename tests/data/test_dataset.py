@@ -70,7 +70,7 @@ def test_bad_input_is_named(dataset):
 
 
 def test_load_names_the_datasets_there_are():
-    with pytest.raises(ValueError, match=r"name must be .*'shapes', .*'stamps', got 'coco'"):
+    with pytest.raises(ValueError, match=r"name must be .*'shapes', .*'stamps', .*got 'coco'"):
         mmtutor.data.load("coco")
 
 
