@@ -86,6 +86,14 @@ def test_ratio_rate_and_bound():
     assert measure("name", compare(2, 8, share=0.1))["peer_seconds"] == pytest.approx(80)
 
 
+@pytest.mark.parametrize(("quartile", "held"), [(False, True), (True, False)])
+def test_a_bound_may_be_on_the_upper_quartile(monkeypatch, quartile, held):
+    row = compare(0, 0, at_most=1.2, quartile=quartile)
+    times = {row.ours: iter([1, 2, 1]), row.theirs: iter([1, 1, 1])}
+    monkeypatch.setattr(harness, "once", lambda way: next(times[way]))
+    assert measure("name", row)["held"] == held
+
+
 def test_the_two_ways_take_turns_at_going_first():
     order = []
     ways = [lambda way=way: order.append(way) for way in "ab"]
