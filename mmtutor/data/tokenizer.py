@@ -173,12 +173,12 @@ class SubwordTokenizer:
             raise ValueError(f"{path} is not a tokenizer file: {error}") from error
 
     @classmethod
-    def fit(cls, texts: Iterable[str], size: int) -> SubwordTokenizer:
+    def fit(cls, texts: Iterable[str], size: int, exact: bool = False) -> SubwordTokenizer:
         """Train a byte-level BPE of at most `size` ids: id 0 pads, the next 256 are the bytes.
 
-        Text is lower-cased. It is cut before spaces, punctuation and digits first; a run of Chinese
-        has no spaces and stays whole, so that merges can find its words. Nothing is ever unknown,
-        for every text is made of bytes.
+        Text is lower-cased, unless `exact`: then `decode` gives the very text back. It is cut
+        before spaces, punctuation and digits first; a run of Chinese has no spaces and stays whole,
+        so that merges can find its words. Nothing is ever unknown, for every text is made of bytes.
 
         Raises:
             ValueError: if `size` leaves no room for the bytes.
@@ -189,8 +189,10 @@ class SubwordTokenizer:
         checks.at_least(len(alphabet) + 1, size=size)
         texts = checks.listed(str, texts=texts)
         tokenizer = Tokenizer(models.BPE())
-        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        if not exact:
+            plain = [normalizers.NFKC(), normalizers.Lowercase()]
+            tokenizer.normalizer = normalizers.Sequence(plain)
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=not exact)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=size,

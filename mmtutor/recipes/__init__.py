@@ -8,6 +8,7 @@ RECIPES = {
     "frameworks": "mmtutor.recipes.deployment.frameworks",
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
     "fusion_halves": "mmtutor.recipes.fusion.halves",
+    "gpt": "mmtutor.recipes.language.gpt",
     "image_classification": "mmtutor.recipes.encoders.images",
     "joint_learning": "mmtutor.recipes.joint.tasks",
     "loss_comparison": "mmtutor.recipes.retrieval.losses",

@@ -162,7 +162,8 @@ def read_setting(cls: type, name: str, text: str) -> Any:
     try:
         if Ellipsis not in parts:
             return adapter.validate_strings(text)
-        return adapter.validate_python(json.loads(text))
+        json.loads(text)
+        return adapter.validate_json(text, strict=True)  # a list of JSON is a tuple, true no 1
     except json.JSONDecodeError:
         example = json.dumps(getattr(cls(), name)[:2])
         raise ValueError(f"{name} is {text!r}: expected a list such as {example}") from None

@@ -1,0 +1,169 @@
+"""A language model from scratch, on addresses in English or poems in Chinese.
+
+Knows one whole experiment, whose score, bits per byte, does not depend on how texts are cut into
+tokens. What changed from GPT-1 to Llama are settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mmtutor.data import Dataset, load, loader
+from mmtutor.data.batch import collate
+from mmtutor.data.tokenizer import PAD, SubwordTokenizer
+from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_statistic
+from mmtutor.losses import next_token
+from mmtutor.models.generative import GPT, GPTConfig
+from mmtutor.models.modes import evaluating
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import BelowOne, Count, Rate, require_multiple
+from mmtutor.training.fit import Objective
+
+
+@settings
+class Config(TrainConfig):
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        corpus: a set of documents, with splits by year or by poet.
+        train, test: bytes of text to learn from and to be tested on, at most.
+        split: what is foreseen: "test", or "val" while settings are being chosen.
+        vocabulary: tokens of the BPE; 257 are the bytes alone.
+        length: of the pieces of text that are learned from, in tokens, and the longest there is.
+        dim, depth, heads, kv_heads, positions, norm, norm_first, activation, bias, tied, dropout:
+            of `GPTConfig`.
+    """
+
+    corpus: Literal["state-of-the-union", "tang-poems"] = "state-of-the-union"
+    train: Count = 8_000_000
+    test: Count = 300_000
+    split: Literal["test", "val"] = "test"
+    vocabulary: Count = 1_024
+    length: Count = 128
+    dim: Count = 128
+    depth: Count = 4
+    heads: Count = 4
+    kv_heads: Count | None = None
+    positions: Literal["learned", "rotary"] = "learned"
+    norm: Literal["layer", "rms"] = "layer"
+    norm_first: bool = True
+    activation: Literal["gelu", "swiglu"] = "gelu"
+    bias: bool = True
+    tied: bool = True
+    dropout: BelowOne = 0.0
+    batch_size: Count = 16
+    lr: Rate = 2e-3
+
+    def _check(self) -> None:
+        require_multiple(self, "dim", "heads")
+        if self.kv_heads is not None:
+            require_multiple(self, "heads", "kv_heads")
+        if self.positions == "rotary":
+            require_multiple(self, "dim", 2 * self.heads)
+        for name, least in (("vocabulary", 257), ("length", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least {least}")
+
+
+PRESETS = {
+    "tiny": Config(train=20_000, test=4_000, vocabulary=300, length=64, dim=32, depth=1),
+    "cpu": Config(train=1_000_000, test=100_000),
+    "stored": Config(),  # up to an hour on a CPU; the book keeps its results
+    "t4": Config(vocabulary=8_192, length=512, dim=384, depth=6, heads=6, epochs=5, lr=1e-3),
+    "h100": Config(vocabulary=8_192, length=1_024, dim=768, depth=12, heads=12, epochs=5, lr=6e-4),
+}
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Learn from the training texts, then foresee the held-out ones."""
+    learned, held_out = texts(config, "train"), texts(config, config.split)
+    tokenizer = SubwordTokenizer.fit(learned, config.vocabulary, exact=True)
+    model = build(config, tokenizer)
+    history = train(config, model, objective(config), data(config, learned, tokenizer), progress)
+    documents = [torch.tensor([PAD, *tokenizer.encode(text)]) for text in held_out]
+    metrics = {
+        "bits_per_byte": bits_per_byte(bits(model, documents), held_out)._asdict(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "training_tokens_per_second": history.examples_per_second * config.length,
+    }
+    return Result(metrics=metrics, history=history, model=model, config=config)
+
+
+def texts(config: Config, split: str) -> list[str]:
+    """Documents of a split in an order that the seed draws, the last one cut to size."""
+    documents = load(config.corpus, split).column("text")
+    left, found = config.train if split == "train" else config.test, []
+    generator = torch.Generator().manual_seed(config.seed if split == "train" else 0)
+    for i in torch.randperm(len(documents), generator=generator).tolist():
+        found.append(documents[i].encode()[:left].decode(errors="ignore"))
+        left -= len(documents[i].encode())
+        if left <= 0:
+            break
+    return [text for text in found if text]
+
+
+def data(config: Config, learned: Sequence[str], tokenizer: SubwordTokenizer) -> DataLoader:
+    """Batches of `tokens` (B, length), none of them padding: all texts in one row, then cut.
+
+    The token PAD stands before each text, where nothing else would.
+    """
+    row = torch.tensor([token for text in learned for token in (PAD, *tokenizer.encode(text))])
+    pieces = row[: len(row) // config.length * config.length].view(-1, config.length)
+    batches = loader(Dataset({"tokens": pieces}), config.batch_size, shuffle=True, seed=config.seed)
+    batches.collate_fn = _stacked
+    return batches
+
+
+def build(config: Config, tokenizer: SubwordTokenizer) -> GPT:
+    """An untrained model."""
+    torch.manual_seed(config.seed)
+    shape = {f.name: getattr(config, f.name) for f in fields(GPTConfig) if hasattr(config, f.name)}
+    return GPT(GPTConfig(tokenizer.size, max_length=config.length, **shape))
+
+
+def objective(config: Config) -> Objective:
+    """What is minimised: the surprise at each next token."""
+    return next_token
+
+
+def bits(model: GPT, documents: Sequence[Tensor]) -> Tensor:
+    """How surprised the model is by each document, (N,) float64, in bits.
+
+    Each token of a document (L,) but its first is judged once, with at least half of the model's
+    `max_length` before it where there is as much.
+    """
+    length, pieces = model.config.max_length, []
+    for i, tokens in enumerate(documents):
+        for start in range(0, max(1, len(tokens) - length + length // 2), length // 2):
+            known = 1 if start == 0 else length - length // 2
+            part = tokens[start : start + length]
+            pieces.append({"tokens": part, "known": known, "document": i})
+    total = torch.zeros(len(documents), dtype=torch.float64)
+    device = model.embedding.weight.device
+    with evaluating(model), torch.no_grad():
+        for batch in DataLoader(pieces, 32, collate_fn=collate):
+            batch = {name: value.to(device) for name, value in batch.items()}
+            logits, tokens = model(batch).logits[:, :-1].float(), batch["tokens"][:, 1:]
+            nats = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")  # [B, L - 1]
+            place = torch.arange(1, tokens.shape[1] + 1, device=device)
+            judged = batch["tokens_mask"][:, 1:] & (place >= batch["known"].unsqueeze(1))
+            total.index_add_(0, batch["document"].cpu(), (nats * judged).double().sum(1).cpu())
+    return total / math.log(2)
+
+
+def bits_per_byte(surprise: Tensor, documents: Sequence[str]) -> Interval:
+    """All bits (N,) over all bytes of UTF-8, and the interval over documents."""
+    size = torch.tensor([len(text.encode()) for text in documents], dtype=torch.float64)
+    return bootstrap_statistic(lambda weights: weights @ surprise / (weights @ size), len(size))
+
+
+def _stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {"tokens": torch.stack([row["tokens"] for row in rows])}
