@@ -136,3 +136,13 @@ def test_the_first_tap_shows_the_meaning_and_the_second_follows_the_link(page):
     term.tap()
     term.tap()
     page.wait_for_url("**/appendix/glossary.html#term-ROC-curve")
+
+
+def test_the_meaning_stays_on_a_page_that_grows_narrower(page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.add_style_tag(content="#term-tip { position: absolute } a.term { margin-left: 700px }")
+    page.locator("a.term").nth(2).focus()
+    expect(page.get_by_role("tooltip")).to_be_visible()
+    page.add_style_tag(content="a.term { margin-left: 0 }")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= 360")

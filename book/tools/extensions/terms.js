@@ -34,6 +34,7 @@ document.addEventListener("pointerover", (event) => {
   else if (!tip.contains(event.target)) later = setTimeout(() => shown === document.activeElement || hide(), 150);
 });
 document.addEventListener("focusin", (event) => (termOf(event) ? show(termOf(event)) : hide()));
+addEventListener("resize", () => shown && show(shown));
 document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
 // The first tap shows the meaning, the second follows the link.
 document.addEventListener("pointerdown", (event) => {
