@@ -145,4 +145,4 @@ def test_the_meaning_stays_on_a_page_that_grows_narrower(page):
     expect(page.get_by_role("tooltip")).to_be_visible()
     page.add_style_tag(content="a.term { margin-left: 0 }")
     page.set_viewport_size({"width": 360, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth <= 360")
+    page.wait_for_function("document.documentElement.scrollWidth <= 360", timeout=10_000)
