@@ -3,13 +3,13 @@ writes, and a Llama of SmolLM2-135M's shape that writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Comparison
+from benchmarks.harness import Comparison, trains
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.losses import next_token
 from mmtutor.models.generative import GPT, generate
 
@@ -48,11 +48,12 @@ def _training(dim: int, length: int, batch: int = 16, steps: int = 3) -> Compari
     theirs = _gpt2(dim, length).train()
     ours = GPT.from_transformers(theirs).train()
     tokens = torch.randint(1_000, (batch, length))
+    batch_of = {"tokens": tokens}
     return Comparison(
         f"{steps} training steps, {_size(ours)}, {batch} texts of {length} tokens",
         "transformers GPT2LMHeadModel",
-        _trains(ours, lambda: next_token(ours({"tokens": tokens}), {"tokens": tokens}), steps),
-        _trains(theirs, lambda: theirs(tokens, labels=tokens).loss, steps),
+        trains(ours, lambda: next_token(ours(batch_of), batch_of), steps, 1e-4),
+        trains(theirs, lambda: theirs(tokens, labels=tokens).loss, steps, 1e-4),
         _same_losses,
         at_most=1.0,
         rounds=11,
@@ -60,23 +61,7 @@ def _training(dim: int, length: int, batch: int = 16, steps: int = 3) -> Compari
 
 
 def _size(model: GPT) -> str:
-    return f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters"
-
-
-def _trains(model: torch.nn.Module, loss_of: Callable[[], Tensor], steps: int) -> Callable:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def train() -> list[float]:
-        losses = []
-        for _ in range(steps):
-            loss = loss_of()
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        return losses
-
-    return train
+    return f"{parameters(model) / 1e6:.1f} M parameters"
 
 
 def _generation(ours: GPT, theirs: Any, texts: int, read: int, written: int, bound: float):

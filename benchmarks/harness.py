@@ -1,7 +1,7 @@
 """Timing two ways of doing one thing fairly.
 
-Knows interleaved rounds, medians and quartiles, peak memory, and the tables they end in.
-Does not know what is compared.
+Knows interleaved rounds, medians and quartiles, peak memory, the tables they end in, and what steps
+of training are. Does not know what is compared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from mmtutor.evaluation.efficiency import once, parameters, peak_bytes
 from mmtutor.files import atomic_file
@@ -107,6 +108,26 @@ def measure(name: str, row: Comparison) -> dict[str, Any]:
         **(_sizes(row) if row.models else {}),
         **(_peaks(row) if row.peaks else {}),
     }
+
+
+def trains(
+    model: nn.Module, loss_of: Callable[[], Tensor], steps: int, rate: float
+) -> Callable[[], list[float]]:
+    """Takes some steps of AdamW, from where the last call left; returns their losses."""
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=rate, fused=True)
+
+    def train() -> list[float]:
+        losses = []
+        for _ in range(steps):
+            loss = loss_of()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        return losses
+
+    return train
 
 
 def _sizes(row: Comparison) -> dict[str, Any]:

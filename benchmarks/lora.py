@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Comparison
+from benchmarks.harness import Comparison, trains
 from mmtutor.encoders import SmallTransformer
 from mmtutor.training.adapters import add_lora
 
@@ -35,35 +33,20 @@ def comparisons(
     tokens = torch.randint(1, 1_000, (batch, length), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(tokens, dtype=torch.bool)
 
+    def loss_of(model: nn.Module) -> Tensor:
+        return (model(tokens, mask).tokens - 1).square().mean()
+
     return [
         Comparison(
             what=f"{steps} steps of LoRA, rank {rank}, Transformer of width {dim}, depth {depth}",
             peer="peft LoraConfig",
-            ours=_trains(ours, tokens, mask, steps),
-            theirs=_trains(theirs, tokens, mask, steps),
+            ours=trains(ours, lambda: loss_of(ours), steps, 1e-3),
+            theirs=trains(theirs, lambda: loss_of(theirs), steps, 1e-3),
             same=_same,
             at_most=1.0,
             rounds=15,
         )
     ]
-
-
-def _trains(model: nn.Module, tokens: Tensor, mask: Tensor, steps: int) -> Callable[[], list]:
-    """Takes some steps, from where the last call left; returns their losses."""
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=1e-3, fused=True)
-
-    def train() -> list[float]:
-        losses = []
-        for _ in range(steps):
-            loss = (model(tokens, mask).tokens - 1).square().mean()
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        return losses
-
-    return train
 
 
 def _same(ours: list[float], theirs: list[float]) -> None:

@@ -38,10 +38,10 @@ def prepare(files: Path, folder: Path) -> str:
         concepts = _concepts(files)
         texts = _texts(files, [concept["emoji"] for concept in concepts])
         places, images = _pictures(files, concepts, texts["en"]["names"])
+    except FetchError:  # a picture, by its name
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise (
-            error if isinstance(error, FetchError) else FetchError(f"damaged: {error!r}")
-        ) from error
+        raise FetchError(f"damaged: {error!r}") from error
     names = [texts["en"]["names"][concept] for concept, _ in places]
     groups = group_of(names, images)
     folds = fold_of(groups, names, FOLDS) if len(set(groups)) >= FOLDS else [0] * len(names)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.batch import collate
 from mmtutor.data.tokenizer import PAD, SubwordTokenizer
+from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_statistic
 from mmtutor.losses import next_token
 from mmtutor.models.generative import GPT, GPTConfig
@@ -91,7 +92,7 @@ def run(config: Config, progress: bool = True) -> Result:
     documents = [torch.tensor([PAD, *tokenizer.encode(text)]) for text in held_out]
     metrics = {
         "bits_per_byte": bits_per_byte(bits(model, documents), held_out)._asdict(),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": parameters(model),
         "training_tokens_per_second": history.examples_per_second * config.length,
     }
     return Result(metrics=metrics, history=history, model=model, config=config)
