@@ -56,7 +56,7 @@ data: $(READY)
 	@$(BIN)/mmtutor fetch --all || echo "Cells of the book that need a missing set say so."
 
 sync: $(READY)
-	@$(BIN)/python -m book.tools.sync $(if $(CHECK),--check) $(if $(FIRST_CELL),--first-cell)
+	@$(BIN)/python -m book.tools.sync $(if $(CHECK),--check)
 
 check: $(READY)
 	$(BIN)/ruff check .

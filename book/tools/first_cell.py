@@ -13,5 +13,5 @@ if importlib.util.find_spec("mmtutor") is None:
     source = "mmtutor[compare,hub] @ git+https://github.com/mmtutor/mmtutor"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", "keep.txt"]
     subprocess.run([*pip, source], check=True)
-    sets = ["easy-vqa", "efficientnet-lite0", "wordllama"]
+    sets = []
     subprocess.run([sys.executable, "-m", "mmtutor.cli", "fetch", *sets], check=True)

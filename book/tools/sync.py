@@ -1,9 +1,10 @@
 """Make each chapter's `.ipynb` from its `.md`: the same bytes every time, and no outputs.
 
-    python -m book.tools.sync                # write what changed
-    python -m book.tools.sync --check        # write nothing, fail naming what drifted
-    python -m book.tools.sync --first-cell   # first put the common first cell into every chapter
+    python -m book.tools.sync            # write what changed
+    python -m book.tools.sync --check    # write nothing, fail naming what drifted
 
+Before it writes, it renews the first code cell of each `.md`, which installs mmtutor where that is
+absent and fetches the sets that the tags of the chapter's cells ask for.
 Knows the text form of a chapter; does not execute or render anything.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import re
 import sys
 from collections import Counter
@@ -19,9 +21,11 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from book.tools import needs
 from book.tools.layout import Book, write_atomically
 
 FIRST_CELL = (Path(__file__).parent / "first_cell.py").read_text(encoding="utf-8").strip()
+SETS = "    sets = []"  # here begin the lines of it that only a page with such sets has
 FIRST_TAG = "remove-cell"
 FENCE = re.compile(r"^```\{code-cell\}[^\n]*\n.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 METADATA = {
@@ -33,11 +37,10 @@ METADATA = {
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="sync", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail on drift")
-    parser.add_argument("--first-cell", action="store_true", help="renew the common first cell")
     parser.add_argument("--root", type=Path, default=Book.root, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     book = Book(options.root)
-    if options.first_cell:
+    if not options.check:
         renew_first_cells(book)
     problems = first_cell_problems(book) + stray_notebooks(book)
     drifted = sync(book, write=not options.check)
@@ -84,16 +87,23 @@ def to_json(result: nbformat.NotebookNode) -> str:
     return nbformat.writes(result, indent=1, ensure_ascii=False).rstrip("\n") + "\n"
 
 
+def first_cell(cells: list[nbformat.NotebookNode]) -> str:
+    """The first code cell of a page with these cells: it fetches the sets that their tags name."""
+    if sets := needs.needed(cells):
+        return FIRST_CELL.replace(SETS, SETS.replace("[]", json.dumps(sets)))
+    return FIRST_CELL.partition(SETS)[0].rstrip()
+
+
 def first_cell_problems(book: Book) -> list[str]:
-    """One sentence for each chapter whose first code cell is not the common one."""
+    """One sentence for each chapter whose first code cell is not the one it should have."""
     problems = []
     for chapter in book.chapters():
         cells = [cell for cell in notebook(chapter).cells if cell.cell_type == "code"]
         where = chapter.relative_to(book.root)
-        if not cells or cells[0].source.strip() != FIRST_CELL:
+        if not cells or cells[0].source.strip() != first_cell(cells):
             problems.append(
-                f"{where}: its first code cell is not the text of book/tools/first_cell.py; "
-                "run `make sync FIRST_CELL=1`"
+                f"{where}: its first code cell is not that of book/tools/first_cell.py with the "
+                "sets that its tags ask for; run `make sync`"
             )
         elif FIRST_TAG not in cells[0].metadata.get("tags", []):
             problems.append(f"{where}: its first code cell has no tag `{FIRST_TAG}`")
@@ -111,11 +121,12 @@ def stray_notebooks(book: Book) -> list[str]:
 
 
 def renew_first_cells(book: Book) -> None:
-    """Replace the first code cell of every chapter by the common one."""
-    cell = f"```{{code-cell}} ipython3\n:tags: [{FIRST_TAG}]\n\n{FIRST_CELL}\n```"
+    """Put the right first code cell into every chapter."""
     for chapter in book.chapters():
+        source = first_cell(notebook(chapter).cells)
+        cell = f"```{{code-cell}} ipython3\n:tags: [{FIRST_TAG}]\n\n{source}\n```"
         text = chapter.read_text(encoding="utf-8")
-        renewed = FENCE.sub(lambda _: cell, text, count=1)
+        renewed = FENCE.sub(lambda _, cell=cell: cell, text, count=1)
         if renewed != text:
             write_atomically(chapter, renewed)
 

@@ -1,13 +1,16 @@
-"""The common first cell installs only where mmtutor is absent, and pins what is there."""
+"""The first cell installs and fetches only where mmtutor is absent, and pins what is there."""
 
 import importlib.metadata
 import importlib.util
 import subprocess
 
+import nbformat
 import pytest
 
-from book.tools.sync import FIRST_CELL
-from mmtutor.data.fetch import SETS
+from book.tools.sync import first_cell
+
+NEEDS = nbformat.v4.new_code_cell("1", metadata={"tags": ["needs-smollm2", "hide-input"]})
+FIRST_CELL = first_cell([NEEDS])
 
 
 @pytest.fixture
@@ -35,4 +38,4 @@ def test_it_installs_mmtutor_and_keeps_torch_and_numpy(commands, monkeypatch, tm
     assert command[command.index("--constraint") + 1] == "keep.txt"
     assert command[-1].startswith("mmtutor[")
     assert fetch[1:4] == ["-m", "mmtutor.cli", "fetch"]
-    assert set(fetch[4:]) <= SETS.keys()
+    assert fetch[4:] == ["smollm2"]

@@ -49,16 +49,27 @@ def test_check_writes_nothing_and_names_what_drifted(book, capsys):
     assert target.read_bytes() == written
 
 
-def test_a_different_first_cell_is_named_and_can_be_renewed(book, capsys):
+def test_a_different_first_cell_is_named_and_renewed(book, capsys):
     chapter = book.source / "labs/tiny.md"
-    chapter.write_text(chapter.read_text().replace(sync.FIRST_CELL, "# FIRST CELL"))
-    assert run(book) == 1
-    assert "labs/tiny.md: its first code cell is not the text" in capsys.readouterr().err
-    assert run(book, "--first-cell") == 0
+    install = sync.first_cell([])
+    chapter.write_text(chapter.read_text().replace(install, "# FIRST CELL"))
+    assert run(book, "--check") == 1
+    assert "labs/tiny.md: its first code cell is not that" in capsys.readouterr().err
+    assert run(book) == 0
     code = [cell for cell in sync.notebook(chapter).cells if cell.cell_type == "code"]
-    assert code[0].source == sync.FIRST_CELL
+    assert code[0].source == install
     assert code[0].metadata["tags"] == ["remove-cell"]
     assert code[1].source == "1 + 1"
+
+
+def test_the_first_cell_fetches_what_the_tags_of_the_page_name_and_nothing_else(book):
+    chapter = write_chapter(book, ":tags: [needs-stamps]\n\n1", ":tags: [needs-emoji]\n\n1", "1")
+    assert run(book) == 0
+    fetching = next(cell for cell in sync.notebook(chapter).cells if cell.cell_type == "code")
+    assert 'sets = ["emoji", "stamps"]\n' in fetching.source
+    write_chapter(book, "1")
+    assert run(book) == 0
+    assert "fetch" not in chapter.read_text()
 
 
 def test_a_notebook_without_a_source_is_named(book, capsys):

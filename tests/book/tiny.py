@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from book.tools.layout import Book
-from book.tools.sync import FIRST_CELL
+from book.tools.sync import first_cell
 
 HEAD = """---
 kernelspec:
@@ -66,6 +66,6 @@ def tiny_book(root: Path, *cells: str) -> Book:
 def write_chapter(book: Book, *cells: str, prose: str = "") -> Path:
     fenced = [f"```{{code-cell}} ipython3\n{cell}\n```\n" for cell in cells]
     chapter = book.source / "labs" / "tiny.md"
-    text = "\n".join([HEAD.format(first_cell=FIRST_CELL), prose, *fenced])
+    text = "\n".join([HEAD.format(first_cell=first_cell([])), prose, *fenced])
     chapter.write_text(text)
     return chapter
