@@ -22,7 +22,7 @@ from mmtutor.data.tokenizer import PAD, SubwordTokenizer
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.statistics.bootstrap import Interval, bootstrap_statistic
 from mmtutor.losses import next_token
-from mmtutor.models.generative import GPT, GPTConfig
+from mmtutor.models.generative import GPT, GPTConfig, NGram
 from mmtutor.models.modes import evaluating
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import BelowOne, Count, Rate, require_multiple
@@ -135,29 +135,36 @@ def objective(config: Config) -> Objective:
     return next_token
 
 
-def bits(model: GPT, documents: Sequence[Tensor]) -> Tensor:
-    """How surprised the model is by each document, (N,) float64, in bits.
+def bits(model: GPT | NGram, documents: Sequence[Tensor]) -> Tensor:
+    """How surprised the model is by each document (L,), of which the first token is given: (N,)."""
+    return torch.stack([found.sum() for found in surprises(model, documents)])
 
-    Each token of a document (L,) but its first is judged once, with at least half of the model's
-    `max_length` before it where there is as much.
+
+def surprises(model: GPT | NGram, documents: Sequence[Tensor]) -> list[Tensor]:
+    """The bits that each token but the first of each document (L,) takes: (L - 1,) float64.
+
+    Each is judged once; by a GPT in windows, with at least half of its `max_length` before it where
+    there is as much.
     """
-    length, pieces = model.config.max_length, []
+    if isinstance(model, NGram):
+        return [-model.probability(tokens)[1:].log2() for tokens in documents]
+    length, device = model.config.max_length, model.embedding.weight.device
+    found = [torch.zeros(len(tokens) - 1, dtype=torch.float64) for tokens in documents]
+    windows = []
     for i, tokens in enumerate(documents):
         for start in range(0, max(1, len(tokens) - length + length // 2), length // 2):
-            known = 1 if start == 0 else length - length // 2
-            part = tokens[start : start + length]
-            pieces.append({"tokens": part, "known": known, "document": i})
-    total = torch.zeros(len(documents), dtype=torch.float64)
-    device = model.embedding.weight.device
+            windows.append({"tokens": tokens[start : start + length], "start": start, "of": i})
     with evaluating(model), torch.no_grad():
-        for batch in DataLoader(pieces, 32, collate_fn=collate):
-            batch = {name: value.to(device) for name, value in batch.items()}
-            logits, tokens = model(batch).logits[:, :-1].float(), batch["tokens"][:, 1:]
-            nats = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")  # [B, L - 1]
-            place = torch.arange(1, tokens.shape[1] + 1, device=device)
-            judged = batch["tokens_mask"][:, 1:] & (place >= batch["known"].unsqueeze(1))
-            total.index_add_(0, batch["document"].cpu(), (nats * judged).double().sum(1).cpu())
-    return total / math.log(2)
+        for batch in DataLoader(windows, 8, collate_fn=collate):
+            seen = {name: batch[name].to(device) for name in ("tokens", "tokens_mask")}
+            logits, tokens = model(seen).logits[:, :-1].float(), seen["tokens"][:, 1:]
+            nats = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none").cpu()
+            places = batch["start"].tolist(), batch["of"].tolist()
+            for row, start, i in zip(nats, *places, strict=True):
+                known = length - length // 2 - 1 if start else 0
+                new = found[i][start + known : start + length - 1]
+                new.copy_(row[known : known + len(new)] / math.log(2))
+    return found
 
 
 def bits_per_byte(surprise: Tensor, documents: Sequence[str]) -> Interval:

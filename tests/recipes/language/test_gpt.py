@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmtutor.data.tokenizer import PAD, SubwordTokenizer
-from mmtutor.models.generative import GPT, GPTConfig
+from mmtutor.models.generative import GPT, GPTConfig, NGram
 from mmtutor.recipes.language import gpt
 from mmtutor.recipes.language.gpt import Config
 
@@ -44,6 +44,16 @@ def test_each_token_is_judged_once_with_what_stands_before_it():
             log_p = model({"tokens": before}).logits[0, -1].log_softmax(-1)[document[t]]
             expected -= log_p.item() / math.log(2)
         assert bits == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_that_counts_is_scored_by_the_same_function():
+    gram = NGram(torch.tensor([0, 1, 2, 1, 2, 1]), 2, 3)
+    documents = [torch.tensor([0, 1, 2]), torch.tensor([0, 2])]
+    expected = [
+        sum(-math.log2(gram.next_probabilities(d[:i])[d[i]]) for i in range(1, len(d)))
+        for d in documents
+    ]
+    assert gpt.bits(gram, documents).tolist() == pytest.approx(expected)
 
 
 def test_batches_hold_every_whole_piece_once_and_no_padding():
