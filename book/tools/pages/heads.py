@@ -64,7 +64,7 @@ def dress(name: str, page: NotebookNode, site: Path) -> Head:
     if picture:
         picture = pictures.trimmed(picture)
         pictures.save(picture, site / head.picture("page"))
-        pictures.save(pictures.cropped(picture), site / head.picture("card"))
+        pictures.save(pictures.on_card(picture), site / head.picture("card"))
     page.cells[0].source = opening(head)
     return head
 

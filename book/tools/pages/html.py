@@ -7,6 +7,9 @@ import importlib.util
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
+
+from PIL import Image
 
 from book.tools.layout import digest
 
@@ -14,6 +17,7 @@ from book.tools.layout import digest
 ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
 INLINE = re.compile(r"data:(?:image|audio)/(\w+);base64,([A-Za-z0-9+/=]{1000,})")
 SCROLL = f"<script>\n{Path(__file__).with_name('scroll.js').read_text(encoding='utf-8')}</script>\n"
+PICTURE = re.compile(r'<img (?![^>]*\bwidth=)([^>]*\bsrc="([^":]+\.(?:png|webp|jpeg|gif))")')
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
 
 
@@ -30,6 +34,7 @@ def copy_mathjax(target: Path) -> None:
 def finish(page: Path, html: Path) -> None:
     """Make a page lighter, and let those read it who use keys or a screen reader."""
     text = lighten(page.read_text(encoding="utf-8"), page, html)
+    text = sized(text, page)
     # Entries of a bibliography are items of its list, but axe and screen readers miss them there.
     text = text.replace('role="doc-biblioentry"', 'role="listitem"')
     page.write_text(text.replace("</body>", f"{SCROLL}</body>"), encoding="utf-8")
@@ -47,3 +52,14 @@ def lighten(text: str, page: Path, html: Path) -> str:
         return root + name
 
     return INLINE.sub(file, ICONS.sub("", text))
+
+
+def sized(text: str, page: Path) -> str:
+    """Say how large each picture is, so that nothing moves when it comes, and a phone can tell a
+    wide one, whose letters would be too small in its own width."""
+
+    def told(found: re.Match) -> str:
+        with Image.open(page.parent / unquote(found[2])) as picture:
+            return f'<img width="{picture.width}" height="{picture.height}" {found[1]}'
+
+    return PICTURE.sub(told, text)

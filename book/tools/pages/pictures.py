@@ -1,4 +1,4 @@
-"""Pictures that cells put out, as images: joined, cropped, made small."""
+"""Pictures that cells put out, as images: joined, trimmed, made small."""
 
 from __future__ import annotations
 
@@ -68,18 +68,13 @@ def in_a_row(tiles: list[Image.Image]) -> Image.Image:
 
 
 def trimmed(picture: Image.Image) -> Image.Image:
-    """Without its white margin; of what is taller than wide, the upper part."""
-    found = ImageChops.invert(picture.convert("L")).getbbox()
-    left, top, right, bottom = found or (0, 0, *picture.size)
-    return picture.crop((left, top, right, min(bottom, top + right - left)))
+    """Without its white margin."""
+    return picture.crop(ImageChops.invert(picture.convert("L")).getbbox())
 
 
-def cropped(picture: Image.Image) -> Image.Image:
-    """As a card shows it: the upper part of what is tall, the middle of what is very wide."""
-    shape = min(max(picture.width / picture.height, 1.6), 2.7)
-    size = min(picture.width, picture.height * shape), min(picture.height, picture.width / shape)
-    part = ImageOps.fit(picture, (round(size[0]), round(size[1])), centering=(0.5, 0.0))
-    return ImageOps.pad(part, CARD, color="white")
+def on_card(picture: Image.Image) -> Image.Image:
+    """As a card shows it: whole, in the middle of white."""
+    return ImageOps.pad(picture, CARD, color="white")
 
 
 def save(picture: Image.Image, path: Path) -> None:
