@@ -6,7 +6,7 @@
 
   const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex]:not([tabindex='-1']), [onclick], "
     + "audio[controls], video[controls], [contenteditable]";
-  const MAY_SCROLL = "pre, table, mjx-container";
+  const MAY_SCROLL = "pre, table, figure, mjx-container";
   const PLAIN = "rgba(0, 0, 0, 0),none,1";
   const all = (selector) => [...document.querySelectorAll(selector)];
   const visible = (element) => element.checkVisibility({visibilityProperty: true})

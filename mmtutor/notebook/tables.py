@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 
     from mmtutor.evaluation.statistics.bootstrap import Interval
 
+BOUNDS = re.compile(r"\((\S+) to (\S+)\)")
+
 
 def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> Markdown:
     """Rows under a header, as a Markdown table; every cell is shown as `str` gives it.
+
+    The bounds of an interval stay on one line.
 
     Raises:
         ValueError: a row is not as long as the header.
@@ -28,7 +33,8 @@ def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> Markdown:
         if len(as_labels(rows=row)) != len(header):
             raise ValueError(f"rows: {len(row)} cells under a header of {len(header)}: {row}")
     lines = [header, ["---"] * len(header), *rows]
-    return Markdown("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
+    text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return Markdown(BOUNDS.sub("(\\1\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}\\2)", text))
 
 
 def recall_table(

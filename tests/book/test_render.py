@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from nbformat.v4 import new_code_cell
+from PIL import Image
 
 from book.tools import headlines, links, render
 from book.tools.execute import RECORD, Timing, executed_copy, key, read_executed
@@ -179,3 +180,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         write_atomically(path, "\ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("width", "mark"), [(700, ""), (800, "data-wide ")])
+def test_a_picture_says_how_large_it_is_and_whether_a_phone_must_scroll_it(tmp_path, width, mark):
+    (tmp_path / "_images").mkdir()
+    Image.new("L", (width, 300)).save(tmp_path / "_images/a b.png")
+    told = html.sized('<img alt="A" src="_images/a%20b.png">', tmp_path / "page.html")
+    assert told == f'<img width="{width}" height="300" {mark}alt="A" src="_images/a%20b.png">'
+    assert html.sized(told, tmp_path / "page.html") == told

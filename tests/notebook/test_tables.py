@@ -8,6 +8,8 @@ from mmtutor.notebook.tables import in_words, percent, recall_table, table
 
 def test_a_table_has_a_header_a_rule_and_its_rows():
     assert table([["a", 1]], ["name", "value"]).data == "| name | value |\n| --- | --- |\n| a | 1 |"
+    whole = table([["0.5 (0.4 to 0.6)"]], ["score"]).data
+    assert "0.5 (0.4\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.6)" in whole
 
 
 def test_a_row_of_another_length_is_refused():
@@ -19,7 +21,7 @@ def test_recalls_are_percent_with_intervals_and_chance_comes_last():
     recall = {"estimate": 0.5, "low": 0.25, "high": 0.75}
     report = {"mean": {"recall_at_1": recall}, "chance": {"recall_at_1": 0.01}}
     lines = recall_table({"model": report}, ks=(1,)).data.splitlines()
-    assert lines[2] == "| model | 50.0 (25.0 to 75.0) |"
+    assert lines[2] == "| model | 50.0 (25.0\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}75.0) |"
     assert lines[3] == "| chance | 1.0 |"
 
 

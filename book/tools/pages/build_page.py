@@ -94,7 +94,10 @@ def stored(chapters: list[Facts]) -> list[str]:
 def entry(name: str, chapters: list[Facts]) -> str:
     """A stored result: where it is shown, what made it, and whether that code has changed."""
     pages = ", ".join(link(chapter) for chapter in chapters if name in chapter.stored)
-    made = provenance(load_stored(name)).partition(": ")[2]
+    runs = load_stored(name)
+    made = (
+        provenance(runs).partition(": ")[2].replace(runs[0]["command"], f"`{runs[0]['command']}`")
+    )
     return f"- `{name}`, in {pages}: {made}"
 
 

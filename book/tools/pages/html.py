@@ -17,7 +17,8 @@ from book.tools.layout import digest
 ICONS = re.compile(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>\n?')
 INLINE = re.compile(r"data:(?:image|audio)/(\w+);base64,([A-Za-z0-9+/=]{1000,})")
 SCROLL = f"<script>\n{Path(__file__).with_name('scroll.js').read_text(encoding='utf-8')}</script>\n"
-PICTURE = re.compile(r'<img (?![^>]*\bwidth=)([^>]*\bsrc="([^":]+\.(?:png|webp|jpeg|gif))")')
+PICTURE = re.compile(r'<img (?![^>]*\bwidth=)([^>]*\bsrc="([^":]*_images/[^":]+)")')
+WIDE = 750  # pixels; the letters of a drawing that is wider cannot be read on a phone
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts")
 
 
@@ -55,11 +56,11 @@ def lighten(text: str, page: Path, html: Path) -> str:
 
 
 def sized(text: str, page: Path) -> str:
-    """Say how large each picture is, so that nothing moves when it comes, and a phone can tell a
-    wide one, whose letters would be too small in its own width."""
+    """Say how large each picture is, so that nothing moves when it comes."""
 
     def told(found: re.Match) -> str:
         with Image.open(page.parent / unquote(found[2])) as picture:
-            return f'<img width="{picture.width}" height="{picture.height}" {found[1]}'
+            size = f'width="{picture.width}" height="{picture.height}"'
+            return f"<img {size} {'data-wide ' * (picture.width > WIDE)}{found[1]}"
 
     return PICTURE.sub(told, text)

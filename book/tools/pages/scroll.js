@@ -1,7 +1,7 @@
 // A box that is narrower than its content scrolls sideways: only then keys must be able to reach it.
 {
   const mark = () => {
-    for (const box of document.querySelectorAll("pre, table, .control [data-part]")) {
+    for (const box of document.querySelectorAll("pre, table, figure, .control [data-part]")) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }

@@ -67,7 +67,7 @@ def provenance(runs: Sequence[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch"))
     return (
         f"Stored result, not computed on this page: seeds {seeds}; {machine}; {packages}; "
-        f"{max(run['date'] for run in runs)[:10]}; `{first['command']}`; {_code(first)}."
+        f"{max(run['date'] for run in runs)[:10]}; {first['command']}; {_code(first)}."
     )
 
 

@@ -47,7 +47,7 @@ def test_seeds_are_joined_without_their_histories(tmp_path):
     assert all("history" not in run for run in found)
     assert provenance(found) == (
         "Stored result, not computed on this page: seeds 0, 1; A processor, 2 cores; "
-        "python 3.11.7, torch 2.15.0; 2026-11-22; `mmtutor run vqa --preset cpu --seed 0`; "
+        "python 3.11.7, torch 2.15.0; 2026-11-22; mmtutor run vqa --preset cpu --seed 0; "
         "its code has not changed since."
     )
     found[0]["hardware"]["gpu"] = "NVIDIA H100"
