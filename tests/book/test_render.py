@@ -4,7 +4,7 @@ import base64
 from importlib.metadata import version
 
 import pytest
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_output
 from PIL import Image
 
 from book.tools import headlines, links, render
@@ -70,6 +70,13 @@ def test_checks_and_imports_are_folded_behind_words_of_their_own(source, tags, w
     assert cell.metadata["tags"] == ([*tags, "hide-input"] if what else tags)
     assert cell.metadata["mystnb"].get("code_prompt_show") == (what and f"Show the {what}")
     assert cell.metadata["mystnb"]["figure"] == 1
+
+
+def test_a_page_says_its_run_time_once():
+    said = new_output("stream", text="CPU, seed 0\nRun time when the book was built: 3 s.\n")
+    cell = new_code_cell(IMPORTS, outputs=[said])
+    cells.leave_out_time(cell)
+    assert cell.outputs[0].text == "CPU, seed 0\n"
 
 
 @pytest.mark.parametrize("kind", ["image/png", "audio/flac"])

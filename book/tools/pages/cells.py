@@ -21,6 +21,7 @@ def prepare(cells: list[NotebookNode], facts: Facts) -> None:
             cell.source = with_facts(cell.source, facts)
         else:
             fold(cell)
+            leave_out_time(cell)
     alts.describe(cells)
 
 
@@ -32,6 +33,13 @@ def fold(cell: NotebookNode) -> None:
         cell.metadata["tags"] = [*tags, *({"hide-input"} - set(tags))]
         prompts = {"code_prompt_show": f"Show the {what}", "code_prompt_hide": f"Hide the {what}"}
         cell.metadata["mystnb"] = prompts | cell.metadata.get("mystnb", {})
+
+
+def leave_out_time(cell: NotebookNode) -> None:
+    """Of what `setup` says, leave out the run time: on a page it stands in the card."""
+    for output in cell.outputs:
+        if "setup(" in cell.source and output.output_type == "stream":
+            output.text = re.sub(r"^Run time.*\n", "", output.text, flags=re.MULTILINE)
 
 
 def only_imports(source: str) -> bool:
