@@ -18,6 +18,7 @@ SOURCES = {
     "emoji": "mmtutor.data.real.emoji",
     "fashion-mnist": "mmtutor.data.real.fashion_mnist",
     "moving-shapes": "mmtutor.data.shapes.motion",
+    "openclipart": "mmtutor.data.real.openclipart",
     "shapes": "mmtutor.data.shapes.dataset",
     "shapes-questions": "mmtutor.data.shapes.questions.dataset",
     "stamps": "mmtutor.data.real.stamps",

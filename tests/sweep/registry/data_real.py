@@ -35,6 +35,7 @@ from mmtutor.data.real import (
     emoji,
     emoji_archive,
     fashion_mnist,
+    openclipart,
     picture_files,
     sounds,
     stamps,
@@ -58,7 +59,11 @@ from tests.sweep.kinds import (
 )
 from tests.vqa_standins import vqa_rows
 
-NAMES = ("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems", "emoji")
+NAMES = (
+    *("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems", "emoji"),
+    "openclipart",
+)
+LETTERS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 SIDES = {"train": 6, "test": 3}
 NO_PATH = {"no path": constantly(3, [1], {"a": 1}, 2.5, b"abc")}
 
@@ -167,6 +172,15 @@ def _emoji(folder: Path) -> None:
             (folder / style / f"{0x1F600 + i:x}.png").write_bytes(debs.png(i, "RGB"))
 
 
+def _drawings(folder: Path) -> None:
+    """Sixteen drawings of eight authors, the second of each a copy of the first."""
+    for i in range(16):
+        rows = [row for row in range(4) if (i // 2 + 1) >> row & 1]  # the number in stripes
+        body = "".join(f'<rect y="{5 * row}" width="40" height="5"/>' for row in rows)
+        data = debs.clip_art(f"Thing {LETTERS[i // 2]}", ["thing"], f"A{i // 2}", body)
+        (folder / f"{i:02}.svg").write_bytes(data)
+
+
 _FILES = {
     "stamps": _stamps,
     "fashion-mnist": _clothes,
@@ -174,6 +188,7 @@ _FILES = {
     "state-of-the-union": _addresses,
     "tang-poems": _poems,
     "emoji": _emoji,
+    "openclipart": _drawings,
 }
 
 
@@ -636,6 +651,16 @@ ENTRIES = [
             and v.column("caption") == [f"face {i}" for i in v.column("concept").tolist()]
         ),
     ),
+    entry(
+        openclipart.load,
+        split=option("all", "train", "val", "test"),
+        clean=option(True, False),
+        root=root(),
+        holds=lambda v, a: (
+            len(v) == {"all": 8, "train": 6, "val": 1, "test": 1}[a.split] * (2 - a.clean)
+            and set(v.column("fault")) == ({""} if a.clean else {"", "copy"})
+        ),
+    ),
     entry(emoji.available, root=root(), holds=lambda v, a: v == ["en"]),
     entry(
         documents.read,
@@ -762,6 +787,7 @@ EXEMPT = {
     "mmtutor.data.real.easy_vqa.prepare": PREPARED,
     "mmtutor.data.real.emoji_archive.prepare": PREPARED,
     "mmtutor.data.real.fashion_mnist.prepare": PREPARED,
+    "mmtutor.data.real.openclipart_archive.prepare": PREPARED,
     "mmtutor.data.real.stamps_archive.prepare": PREPARED,
     "mmtutor.data.real.state_of_the_union.prepare": PREPARED,
     "mmtutor.data.real.tang_poems.prepare": PREPARED,

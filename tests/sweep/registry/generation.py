@@ -22,6 +22,7 @@ from tests.sweep.kinds import (
     constant,
     count,
     floats,
+    given,
     labels,
     masks,
     number,
@@ -164,6 +165,37 @@ def both_parts(value, a: SimpleNamespace):
     return torch.allclose(value, mean, atol=1e-5)
 
 
+def shown(letter: str) -> Kind:
+    """Lists of names of things; one may be empty."""
+    return references(letter, lambda random: random.choice(THINGS)).without("one without")
+
+
+def halves(value, a: SimpleNamespace):
+    """As many of what is there as of what is not, and the truth about each."""
+    right = all((q.object in a.objects[q.image]) == q.present for q in value)
+    return right and sum(q.present for q in value) * 2 == len(value)
+
+
+def counted_by_hand(value, a: SimpleNamespace):
+    said, true = a.answers.tolist(), a.truth.tolist()
+    w = [1.0] * len(said) if a.weights is None else a.weights.tolist()
+    pairs = list(zip(said, true, w, strict=True))
+    hit = sum(w for s, t, w in pairs if s and t)
+    whole = sum(w for s, _, w in pairs if s) + sum(w for _, t, w in pairs if t)
+    right = sum(w for s, t, w in pairs if s == t) / sum(w)
+    return np.allclose([value.accuracy, value.f1], [right, 2 * hit / whole if whole else 0])
+
+
+def shares(value, a: SimpleNamespace):
+    pairs = list(zip(a.mentioned, a.objects, strict=True))
+    wrong = [sum(name not in there for name in said) for said, there in pairs]
+    w = np.ones(len(wrong)) if a.weights is None else a.weights.double().numpy()
+    named = w @ [len(said) for said, _ in pairs]
+    due = [w @ wrong / named if named else 0, w @ [n > 0 for n in wrong] / w.sum()]
+    return np.allclose([value.instances, value.sentences], due)
+
+
+THINGS = ("cup", "hot dog", "dog", "moon")
 CUTS = tokenizer("words", "13a", "zh", "char", "caption")
 TEXTS = {"candidates": texts("N"), "references": references("N")}
 
@@ -236,6 +268,41 @@ ENTRIES = [
         n=count(1, 3),
         tokenizer=CUTS,
         holds=lambda value, a: 0 <= value <= 1,
+    ),
+    entry(
+        g.pope_questions,
+        objects=shown("N"),
+        how=option("random", "popular", "adversarial"),
+        each=count(),
+        seed=count(least=0),
+        holds=halves,
+    ),
+    entry(
+        g.says_yes,
+        answers=texts(
+            make=lambda random: random.choice(["yes", "no", "It is not. Yes", "Yes. no"])
+        ),
+        holds=lambda value, a: value.tolist() == [answer[0] in "yY" for answer in a.answers],
+    ),
+    entry(
+        g.pope,
+        answers=masks("N"),
+        truth=masks("N"),
+        weights=optional(weights("N")),
+        holds=counted_by_hand,
+    ),
+    entry(
+        g.mentions,
+        captions=texts(make=lambda random: f"{random.choice(THINGS)}s"),
+        synonyms=given({name: [name[::-1]] for name in THINGS}),
+        holds=lambda value, a: value == [[caption[:-1]] for caption in a.captions],
+    ),
+    entry(
+        g.chair,
+        mentioned=shown("N"),
+        objects=shown("N"),
+        weights=optional(weights("N")),
+        holds=shares,
     ),
     entry(
         g.tokenize,
