@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.files import atomic_file
+from mmtutor.training.processes.sharding import divided_as
 
 
 class CheckpointError(ValueError):
@@ -58,7 +59,7 @@ def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], path: str | P
         raise CheckpointError(
             f"{path} does not fit model {type(model).__name__}: {'; '.join(faults)}"
         )
-    model.load_state_dict(tensors)
+    model.load_state_dict({name: divided_as(expected[name], x) for name, x in tensors.items()})
 
 
 def write_tensors(

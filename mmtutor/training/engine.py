@@ -21,6 +21,7 @@ from mmtutor import checks
 from mmtutor.data.batch import require
 from mmtutor.training.history import Track
 from mmtutor.training.optim import mixed_precision
+from mmtutor.training.processes.sharding import shard
 
 BACKENDS = ("inductor", "aot_eager", "eager")
 
@@ -35,17 +36,22 @@ class Engine:
             by side, as the fastest convolutions of a GPU read them.
         compile: the backend of `torch.compile` for the model: "inductor" writes code for the
             device, the other two find out what can be compiled; None leaves the model as it is.
+        sharded: of the weights, their gradients and the optimiser's moments each process holds a
+            part, on its device (FSDP). The model itself waits in the host's memory; it is whole
+            again, with what was learned, for `validate` and after training.
         augment: changes the pictures of a batch, `image`, once they are on the device, such as
             `data.augment.AugmentPictures`; None leaves them alone.
         track: tells TensorBoard or Weights & Biases of every step and every epoch; None tells none.
 
     Raises:
-        ValueError: an unknown precision or backend, or "inductor" without a C++ compiler.
+        ValueError: an unknown precision or backend, "inductor" without a C++ compiler, or what does
+            not go with `sharded`.
     """
 
     precision: str = "auto"
     channels_last: bool = False
     compile: str | None = None
+    sharded: bool = False
     augment: Callable[[Tensor], Tensor] | None = None
     track: Track | None = None
 
@@ -53,6 +59,8 @@ class Engine:
         mixed_precision(self.precision)
         if self.compile is not None:
             _check_backend(self.compile)
+        if self.sharded:
+            self._check_sharded()
         checks.instance((Track, type(None)), track=self.track)
         checks.instance((Callable, type(None)), augment=self.augment)
 
@@ -68,8 +76,17 @@ class Engine:
             AcceleratorState._reset_state()
             GradientState._reset_state()
 
+    def _check_sharded(self) -> None:
+        own = {"precision fp16": mixed_precision(self.precision) == "fp16"}
+        own |= {"channels_last": self.channels_last, "compile": self.compile is not None}
+        if wrong := [name for name, there in own.items() if there]:
+            raise ValueError(f"sharded does not go with {' or '.join(wrong)}")
+
     def prepare(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """The module itself, moved to the device."""
+        """The module itself, moved to the device or divided among those of all processes."""
+        if self.sharded:
+            shard(module, device)
+            return module
         module.to(device)
         for tensor in module.parameters() if self.channels_last else ():
             tensor.data = _channels_last(tensor.data)

@@ -32,7 +32,7 @@ class RandomNumbers:
     """
 
     def __init__(self, device: torch.device, *owners: Any) -> None:
-        self.held = _held(owners)
+        self.held = held(owners)
         on_cpu = device.type == "cpu"
         self.device = None if on_cpu else torch.get_device_module(device)
 
@@ -61,14 +61,14 @@ class RandomNumbers:
             _set_state(generator, one)
 
 
-def _held(owners: Iterable[Any]) -> list[Generator]:
+def held(owners: Iterable[Any], kinds: tuple[type, ...] = KINDS) -> list[Any]:
     """The generators that can be reached from the owners, in the order of the parts."""
     queue, seen, found = list(owners), {}, []
     for value in queue:
         if id(value) in seen:
             continue
         seen[id(value)] = value
-        if isinstance(value, KINDS):
+        if isinstance(value, kinds):
             found.append(value)
         else:
             queue += _parts(value)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.training.arguments import check_loss
+from mmtutor.training.processes.sharding import by_kind
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
@@ -226,12 +227,15 @@ def make_optimizer(module: nn.Module, lr: float, weight_decay: float) -> torch.o
     trainable = [p for p in module.parameters() if p.requires_grad]
     if not trainable:
         raise ValueError("module has nothing to train: no parameter requires grad")
+    decays = ([p for p in trainable if p.ndim >= 2], weight_decay)
+    stays = ([p for p in trainable if p.ndim < 2], 0.0)
     groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": group, "weight_decay": decay}
+        for parameters, decay in (decays, stays)
+        for group in by_kind(parameters)
     ]
     fused = trainable[0].device.type in ("cpu", "cuda")
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, fused=fused)
+    return torch.optim.AdamW(groups, lr=lr, fused=fused)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float, schedule: str) -> float:

@@ -23,10 +23,11 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmtutor.training.batches import Batches
 from mmtutor.training.checkpoint import CheckpointError, as_bytes, load_strictly, read_tensors
 from mmtutor.training.generators import RandomNumbers
 from mmtutor.training.history import History
+from mmtutor.training.processes.batches import Batches
+from mmtutor.training.processes.sharding import gathered, restore_optimizer
 from mmtutor.training.step_folders import Checkpoints, newest_step, write_step
 
 STATE = "state.pt"
@@ -149,10 +150,14 @@ class Saves:
         started, run = perf_counter(), self.run
         mine = {"now": self.random.state(), "start": run.batches.start}
         processes = gather_object([mine])
+        weights, optimizer = gathered(  # by all processes, though one writes
+            ({k: v.state_dict() for k, v in self.parts.items()}, run.optimizer.state_dict())
+        )
         failed: list[Exception | None] = [None]
         if run.accelerator.is_main_process:
             try:
-                write_step(self.checkpoints, step, self._files(processes), self._score())
+                files = self._files(weights, optimizer, processes)
+                write_step(self.checkpoints, step, files, self._score())
             except OSError as error:
                 failed = [error]
         if failed := broadcast_object_list(failed)[0]:
@@ -163,10 +168,10 @@ class Saves:
             place = self.checkpoints.folder / f"step-{step}"
             raise StoppedError(f"SIGTERM: saved as {place}; the same call goes on from there")
 
-    def _files(self, processes: list[dict[str, Any]]) -> dict[str, bytes]:
+    def _files(self, weights: dict, optimizer: dict, processes: list) -> dict[str, bytes]:
         run = self.run
         state = {
-            "optimizer": run.optimizer.state_dict(),
+            "optimizer": optimizer,
             "scaler": run.scaler.state_dict(),
             "history": asdict(run.history),
             "done": run.batches.done,
@@ -174,8 +179,8 @@ class Saves:
         }
         file = io.BytesIO()
         torch.save(state, file)
-        weights = {f"{k}.safetensors": as_bytes(v.state_dict()) for k, v in self.parts.items()}
-        return weights | {STATE: file.getvalue()}
+        files = {f"{k}.safetensors": as_bytes(tensors) for k, tensors in weights.items()}
+        return files | {STATE: file.getvalue()}
 
     def _score(self) -> float | None:
         """Of the last whole epoch, smaller is better."""
@@ -211,7 +216,7 @@ class Saves:
         files = {name: place / f"{name}.safetensors" for name in self.parts}
         tensors = {name: read_tensors(file)[0] for name, file in files.items()}
         try:
-            run.optimizer.load_state_dict(state["optimizer"])
+            restore_optimizer(run.optimizer, state["optimizer"])
             run.history = History(**state["history"])
             run.batches.done = state["done"]
             mine = state["processes"][run.accelerator.process_index]

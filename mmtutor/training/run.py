@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmtutor.training.arguments import check_loss
-from mmtutor.training.batches import Batches
 from mmtutor.training.engine import Engine
 from mmtutor.training.history import History
 from mmtutor.training.loop import Objective
+from mmtutor.training.processes.batches import Batches
+from mmtutor.training.processes.sharding import average_whole, clip_both_kinds, gathered
 from mmtutor.training.resume import Saves
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -83,6 +84,7 @@ class Run:
     """One call of `fit`: what its epochs share."""
 
     factor: Callable[[int], float]
+    given: nn.Module
     saves: Saves | None = None
 
     def __init__(
@@ -98,8 +100,13 @@ class Run:
         self.accelerator, self.both, self.loader = accelerator, both, loader
         self.track = engine.track if accelerator.is_main_process else None
         self.batches = Batches(accelerator, loader, engine.arrange)
-        # Not the optimiser: Accelerate's wrapper searches the disk for a package at every step.
-        self.wrapped = accelerator.prepare(both)
+        self.sharded = engine.sharded
+        if engine.sharded:  # gradients are averaged already: only the number format is wanted
+            place = {"device_placement": False, "evaluation_mode": True}
+            self.wrapped = accelerator.prepare_model(both, **place)
+        else:
+            self.wrapped = accelerator.prepare(both)
+        # Not by Accelerate, whose wrapper searches the disk for a package at every step.
         self.optimizer = optimizer
         self.scaler = accelerator.scaler or torch.amp.GradScaler("cpu", enabled=False)  # for fp16
         self.parameters = [p for p in both.parameters() if p.requires_grad]
@@ -126,8 +133,16 @@ class Run:
                 steps = (epoch + 1) * self.steps
                 if self.saves and self.saves.due_after_epoch(steps, last=epoch + 1 == epochs):
                     self.saves.save(steps)
-        self.both.eval()
+        self.whole()
         return self.history
+
+    def whole(self) -> nn.Module:
+        """The model that was given, with all that it learned, in eval mode."""
+        self.both.eval()
+        if self.sharded:
+            self.given.load_state_dict(gathered(self.both.model.state_dict()))
+            self.given.to(self.accelerator.device)
+        return self.given.eval()
 
     def train_epoch(self, epoch: int, losses: PendingLosses) -> None:
         """All batches that are not done yet; a step every `accumulate`."""
@@ -158,9 +173,12 @@ class Run:
         factor = self.factor(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
+        if self.sharded:
+            average_whole(self.parameters)
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+            clip = clip_both_kinds if self.sharded else nn.utils.clip_grad_norm_
+            clip(self.parameters, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -178,9 +196,10 @@ class Run:
         losses = self.history.loss[epoch * self.steps :]
         record = {"epoch": epoch, "loss": sum(losses) / len(losses)}
         if validate:
-            self.both.eval()
             with torch.no_grad():
-                record |= validate(self.both.model)
+                record |= validate(self.whole())
+            if self.sharded:
+                self.given.cpu()
         self.history.epochs.append(record)
         self.batches.done = 0
         if self.log:

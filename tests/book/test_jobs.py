@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -37,12 +36,9 @@ def test_master_and_worker_run_the_same_and_the_same_as_in_slurm():
     assert [*slurm()[slurm().index("-m") :][:-2], *own] == [*master[1:][:-2], *own]
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("out")
-
-
-def test_the_command_of_slurm_trains_in_two_processes_of_which_one_writes(out):
+@pytest.mark.parametrize("more", [[], ["--set", "sharded=true"]], ids=["whole", "sharded"])
+def test_the_command_of_slurm_trains_in_two_processes_of_which_one_writes(more, tmp_path):
+    out = tmp_path / "out"
     here = {
         "$SLURM_NNODES": "1",
         "$SLURM_JOB_ID": "7",
@@ -51,7 +47,7 @@ def test_the_command_of_slurm_trains_in_two_processes_of_which_one_writes(out):
         "h100": "tiny",
         "runs/retrieval": str(out),
     }
-    words = [here.get(word, word) for word in slurm()[1:]]
+    words = [here.get(word, word) for word in slurm()[1:]] + more
     alone = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", *words],

@@ -29,7 +29,7 @@ from tests.training.test_resume import Picture, pictures, seed_all, train
 EPOCHS = 4
 
 
-def work(folder: Path, rank: int, processes: int, port: int, save: bool) -> None:
+def work(folder: Path, rank: int, processes: int, sharded: bool, port: int, save: bool) -> None:
     """One process of a run of 4 epochs, with a checkpoint after each step; writes its weights."""
     torch.set_num_threads(1)
     os.environ.update(ACCELERATE_USE_CPU="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
@@ -40,7 +40,7 @@ def work(folder: Path, rank: int, processes: int, port: int, save: bool) -> None
     net = Picture()
     checkpoints = Checkpoints(folder, every=1, say=lambda what: None) if save else None
     batches = pictures(workers=2 if processes == 1 else 0)
-    history = train(net, batches, checkpoints, epochs=EPOCHS, accumulate=2)
+    history = train(net, batches, checkpoints, epochs=EPOCHS, accumulate=2, sharded=sharded)
     if rank == 0:
         result = {**net.state_dict(), "loss": torch.tensor(history.loss)}
         write_tensors(folder / "result.safetensors", result)
@@ -48,7 +48,7 @@ def work(folder: Path, rank: int, processes: int, port: int, save: bool) -> None
         dist.destroy_process_group()
 
 
-def start(folder: Path, processes: int, save: bool) -> list[int]:
+def start(folder: Path, processes: int, sharded: bool, save: bool) -> list[int]:
     """Fork a run; returns the ids of its processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def start(folder: Path, processes: int, save: bool) -> list[int]:
             code = 1
             os.setsid()
             try:
-                work(folder, rank, processes, port, save)
+                work(folder, rank, processes, sharded, port, save)
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -92,18 +92,21 @@ def ended(children: list[int], within: float) -> bool:
     return not left
 
 
-def killed(folder: Path, kills: int, processes: int, seconds: float) -> dict[str, int]:
-    """Kill a run `kills` times, at random moments of its `seconds`, then let it end."""
+def killed(folder: Path, kills: int, how: tuple[int, bool], seconds: float) -> dict[str, int]:
+    """Kill a run `kills` times, at random moments of its `seconds`, then let it end.
+
+    `how` many processes it has, and whether it is sharded.
+    """
     draw, hit, writing, rounds = random.Random(0), 0, 0, 0
     while hit < kills:
         rounds += 1
-        if ended(start(folder, processes, save=True), draw.uniform(0, seconds)):
+        if ended(start(folder, *how, save=True), draw.uniform(0, seconds)):
             for place in folder.glob("step-*"):  # it got to the end: once more from the beginning
                 os.rename(place, folder / f"ended-{rounds}-{place.name}")
             continue
         hit += 1
         writing += any(folder.glob(f"{PARTIAL}*"))
-    if not ended(start(folder, processes, save=True), 300):
+    if not ended(start(folder, *how, save=True), 300):
         raise RuntimeError("a run that was killed did not end")
     return {"kills": hit, "while writing": writing, "runs": rounds + 1}
 
@@ -113,17 +116,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--sharded", action="store_true")
     options = parser.parse_args()
+    how = options.processes, options.sharded
     whole, run = options.folder / "whole", options.folder / "run"
     whole.mkdir(parents=True)
     run.mkdir()
-    if not ended(start(whole, options.processes, save=False), 300):
+    if not ended(start(whole, *how, save=False), 300):
         raise RuntimeError("the run that is left alone did not end")
     timed, began = options.folder / "timed", time.monotonic()
     timed.mkdir()
-    if not ended(start(timed, options.processes, save=True), 300):
+    if not ended(start(timed, *how, save=True), 300):
         raise RuntimeError("the run that is timed did not end")
-    found = killed(run, options.kills, options.processes, time.monotonic() - began)
+    found = killed(run, options.kills, how, time.monotonic() - began)
     one, other = (load_file(folder / "result.safetensors") for folder in (whole, run))
     found["same"] = all(torch.equal(one[name], other[name]) for name in one)
     print(json.dumps(found))

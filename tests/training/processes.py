@@ -32,5 +32,5 @@ def train(batch_size: int) -> dict[str, torch.Tensor]:
 if __name__ == "__main__":
     result = train(batch_size=4)  # of each of two processes: the whole batch is 8
     if dist.get_rank() == 0:
-        write_tensors(sys.argv[1], result)
+        write_tensors(f"{sys.argv[1]}/result", result)
     dist.destroy_process_group()

@@ -88,7 +88,7 @@ def test_a_loader_pins_where_there_is_a_gpu_and_the_copy_does_not_wait(monkeypat
     monkeypatch.undo()
     asked = []
     monkeypatch.setattr(
-        "mmtutor.training.batches.send_to_device",
+        "mmtutor.training.processes.batches.send_to_device",
         lambda batch, device, non_blocking=False: asked.append(non_blocking) or batch,
     )
     run(model(), data(), epochs=1)
@@ -103,5 +103,10 @@ def test_what_cannot_be_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match=r"needs the C\+\+ compiler no-such-compiler"):
         Engine(compile="inductor")
+    with pytest.raises(ValueError, match="sharded does not go with channels_last or compile"):
+        Engine(sharded=True, channels_last=True, compile="eager")
+    monkeypatch.setattr("mmtutor.training.engine.mixed_precision", lambda precision: "fp16")
+    with pytest.raises(ValueError, match="sharded does not go with precision fp16"):
+        Engine(sharded=True)
     with pytest.raises(TypeError, match="chanels_last"):
         run(model(), data(), chanels_last=True)

@@ -134,7 +134,7 @@ class TrainConfig(Presets):
         epochs: passes over the training data.
         batch_size: examples a step.
         lr, weight_decay: of AdamW.
-        precision, channels_last, compile: as in `training.engine.Engine`.
+        precision, channels_last, compile, sharded: as in `training.engine.Engine`.
         seed: draws data, first weights and the order of batches.
     """
 
@@ -145,6 +145,7 @@ class TrainConfig(Presets):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     channels_last: bool = False
     compile: Literal["inductor", "aot_eager", "eager"] | None = None
+    sharded: bool = False
     seed: CountOrZero = 0
 
 

@@ -73,6 +73,7 @@ def train(
         precision=config.precision,
         channels_last=config.channels_last,
         compile=config.compile,
+        sharded=config.sharded,
         progress=progress,
         **options,
     )
