@@ -153,10 +153,7 @@ class VideoCNN(nn.Module):
             nn.ReLU(),
         )
         self.blocks = nn.ModuleList(
-            [
-                SpaceTimeBlock(width, 2 * width, kind),
-                SpaceTimeBlock(2 * width, dim, kind, stride=2),
-            ]
+            [SpaceTimeBlock(width, 2 * width, kind), SpaceTimeBlock(2 * width, dim, kind, stride=2)]
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:

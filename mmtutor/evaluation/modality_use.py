@@ -80,11 +80,7 @@ def permuted(data: Dataset, *modalities: str, seed: int = 0, groups: Groups = No
 
 
 def ablate(
-    model: nn.Module,
-    data: Dataset,
-    modality: str,
-    how: How = "permute",
-    groups: Groups = None,
+    model: nn.Module, data: Dataset, modality: str, how: How = "permute", groups: Groups = None
 ) -> _Ablation:
     """What it costs a model to lose one modality, with paired 95 % bootstrap intervals.
 
@@ -114,11 +110,7 @@ def ablate(
 
 
 def example_scores(
-    model: nn.Module,
-    data: Dataset,
-    modality: str,
-    how: How = "permute",
-    groups: Groups = None,
+    model: nn.Module, data: Dataset, modality: str, how: How = "permute", groups: Groups = None
 ) -> ExampleScores:
     """Each example's score before and after; arguments as in `ablate`, which summarises them.
 

@@ -1,10 +1,6 @@
 """Losses: functions on tensors, and the objectives that own their learned temperature."""
 
-from mmtutor.losses.chunked import (
-    ChunkedContrastive,
-    chunked_info_nce,
-    chunked_sigmoid_contrastive,
-)
+from mmtutor.losses.chunked import ChunkedContrastive, chunked_info_nce, chunked_sigmoid_contrastive
 from mmtutor.losses.classification import (
     binary_cross_entropy,
     categorical_cross_entropy,

@@ -1,9 +1,10 @@
 """Contrastive losses of large batches: the values of `contrastive`, without the matrix of scores.
 
 The scores of B pairs take memory with the square of B, and several times over. Here a few rows of
-them are made at a time and forgotten, and made again for the gradient, as FlashAttention does with
-its scores (Dao et al. 2022, sec. 3.1). Over several processes each makes the rows of its own images
-only, against the texts of all. Scores are computed in float32 at least.
+them are made at a time and forgotten. InfoNCE makes them again for the gradient, as FlashAttention
+does with its scores (Dao et al. 2022, sec. 3.1); the sigmoid needs no other rows for the gradient of
+some, and makes it at once. Over several processes each makes the rows of its own images only,
+against the texts of all. Scores are computed in float32 at least.
 
 Knows embeddings and which pairs belong together; knows nothing of encoders or of optimisation.
 """
@@ -198,38 +199,35 @@ class _LogSumExp(torch.autograd.Function):
 
 
 class _SoftplusSum(torch.autograd.Function):
-    """Sum of softplus(scale * score + bias) over all (n, D) images and (N, D) texts."""
+    """Sum of softplus(scale * score + bias) over all (n, D) images and (N, D) texts.
+
+    The sum is one number, so its gradients wait for one number: they are made with the scores.
+    """
 
     @staticmethod
     def forward(ctx, image: Tensor, text: Tensor, scale: Tensor, bias: Tensor, chunk: int):
-        total = image.new_zeros(())
-        for some in _chunks(image, chunk):
-            score = torch.addmm(bias, scale * image[some], text.T)
-            total += F.softplus(score, threshold=40).sum()
-        ctx.save_for_backward(image, text, scale, bias)
-        ctx.chunk = chunk
+        total, d_bias = image.new_zeros(()), torch.zeros_like(bias)
+
+        def slope(score: Tensor, some: slice) -> Tensor:
+            total.add_(F.softplus(score.add_(bias), threshold=40).sum())
+            d_bias.add_(score.sigmoid_().sum())
+            return score
+
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*_gradients(image, text, scale, slope, chunk), d_bias)
+        else:
+            for some in _chunks(image, chunk):
+                slope(scale * image[some] @ text.T, some)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):
-        *inputs, bias = ctx.saved_tensors
-        d_bias = torch.zeros_like(bias)
-
-        def slope(score: Tensor, some: slice) -> Tensor:
-            slopes = score.add_(bias).sigmoid_().mul_(grad)
-            d_bias.add_(slopes.sum())
-            return slopes
-
-        return *_gradients(*inputs, slope, ctx.chunk), d_bias, None
+        return *(grad * gradient for gradient in ctx.saved_tensors), None
 
 
 def _gradients(
-    image: Tensor,
-    text: Tensor,
-    scale: Tensor,
-    slope: Callable[[Tensor, slice], Tensor],
-    chunk: int,
+    image: Tensor, text: Tensor, scale: Tensor, slope: Callable[[Tensor, slice], Tensor], chunk: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of image, text and scale, where `slope` gives those of some rows of the scores."""
     d_image, d_text = torch.empty_like(image), torch.zeros_like(text)

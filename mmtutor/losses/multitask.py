@@ -209,11 +209,7 @@ class GradNorm(nn.Module):
     """
 
     def __init__(
-        self,
-        tasks: int,
-        shared: Iterable[nn.Parameter],
-        alpha: float = 0.0,
-        speed: float = 1.0,
+        self, tasks: int, shared: Iterable[nn.Parameter], alpha: float = 0.0, speed: float = 1.0
     ) -> None:
         super().__init__()
         checks.at_least(1, tasks=tasks)

@@ -56,13 +56,16 @@ class Engine:
     track: Track | None = None
 
     def __post_init__(self) -> None:
-        mixed_precision(self.precision)
         if self.compile is not None:
             _check_backend(self.compile)
-        if self.sharded:
-            self._check_sharded()
+        self._check_sharded()
         checks.instance((Track, type(None)), track=self.track)
         checks.instance((Callable, type(None)), augment=self.augment)
+
+    def _check_sharded(self) -> None:
+        half = mixed_precision(self.precision) == "fp16"
+        if self.sharded and (self.channels_last or self.compile or half):
+            raise ValueError("sharded does not go with channels_last, compile or precision fp16")
 
     @contextmanager
     def accelerator(self) -> Iterator[Accelerator]:
@@ -76,17 +79,10 @@ class Engine:
             AcceleratorState._reset_state()
             GradientState._reset_state()
 
-    def _check_sharded(self) -> None:
-        own = {"precision fp16": mixed_precision(self.precision) == "fp16"}
-        own |= {"channels_last": self.channels_last, "compile": self.compile is not None}
-        if wrong := [name for name, there in own.items() if there]:
-            raise ValueError(f"sharded does not go with {' or '.join(wrong)}")
-
     def prepare(self, module: nn.Module, device: torch.device) -> nn.Module:
         """The module itself, moved to the device or divided among those of all processes."""
         if self.sharded:
-            shard(module, device)
-            return module
+            return shard(module, device)
         module.to(device)
         for tensor in module.parameters() if self.channels_last else ():
             tensor.data = _channels_last(tensor.data)

@@ -65,12 +65,12 @@ def fit(
     """
     _check_parts(model, objective, loader, optimizer, validate, checkpoint)
     _check_numbers(epochs, accumulate, lr, weight_decay, warmup, schedule, clip_norm)
-    engine = _engine(optimizer, **engine)
+    engine = Engine(**engine)
+    _check_sharded(engine, optimizer)
     with engine.accelerator() as accelerator:
         both = engine.prepare(ModelAndObjective(model, objective), accelerator.device)
         optimizer = optimizer or make_optimizer(both, lr, weight_decay)
-        run = Run(accelerator, engine, both, optimizer, loader, accumulate, clip_norm)
-        run.given = model
+        run = Run(accelerator, engine, model, both, optimizer, loader, accumulate, clip_norm)
         run.factor = lambda step: learning_rate_factor(step, run.steps * epochs, warmup, schedule)
         told = {"epochs": epochs, "warmup": warmup, "schedule": schedule, "decay": weight_decay}
         with saved(run, checkpoint, told, validate), engine.compiled(model):
@@ -102,11 +102,9 @@ def _check_parts(
         check_trained(model, objective, optimizer)
 
 
-def _engine(optimizer: torch.optim.Optimizer | None, **options: Any) -> Engine:
-    engine = Engine(**options)
+def _check_sharded(engine: Engine, optimizer: torch.optim.Optimizer | None) -> None:
     if engine.sharded and optimizer is not None:
         raise ValueError("optimizer must be None where weights are sharded: it holds whole ones")
-    return engine
 
 
 def _check_numbers(

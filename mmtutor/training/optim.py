@@ -166,10 +166,7 @@ class AdamW(Adam):
 
 
 def descend(
-    loss: Loss,
-    start: Tensor,
-    steps: int,
-    make: Callable[[list[Tensor]], torch.optim.Optimizer],
+    loss: Loss, start: Tensor, steps: int, make: Callable[[list[Tensor]], torch.optim.Optimizer]
 ) -> Tensor:
     """The path of an optimiser over a function of one point: (steps + 1, *start.shape).
 
@@ -233,6 +230,7 @@ def make_optimizer(module: nn.Module, lr: float, weight_decay: float) -> torch.o
         {"params": group, "weight_decay": decay}
         for parameters, decay in (decays, stays)
         for group in by_kind(parameters)
+        if group
     ]
     fused = trainable[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(groups, lr=lr, fused=fused)

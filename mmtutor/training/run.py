@@ -20,7 +20,7 @@ from mmtutor.training.engine import Engine
 from mmtutor.training.history import History
 from mmtutor.training.loop import Objective
 from mmtutor.training.processes.batches import Batches
-from mmtutor.training.processes.sharding import average_whole, clip_both_kinds, gathered
+from mmtutor.training.processes.sharding import average_and_clip, gathered
 from mmtutor.training.resume import Saves
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -84,28 +84,24 @@ class Run:
     """One call of `fit`: what its epochs share."""
 
     factor: Callable[[int], float]
-    given: nn.Module
     saves: Saves | None = None
 
     def __init__(
         self,
         accelerator: Accelerator,
         engine: Engine,
+        given: nn.Module,
         both: ModelAndObjective,
         optimizer: torch.optim.Optimizer,
         loader: DataLoader,
         accumulate: int,
         clip_norm: float | None,
     ) -> None:
-        self.accelerator, self.both, self.loader = accelerator, both, loader
+        self.accelerator, self.given, self.both, self.loader = accelerator, given, both, loader
         self.track = engine.track if accelerator.is_main_process else None
         self.batches = Batches(accelerator, loader, engine.arrange)
-        self.sharded = engine.sharded
-        if engine.sharded:  # gradients are averaged already: only the number format is wanted
-            place = {"device_placement": False, "evaluation_mode": True}
-            self.wrapped = accelerator.prepare_model(both, **place)
-        else:
-            self.wrapped = accelerator.prepare(both)
+        self.sharded = engine.sharded  # it is placed, and averages gradients, by itself
+        self.wrapped = accelerator.prepare_model(both, not self.sharded, self.sharded)
         # Not by Accelerate, whose wrapper searches the disk for a package at every step.
         self.optimizer = optimizer
         self.scaler = accelerator.scaler or torch.amp.GradScaler("cpu", enabled=False)  # for fp16
@@ -174,11 +170,10 @@ class Run:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         if self.sharded:
-            average_whole(self.parameters)
-        if self.clip_norm is not None:
+            average_and_clip(self.parameters, self.clip_norm)
+        elif self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            clip = clip_both_kinds if self.sharded else nn.utils.clip_grad_norm_
-            clip(self.parameters, self.clip_norm)
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()

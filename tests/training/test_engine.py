@@ -103,10 +103,10 @@ def test_what_cannot_be_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match=r"needs the C\+\+ compiler no-such-compiler"):
         Engine(compile="inductor")
-    with pytest.raises(ValueError, match="sharded does not go with channels_last or compile"):
+    with pytest.raises(ValueError, match="sharded does not go with channels_last, compile"):
         Engine(sharded=True, channels_last=True, compile="eager")
     monkeypatch.setattr("mmtutor.training.engine.mixed_precision", lambda precision: "fp16")
-    with pytest.raises(ValueError, match="sharded does not go with precision fp16"):
+    with pytest.raises(ValueError, match=r"sharded does not go with .* precision fp16"):
         Engine(sharded=True)
     with pytest.raises(TypeError, match="chanels_last"):
         run(model(), data(), chanels_last=True)

@@ -85,10 +85,7 @@ def reliability(
 
 
 def expected_calibration_error(
-    confidence: Tensor,
-    correct: Tensor,
-    bins: int = 15,
-    weights: Tensor | None = None,
+    confidence: Tensor, correct: Tensor, bins: int = 15, weights: Tensor | None = None
 ) -> float | Tensor:
     """Mean over examples of |accuracy - confidence| of their bin (ECE), in [0, 1]; 0 is best.
 

@@ -69,9 +69,7 @@ def error_rate(
 
 
 def meteor_lite(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    tokenizer: str | Cut = "words",
+    candidates: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str | Cut = "words"
 ) -> Scores:
     """The idea of METEOR (Banerjee and Lavie 2005) and no more: not comparable to its scores.
 

@@ -107,11 +107,7 @@ def _wins_by_rater(judged: Preferences, models: int) -> Tensor:
 
 
 def simulate(
-    truth: Tensor,
-    raters: int,
-    judgements: int,
-    careless: float = 0.0,
-    first_place: float = 0.0,
+    truth: Tensor, raters: int, judgements: int, careless: float = 0.0, first_place: float = 0.0
 ) -> Preferences:
     """Raters whose truth is known: each judges `judgements` random pairs of M models.
 

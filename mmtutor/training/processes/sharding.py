@@ -7,7 +7,7 @@ imported where it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -21,8 +21,8 @@ from mmtutor.training.generators import held
 CONTAINERS = nn.ModuleList, nn.ModuleDict  # which are not called
 
 
-def shard(both: nn.Module, device: torch.device) -> None:
-    """Put a copy in the place of `both.model`, of which each process holds its rows.
+def shard(both: nn.Module, device: torch.device) -> nn.Module:
+    """`both`, where a copy is in the place of `both.model` of which each process holds its rows.
 
     The entries of each `nn.ModuleList`, such as the blocks of a Transformer, are gathered one at a
     time, when they are called; all else together. Numbers on their own cannot be divided: they and
@@ -34,25 +34,27 @@ def shard(both: nn.Module, device: torch.device) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        raise ValueError("sharded needs several processes, got one: start them by torchrun")
-    given = list(both.model.parameters())
-    own = {id(parameter) for parameter in given}
-    if any(id(found) in own for found in held([both.objective], (nn.Parameter,))):
-        raise ValueError("objective must not hold weights of the model where those are sharded")
+    _check(both)
+    state = both.model.state_dict()
     both.model = deepcopy(both.model)
     numbers = {parameter for parameter in both.model.parameters() if not parameter.ndim}
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for part in (*_blocks(both.model), both.model):
         fully_shard(part, mesh=mesh, ignored_params=numbers)
-    with torch.no_grad():
-        for parameter, whole in zip(both.model.parameters(), given, strict=True):
-            if is_divided(parameter):
-                parameter.copy_(divided_as(parameter, whole))
-        for parameter in both.parameters():
-            if not is_divided(parameter):
-                parameter.data = parameter.to(device)
-                dist.broadcast(parameter, 0)
+    divided = both.model.state_dict()
+    both.model.load_state_dict({name: divided_as(x, state[name]) for name, x in divided.items()})
+    for parameter in by_kind(both.parameters())[0]:
+        parameter.data = parameter.to(device)
+        dist.broadcast(parameter.data, 0)
+    return both
+
+
+def _check(both: nn.Module) -> None:
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        raise ValueError("sharded needs several processes, got one: start them by torchrun")
+    own = {id(parameter) for parameter in both.model.parameters()}
+    if any(id(found) in own for found in held([both.objective], (nn.Parameter,))):
+        raise ValueError("objective must not hold weights of the model where those are sharded")
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
@@ -94,23 +96,22 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     optimizer.load_state_dict(state)
 
 
-def by_kind(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Those that are divided and those that are not, for operations that do not take both."""
-    kinds = ([p for p in parameters if is_divided(p) == kind] for kind in (True, False))
-    return [kind for kind in kinds if kind]
+def by_kind(parameters: Iterable[nn.Parameter]) -> tuple[list[nn.Parameter], ...]:
+    """Those that are whole and those that are divided, for operations that do not take both."""
+    parameters = list(parameters)
+    return tuple([p for p in parameters if is_divided(p) == kind] for kind in (False, True))
 
 
-def average_whole(parameters: list[nn.Parameter]) -> None:
-    """The mean over the processes of the gradients that `fully_shard` does not average."""
-    for parameter in parameters:
-        if not is_divided(parameter) and parameter.grad is not None:
-            dist.all_reduce(parameter.grad.div_(dist.get_world_size()))
+def average_and_clip(parameters: Iterable[nn.Parameter], largest: float | None) -> None:
+    """Average over the processes the gradients that `fully_shard` does not, and clip all together.
 
-
-def clip_both_kinds(parameters: list[nn.Parameter], largest: float) -> None:
-    """`clip_grad_norm_` for parameters that are divided and others: by the norm of them all."""
-    groups = by_kind([p for p in parameters if p.grad is not None])
-    norms = [nn.utils.get_total_norm([p.grad for p in group]) for group in groups]
-    norm = torch.stack([n.full_tensor() if is_divided(n) else n for n in norms]).norm()
-    for group in groups:
-        nn.utils.clip_grads_with_norm_(group, largest, norm)
+    `largest` norm of the whole gradient; None does not clip.
+    """
+    kinds = by_kind(parameter for parameter in parameters if parameter.grad is not None)
+    for parameter in kinds[0]:
+        dist.all_reduce(parameter.grad.div_(dist.get_world_size()))
+    if largest is not None:
+        norms = [nn.utils.get_total_norm([p.grad for p in kind]) for kind in kinds if kind]
+        norm = torch.stack([n.full_tensor() if is_divided(n) else n for n in norms]).norm()
+        for kind in kinds:
+            nn.utils.clip_grads_with_norm_(kind, largest, norm)
