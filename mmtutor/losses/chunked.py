@@ -2,8 +2,8 @@
 
 The scores of B pairs take memory with the square of B, and several times over. Here a few rows of
 them are made at a time and forgotten. InfoNCE makes them again for the gradient, as FlashAttention
-does with its scores (Dao et al. 2022, sec. 3.1); the sigmoid needs no other rows for the gradient of
-some, and makes it at once. Over several processes each makes the rows of its own images only,
+does with its scores (Dao et al. 2022, sec. 3.1); the sigmoid needs no other rows for the gradient
+of some, and makes it at once. Over several processes each makes the rows of its own images only,
 against the texts of all. Scores are computed in float32 at least.
 
 Knows embeddings and which pairs belong together; knows nothing of encoders or of optimisation.
@@ -75,7 +75,7 @@ def chunked_sigmoid_contrastive(
     """`sigmoid_contrastive` (SigLIP, Zhai et al. 2023, eq. 1) in rows of scores.
 
     -log sigmoid(-z) of a negative is softplus(z), and that of a positive softplus(z) - z: nothing
-    of the scores is kept but the sum of softplus. Several processes: as for `chunked_info_nce`.
+    of the scores is kept but the sum of softplus and its gradients. Several processes: as for `chunked_info_nce`.
 
     Args:
         image: (B, D) floating point, usually of unit length.
