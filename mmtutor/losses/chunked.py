@@ -75,7 +75,8 @@ def chunked_sigmoid_contrastive(
     """`sigmoid_contrastive` (SigLIP, Zhai et al. 2023, eq. 1) in rows of scores.
 
     -log sigmoid(-z) of a negative is softplus(z), and that of a positive softplus(z) - z: nothing
-    of the scores is kept but the sum of softplus and its gradients. Several processes: as for `chunked_info_nce`.
+    of the scores is kept but the sum of softplus and its gradients. Several processes: as for
+    `chunked_info_nce`.
 
     Args:
         image: (B, D) floating point, usually of unit length.
