@@ -24,7 +24,8 @@ class InChunks(nn.Module):
     each small batch. Cached representations do not (GradCache, Gao et al. 2021, sec. 3.2): the
     batch is encoded chunk by chunk, of which only the output is kept; the loss sees all outputs;
     and from its gradient each chunk in turn is encoded once more, by the same random numbers, and
-    goes back through the model. It costs a second forward pass and holds one chunk's activations.
+    goes back through the model. It costs a second forward pass, but of the last chunk, whose turn
+    comes at once, and holds one chunk's activations.
 
     It is a model like any other: `fit(InChunks(model, 32), objective, loader, ...)`.
 
@@ -52,7 +53,10 @@ class InChunks(nn.Module):
         outputs = []
         for start in range(0, rows, self.chunk):
             part = {key: column[start : start + self.chunk] for key, column in batch.items()}
-            outputs.append(checkpoint(self.model, part, use_reentrant=False))
+            if start + self.chunk < rows:
+                outputs.append(checkpoint(self.model, part, use_reentrant=False))
+            else:  # the last goes back first: its activations may stay
+                outputs.append(self.model(part))
             _check_rows(outputs[-1], min(self.chunk, rows - start))
         return tree_map(lambda *parts: torch.cat(parts), *outputs)
 

@@ -83,6 +83,15 @@ def test_one_chunk_of_activations_is_held():
     assert peak(InChunks(model, 4)) < 0.3 * peak(model)
 
 
+def test_the_last_chunk_goes_forward_once():
+    """Twice the others; so one that holds the whole batch costs nothing more."""
+    for chunk, expected in ((4, 5), (11, 1)):
+        model, batch, calls = Towers(), pairs(11), []
+        model.register_forward_pre_hook(lambda *_: calls.append(1))  # noqa: B023
+        gradients(model, ContrastiveObjective(), InChunks(model, chunk)(batch), batch)
+        assert len(calls) == expected
+
+
 def test_it_trains_in_the_loop():
     ways = []
     for chunk in (None, 3):
