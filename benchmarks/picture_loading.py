@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import Dataset as TorchDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Resize, ToTensor
 
@@ -39,21 +40,25 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def photographs(
-    count: int = 256, side: int = 224, width: int = 640, workers: int = 2
+    count: int = 256, side: int = 224, width: int = 640, workers: int = 2, times: int = 4
 ) -> Iterator[Comparison]:
-    """Both ways give every picture, in batches of float32 (B, 3, side, side)."""
+    """Both ways give every picture, in batches of float32 (B, 3, side, side).
+
+    Each file is read `times` over, so that starting the workers is little of it.
+    """
     size = (side, side)
     for height, at_most in ((width * 3 // 4, 1 / 1.5), (width * 2 // 3, None)):
         with TemporaryDirectory() as folder:
             paths = _write(Path(folder), count, height, width)
             yield Comparison(
-                what=f"{count} JPEGs of {width} x {height} to {side} x {side}, {workers} workers",
+                what=f"{times} times {count} JPEGs of {width} x {height} to {side} x {side}, "
+                f"{workers} workers",
                 peer="torchvision ImageFolder, Resize, ToTensor",
-                ours=_loads(_dataset(paths, size), workers),
-                theirs=_loads(_image_folder(folder, size), workers),
+                ours=_loads(_dataset(paths * times, size), workers),
+                theirs=_loads(ConcatDataset([_image_folder(folder, size)] * times), workers),
                 same=_same,
                 at_most=at_most,
-                examples=count,
+                examples=times * count,
             )
             if at_most:
                 yield _cached(folder, paths, size)
@@ -124,9 +129,9 @@ def _image_folder(folder: str, size: tuple[int, int]) -> ImageFolder:
     return ImageFolder(folder, Compose([Resize(size), ToTensor()]), is_valid_file=jpeg)
 
 
-def _loads(data: Dataset | ImageFolder, workers: int) -> Callable[[], list[Tensor]]:
+def _loads(data: Dataset | TorchDataset, workers: int) -> Callable[[], list[Tensor]]:
     """Goes through all the data once; of every eighth row and column the pixels, to compare."""
-    if isinstance(data, ImageFolder):
+    if not isinstance(data, Dataset):
         batches = DataLoader(data, BATCH, num_workers=workers)
         return lambda: [image[..., ::8, ::8].clone() for image, _ in batches]
     batches = loader(data, BATCH, workers=workers)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data import DataLoader, Sampler
 
 from mmtutor import checks
 from mmtutor.data.dataset import Dataset, from_array
@@ -230,9 +230,9 @@ def _stack(key: str, values: list[Any]) -> Tensor:
             raise ValueError(f"examples: {key!r} of example {index} is {both}")
     if not isinstance(values[0], Tensor):
         return _numbers(key, values)
-    if key in PICTURES and values[0].dtype == torch.uint8:
-        return default_collate([value / 255 for value in values])
-    stacked = default_collate(values)  # by a worker, in memory that the main process sees
+    stacked = torch.stack(values)
+    if key in PICTURES and stacked.dtype == torch.uint8:
+        return stacked.float().div_(255)
     if key in PICTURES and stacked.is_floating_point() and stacked.amax() > BRIGHTEST:
         found = f"floats up to {stacked.amax():g}"
         raise ValueError(f"examples: {key!r} must be in [0, 1], normalised, or uint8, got {found}")
