@@ -36,6 +36,7 @@ BOUNDS = {
     "public names": 700,
 }
 CHAPTERS = 17
+BEGUN = {"4-learning/vision-language-models"}  # chapters whose package stands before their page
 A_CHAPTER_MORE = {"lines of code": 700, "lines of checks": 60, "public names": 30}
 # At least so many of a hundred public functions, classes and methods with a docstring.
 DOCUMENTED = {
@@ -211,7 +212,8 @@ def table(rows: list[Size]) -> str:
 def main() -> int:
     book = Book()
     print(table(sizes(book.root)))
-    found = list(problems(book.root, len(book.chapters())))
+    chapters = {book.name(chapter) for chapter in book.chapters()} | BEGUN
+    found = list(problems(book.root, len(chapters)))
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0
