@@ -22,11 +22,13 @@ def next_token(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
 
     Args:
         output: `logits` (B, L, V), as a `GPT` returns them.
-        batch: `tokens` (B, L) int64 in [0, V), and `tokens_mask` (B, L) where some pad.
+        batch: `tokens` (B, L) int64 in [0, V), and `tokens_mask` (B, L) where some pad; with
+            `answer` (B, L) bool, only those tokens are judged.
 
     Raises:
         KeyError: the batch has no `tokens`.
-        TypeError, ValueError: shapes or types do not fit, an id is no token, or no text has two.
+        TypeError, ValueError: shapes or types do not fit, an id is no token, or no text has two,
+            of which one is to be judged.
     """
     require(batch, "tokens")
     logits, tokens = output.logits, batch["tokens"]
@@ -37,6 +39,8 @@ def next_token(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
     checks.indices(size["V"], tokens=tokens if on_cpu else tokens[:0])
     judged = mask & mask.roll(-1, dims=1)
     judged[:, -1] = False
+    if "answer" in batch:
+        judged &= real(tokens, batch["answer"], "answer").roll(-1, dims=1)
     if size["L"] < 2 or (on_cpu and not judged.any()):
         raise ValueError(f"tokens must hold a text of at least two, got {tuple(tokens.shape)}")
     label = tokens.long().roll(-1, dims=1).masked_fill(~judged, NONE_IGNORED)

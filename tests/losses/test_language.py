@@ -33,6 +33,18 @@ def test_padding_is_not_judged_and_foresees_nothing(mask):
     ]
 
 
+def test_of_a_question_and_its_answer_the_answer_alone_is_judged():
+    answer = torch.tensor([[0, 0, 1, 1], [1, 0, 0, 1]])  # the first token is foreseen by nothing
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
+    loss = next_token(GPTOutput(LOGITS), {"tokens": TOKENS, "tokens_mask": mask, "answer": answer})
+    expected = F.cross_entropy(LOGITS[[0, 1], [1, 2]], TOKENS[[0, 1], [2, 3]])
+    torch.testing.assert_close(loss, expected)
+    with pytest.raises(ValueError, match=r"answer must be \(2, 4\), got \(2, 3\)"):
+        next_token(GPTOutput(LOGITS), {"tokens": TOKENS, "answer": answer[:, :3]})
+    with pytest.raises(ValueError, match="must hold a text of at least two"):
+        next_token(GPTOutput(LOGITS), {"tokens": TOKENS, "answer": answer * 0})
+
+
 def test_texts_without_a_second_token_are_refused():
     for tokens, mask in ((TOKENS[:, :1], None), (TOKENS, TOKENS == 4)):
         batch = {"tokens": tokens} if mask is None else {"tokens": tokens, "tokens_mask": mask}

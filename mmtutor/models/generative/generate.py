@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmtutor import checks
-from mmtutor.data.batch import require
-from mmtutor.encoders.base import check_ids, real, wide
-from mmtutor.models.generative.gpt import GPT
+from mmtutor.encoders.base import Encoded, real, wide
+from mmtutor.models.generative.gpt import GPT, Prompt
+from mmtutor.models.generative.vision_language import VisionLanguageModel
 from mmtutor.models.modes import evaluating
 
 
@@ -31,7 +31,7 @@ class Generated(NamedTuple):
 
 
 def generate(
-    model: GPT,
+    model: GPT | VisionLanguageModel,
     batch: dict[str, Tensor],
     length: int,
     *,
@@ -46,7 +46,8 @@ def generate(
     """Continue each text of a batch, token by token; the model is in eval mode meanwhile.
 
     Args:
-        batch: `tokens` (B, L), and `tokens_mask` where some pad, on either side.
+        batch: `tokens` (B, L), and `tokens_mask` where some pad, on either side; `image` for a
+            model that sees.
         length: how many tokens to write at most.
         temperature: 0 takes the likeliest token (greedy); above 0, tokens are drawn.
         top_k, top_p: as in `next_probabilities`; for drawing.
@@ -105,25 +106,35 @@ class _Texts:
     """
 
     def __init__(
-        self, model: GPT, batch: dict[str, Tensor], length: int, stop: int | None, cached: bool
+        self,
+        model: GPT | VisionLanguageModel,
+        batch: dict[str, Tensor],
+        length: int,
+        stop: int | None,
+        cached: bool,
     ) -> None:
-        tokens, mask = _prompts(model, batch, length, stop)
+        self.gpt = model.gpt if isinstance(model, VisionLanguageModel) else model
         self.model, self.length = model, length
+        self.vectors, mask, self.seen = _prompt(model, self.gpt, batch, length, stop)
         self.stop = -1 if stop is None else stop  # -1 is no token
-        self.start = self.end = tokens.shape[1]
-        self.read = 0  # tokens that the caches hold
-        self.tokens = torch.cat([tokens, tokens.new_zeros(len(tokens), length)], dim=1)
-        written = mask.new_ones(len(mask), length)
+        rows, self.start = mask.shape
+        self.end = 0  # tokens written
+        self.read = 0  # vectors that the caches hold
+        self.tokens = torch.zeros(rows, length, dtype=torch.int64, device=mask.device)
+        written = mask.new_ones(rows, length)
         self.mask = None if mask.all() else torch.cat([mask, written], dim=1)
-        self.caches = model.caches(*self.tokens.shape) if cached else None
+        self.caches = self.gpt.caches(rows, self.start + length) if cached else None
 
     def logits(self) -> Tensor:
         """(rows, V) in float32 at least."""
-        new = self.model.embedding(self.tokens[:, self.read : self.end])
-        mask = None if self.mask is None else self.mask[:, : self.end]
-        states = self.model.states(new, mask, self.caches)
-        self.read = self.end if self.caches else 0
-        return wide(self.model.logits(states[:, -1]))
+        new = self.gpt.embedding(self.tokens[:, max(self.read - self.start, 0) : self.end])
+        new = new if self.read else torch.cat([self.vectors, new], dim=1)
+        length = self.start + self.end
+        mask = None if self.mask is None else self.mask[:, :length]
+        aside = () if self.seen is None else (self.seen,)
+        states = self.model.states(new, mask, self.caches, *aside)
+        self.read = length if self.caches else 0
+        return wide(self.gpt.logits(states[:, -1]))
 
     def append(self, tokens: Tensor) -> None:
         """Tokens (rows,) int64."""
@@ -133,13 +144,15 @@ class _Texts:
     def select(self, rows: Tensor) -> None:
         """Go on with these rows, of which some may stand more than once."""
         self.tokens = self.tokens[rows]
+        self.vectors = self.vectors[rows] if self.read == 0 else self.vectors
         self.mask = None if self.mask is None else self.mask[rows]
+        self.seen = None if self.seen is None else Encoded(*(x[rows] for x in self.seen))
         for cache in self.caches or []:
             cache.select(rows)
 
     def result(self) -> Generated:
         """What was written; 0 after the stop token."""
-        written = self.tokens[:, self.start : self.end]
+        written = self.tokens[:, : self.end]
         stops = (written == self.stop).long()
         mask = stops.cumsum(dim=1) - stops == 0  # no stop token before
         return Generated(written.masked_fill(~mask, 0), mask)
@@ -192,28 +205,31 @@ def _search(texts: _Texts, beams: int) -> Generated:
     return texts.result()
 
 
-def _prompts(
-    model: GPT, batch: dict[str, Tensor], length: int, stop: int | None
-) -> tuple[Tensor, Tensor]:
-    """Tokens (B, L) with their padding moved to the left, and where they are real."""
-    require(batch, "tokens")
-    size, longest = model.config.vocab_size, model.config.max_length
-    check_ids(batch["tokens"], size)
+def _prompt(
+    model: GPT | VisionLanguageModel,
+    gpt: GPT,
+    batch: dict[str, Tensor],
+    length: int,
+    stop: int | None,
+) -> Prompt:
+    """What the texts begin with, padding moved to the left, and where it is real."""
+    vectors, mask, seen = model.prompt(batch)
+    mask, longest = real(vectors, mask), gpt.config.max_length
     checks.at_least(1, length=length)
-    checks.indices(size, stop=None if stop is None else torch.tensor(stop))
-    mask = real(batch["tokens"], batch.get("tokens_mask"), "tokens_mask")
+    checks.indices(gpt.config.vocab_size, stop=None if stop is None else torch.tensor(stop))
     if not mask.any(dim=1).all():
         raise ValueError("tokens must hold at least one token a text, got a text of padding alone")
     if length > longest - mask.shape[1]:
         room = f"{longest - mask.shape[1]}, for {mask.shape[1]} tokens of prompt"
         raise ValueError(f"length must be at most {room} (max_length is {longest}), got {length}")
     order = mask.int().argsort(dim=1, stable=True)
-    return batch["tokens"].gather(1, order), mask.gather(1, order)
+    moved = vectors.gather(1, order.unsqueeze(-1).expand_as(vectors))
+    return Prompt(moved, mask.gather(1, order), seen)
 
 
-def _check(model: GPT, temperature: float, beams: int, chosen: bool) -> None:
+def _check(model: nn.Module, temperature: float, beams: int, chosen: bool) -> None:
     """That the settings of `generate` fit each other."""
-    checks.instance(GPT, model=model)
+    checks.instance((GPT, VisionLanguageModel), model=model)
     checks.within("[0, inf)", temperature=temperature)
     checks.at_least(1, beams=beams)
     if beams > 1 and temperature > 0:

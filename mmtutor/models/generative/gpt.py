@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmtutor import checks
 from mmtutor.data.batch import require
-from mmtutor.encoders.base import check_ids, real
+from mmtutor.encoders.base import Encoded, check_ids, real
 from mmtutor.encoders.transformer import attention_weights, turned, turns
 from mmtutor.models.generative.config import GPTConfig
 from mmtutor.models.generative.pretrained import config_of, weights_of
@@ -28,6 +28,20 @@ class GPTOutput(NamedTuple):
     """`logits` (B, L, V): at each token, a score for every token that may come next."""
 
     logits: Tensor
+
+
+class Prompt(NamedTuple):
+    """What a model that writes begins with.
+
+    Attributes:
+        vectors: (B, L, D), a text's, and where it stands there a picture's.
+        mask: (B, L) bool, True = real; None if all are.
+        seen: what is looked at beside the text, if anything.
+    """
+
+    vectors: Tensor
+    mask: Tensor | None
+    seen: Encoded | None = None
 
 
 class GPT(nn.Module):
@@ -63,11 +77,16 @@ class GPT(nn.Module):
             KeyError: the batch has no `tokens`.
             ValueError: the text is too long, or an id has no vector (looked at on a CPU only).
         """
+        vectors, mask, _ = self.prompt(batch)
+        return GPTOutput(self.logits(self.states(vectors, mask)))
+
+    def prompt(self, batch: dict[str, Tensor]) -> Prompt:
+        """The vectors of the texts; arguments and errors as `forward`."""
         require(batch, "tokens")
         check_ids(batch["tokens"], self.config.vocab_size)
         mask = batch.get("tokens_mask")
         mask = None if mask is None else real(batch["tokens"], mask, "tokens_mask")
-        return GPTOutput(self.logits(self.states(self.embedding(batch["tokens"]), mask)))
+        return Prompt(self.embedding(batch["tokens"]), mask)
 
     def states(
         self, x: Tensor, mask: Tensor | None = None, caches: list[Cache] | None = None
