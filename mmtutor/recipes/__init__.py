@@ -23,6 +23,7 @@ RECIPES = {
     "text_classification": "mmtutor.recipes.encoders.text",
     "three_modalities": "mmtutor.recipes.fusion.three_modalities",
     "video_classification": "mmtutor.recipes.encoders.video",
+    "vlm": "mmtutor.recipes.language.vlm",
     "vqa": "mmtutor.recipes.vqa.classic",
     "vqa_hub": "mmtutor.recipes.vqa.hub",
     "vqa_shapes": "mmtutor.recipes.vqa.grounded",

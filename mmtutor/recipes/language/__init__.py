@@ -1,1 +1,1 @@
-"""Language models: `gpt`."""
+"""Language models: `gpt`, and one that sees, `vlm`."""

@@ -1,0 +1,72 @@
+"""The recipe of a vision-language model, at a size of seconds."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mmtutor.data import collate
+from mmtutor.evaluation.efficiency import parameters
+from mmtutor.losses import next_token
+from mmtutor.models.generative.gpt import GPTOutput
+from mmtutor.recipes.language import vlm
+from mmtutor.recipes.language.vlm import BLOCKS, Config
+
+TINY = Config.preset("tiny")
+
+
+@pytest.mark.parametrize("way", ["two-layer", "stream"])
+def test_a_run_answers_every_type_with_and_without_its_pictures(way):
+    config = replace(TINY, way=way, train=128, test=90, types=("exist", "query", "count"))
+    result = vlm.run(config, progress=False)
+    assert result.metrics["by_type"].keys() == {"exist", "query", "count"}
+    assert result.metrics["permuted"].keys() == {"exist", "query", "count"}
+    assert result.history.epochs[-1]["loss"] < result.history.epochs[0]["loss"] < 4
+
+
+def test_colours_are_seen_within_seconds_and_not_in_permuted_pictures():
+    """Two answers, one picture each: whoever looks knows."""
+    config = replace(TINY, train=256, types=("exist",), dim=32, lr=5e-3, epochs=12)
+    asked = vlm.questions(config, "train")
+    words = vlm.tokenizer(asked)
+    image = torch.zeros(256, 3, 48, 48, dtype=torch.uint8)
+    image[torch.tensor([said == "yes" for said in asked.column("answer")])] = 255
+    asked = asked.with_column("image", image)
+    model = vlm.build(config, words)
+    vlm.train(config, model, vlm.objective(config), vlm.data(asked, words))
+    assert vlm.answer(model, asked, words).correct.double().mean() > 0.95
+    blind = vlm.answer(model, asked.with_column("image", image.flip(0)), words).correct
+    assert blind.double().mean() < 0.7
+
+
+def test_the_ways_have_about_as_many_parameters():
+    config = Config.preset("stored")
+    words = vlm.tokenizer(vlm.questions(replace(config, train=300), "train"))
+    sizes = [parameters(vlm.build(replace(config, way=way), words)) for way in BLOCKS]
+    assert max(sizes) < 1.11 * min(sizes)
+
+
+def test_the_answer_alone_is_judged():
+    config = replace(TINY, train=20)
+    asked = vlm.questions(config, "train")
+    words = vlm.tokenizer(asked)
+    batch = collate([*vlm.data(asked, words)])
+    assert batch["tokens_mask"].sum(1).unique().numel() > 1, "texts of several lengths"
+    ids = [words.encode(said) for said in asked.column("answer")]
+    lengths = batch["tokens_mask"].sum(1)
+    found = batch["tokens"][torch.arange(20), lengths - 1]
+    assert found.tolist() == [one for [one] in ids]
+    assert (batch["tokens"][:, 0] == words.size).all()
+    logits = torch.zeros(*batch["tokens"].shape, words.size + 1)
+    logits[torch.arange(20), lengths - 2, found] = 50.0  # the last word foresees the answer
+    assert vlm.objective(config)(GPTOutput(logits), batch) < 1e-6
+    assert next_token(GPTOutput(logits), batch) > 1
+    without = collate([*vlm.data(asked, words, answers=False)])
+    assert (without["tokens_mask"].sum(1) == lengths - 1).all()
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="pairs is 1: expected at least 2 with way 'queries'"):
+        Config(way="queries", pairs=1)
+    with pytest.raises(ValueError, match="way"):
+        Config(way="telepathy")
