@@ -6,10 +6,12 @@ tokens. What changed from GPT-1 to Llama are settings.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,9 @@ from mmtutor.models.generative import GPT, GPTConfig, NGram
 from mmtutor.models.modes import evaluating
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import BelowOne, Count, Rate, require_multiple
+from mmtutor.training import History
 from mmtutor.training.fit import Objective
+from mmtutor.training.optim import make_muon
 
 
 @settings
@@ -41,6 +45,7 @@ class Config(TrainConfig):
         length: of the pieces of text that are learned from, in tokens, and the longest there is.
         dim, depth, heads, kv_heads, positions, norm, norm_first, activation, bias, tied, dropout:
             of `GPTConfig`.
+        optimizer: "adamw", or "muon" for the matrices (`training.optim.make_muon`).
     """
 
     corpus: Literal["state-of-the-union", "tang-poems"] = "state-of-the-union"
@@ -60,6 +65,7 @@ class Config(TrainConfig):
     bias: bool = True
     tied: bool = True
     dropout: BelowOne = 0.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
     batch_size: Count = 16
     lr: Rate = 2e-3
 
@@ -74,28 +80,79 @@ class Config(TrainConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least {least}")
 
 
+STORED = {  # what is best in half an hour on one core, of what was tried with `split="val"`
+    **{"train": 20_000_000, "test": 2_000_000, "vocabulary": 4_096},
+    **{"positions": "rotary", "norm": "rms", "activation": "swiglu", "bias": False},
+    **{"optimizer": "muon", "lr": 0.01, "batch_size": 8},
+}
 PRESETS = {
     "tiny": Config(train=20_000, test=4_000, vocabulary=300, length=64, dim=32, depth=1),
     "cpu": Config(train=1_000_000, test=100_000),
-    "stored": Config(),  # up to an hour on a CPU; the book keeps its results
+    "english": Config(**STORED, epochs=5),  # up to an hour on a CPU; the book keeps their results
+    "chinese": Config(**STORED, corpus="tang-poems", epochs=5),
     "t4": Config(vocabulary=8_192, length=512, dim=384, depth=6, heads=6, epochs=5, lr=1e-3),
     "h100": Config(vocabulary=8_192, length=1_024, dim=768, depth=12, heads=12, epochs=5, lr=6e-4),
 }
 
 
 def run(config: Config, progress: bool = True) -> Result:
-    """Learn from the training texts, then foresee the held-out ones."""
+    """Learn from the training texts, then foresee the held-out ones, as do counts and programs.
+
+    Metrics: `bits_per_byte`; that of `ngrams` of tokens and of bytes, and of `programs`; and
+    `gpt_minus_ngram`, paired by document, for the one of the n-grams that is better on `val`.
+    """
     learned, held_out = texts(config, "train"), texts(config, config.split)
     tokenizer = SubwordTokenizer.fit(learned, config.vocabulary, exact=True)
     model = build(config, tokenizer)
-    history = train(config, model, objective(config), data(config, learned, tokenizer), progress)
-    documents = [torch.tensor([PAD, *tokenizer.encode(text)]) for text in held_out]
+    history = fitted(config, model, data(config, learned, tokenizer), progress)
+    found = bits(model, cut(held_out, tokenizer.encode))
+    counts = ngrams(config, learned, tokenizer, held_out)
+    best = min(counts.values(), key=lambda count: count["val"])
     metrics = {
-        "bits_per_byte": bits_per_byte(bits(model, documents), held_out)._asdict(),
+        "bits_per_byte": bits_per_byte(found, held_out)._asdict(),
+        "ngrams": {
+            kind: {"order": count["order"]} | bits_per_byte(count["bits"], held_out)._asdict()
+            for kind, count in counts.items()
+        },
+        "gpt_minus_ngram": bits_per_byte(found - best["bits"], held_out)._asdict(),
+        "programs": programs(learned, held_out),
         "parameters": parameters(model),
         "training_tokens_per_second": history.examples_per_second * config.length,
     }
     return Result(metrics=metrics, history=history, model=model, config=config)
+
+
+def ngrams(
+    config: Config, learned: Sequence[str], tokenizer: SubwordTokenizer, held_out: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """For "tokens" and "bytes" the n-gram of the `order` that is best on the split `val`.
+
+    Each with the bits that it takes there, `val`, and for the held-out texts, `bits` (N,).
+    """
+    found, validation = {}, texts(config, "val")
+    kinds = {"tokens": (tokenizer.encode, tokenizer.size), "bytes": (_bytes, 257)}
+    for kind, (encode, size) in kinds.items():
+        read, val = torch.cat(cut(learned, encode)), cut(validation, encode)
+        best = {"val": math.inf}
+        for order in range(1, math.ceil(63 / math.log2(size))):
+            model = NGram(read, order, size)
+            score = bits(model, val).sum().item()
+            if score >= best["val"]:  # longer runs are rarer still
+                break
+            best = {"val": score, "order": order, "model": model}
+        found[kind] = best | {"bits": bits(best.pop("model"), cut(held_out, encode))}
+    return found
+
+
+def programs(learned: Sequence[str], held_out: Sequence[str]) -> dict[str, float]:
+    """Bits per byte of programs that know nothing of language: `gzip` of the held-out texts alone,
+    and what they add to an `lzma` archive of the training texts, all of which it may look back at.
+    """
+    before, text = ("".join(part).encode() for part in (learned, held_out))
+    reach = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": max(2**20, len(before + text))}
+    alone, both = (len(lzma.compress(x, filters=[reach])) for x in (before, before + text))
+    found = {"gzip": len(gzip.compress(text, 9)), "lzma, training texts read": both - alone}
+    return {name: 8 * size / len(text) for name, size in found.items()}
 
 
 def texts(config: Config, split: str) -> list[str]:
@@ -116,11 +173,16 @@ def data(config: Config, learned: Sequence[str], tokenizer: SubwordTokenizer) ->
 
     The token PAD stands before each text, where nothing else would.
     """
-    row = torch.tensor([token for text in learned for token in (PAD, *tokenizer.encode(text))])
+    row = torch.cat(cut(learned, tokenizer.encode))
     pieces = row[: len(row) // config.length * config.length].view(-1, config.length)
     batches = loader(Dataset({"tokens": pieces}), config.batch_size, shuffle=True, seed=config.seed)
     batches.collate_fn = _stacked
     return batches
+
+
+def cut(documents: Sequence[str], encode: Callable[[str], list[int]]) -> list[Tensor]:
+    """The token PAD and those of the text, for each document: (L,) int64 each."""
+    return [torch.tensor([PAD, *encode(text)]) for text in documents]
 
 
 def build(config: Config, tokenizer: SubwordTokenizer) -> GPT:
@@ -128,6 +190,15 @@ def build(config: Config, tokenizer: SubwordTokenizer) -> GPT:
     torch.manual_seed(config.seed)
     shape = {f.name: getattr(config, f.name) for f in fields(GPTConfig) if hasattr(config, f.name)}
     return GPT(GPTConfig(tokenizer.size, max_length=config.length, **shape))
+
+
+def fitted(
+    config: Config, model: GPT, batches: DataLoader, progress: bool = True, **options: Any
+) -> History:
+    """Train a model with the optimiser of `config`; `options` as in `recipes.common.train`."""
+    if config.optimizer == "muon":
+        options["optimizer"] = make_muon(model, config.lr, config.weight_decay)
+    return train(config, model, objective(config), batches, progress, **options)
 
 
 def objective(config: Config) -> Objective:
@@ -171,6 +242,10 @@ def bits_per_byte(surprise: Tensor, documents: Sequence[str]) -> Interval:
     """All bits (N,) over all bytes of UTF-8, and the interval over documents."""
     size = torch.tensor([len(text.encode()) for text in documents], dtype=torch.float64)
     return bootstrap_statistic(lambda weights: weights @ surprise / (weights @ size), len(size))
+
+
+def _bytes(text: str) -> list[int]:
+    return [1 + byte for byte in text.encode()]
 
 
 def _stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:

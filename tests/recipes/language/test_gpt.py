@@ -29,6 +29,31 @@ def test_it_learns_and_its_score_is_below_that_of_an_untrained_model(corpus):
     assert score["estimate"] < 0.9 * untrained.estimate
     assert score["low"] <= score["estimate"] <= score["high"]
     assert not set(learned) & set(held_out)
+    grams, programs = result.metrics["ngrams"], result.metrics["programs"]
+    best = grams["bytes" if corpus == "tang-poems" else "tokens"]
+    paired = result.metrics["gpt_minus_ngram"]
+    assert best["estimate"] == min(gram["estimate"] for gram in grams.values())
+    assert paired["estimate"] == pytest.approx(score["estimate"] - best["estimate"])
+    assert min(programs.values()) > best["estimate"] > 1
+
+
+def test_the_order_of_an_ngram_is_the_one_that_is_best_on_val():
+    learned, held_out = gpt.texts(TINY, "train"), gpt.texts(TINY, "test")
+    tokenizer = SubwordTokenizer.fit(learned, TINY.vocabulary, exact=True)
+    found = gpt.ngrams(TINY, learned, tokenizer, held_out)
+    validation = gpt.texts(TINY, "val")
+    tokens = [gpt.cut(part, tokenizer.encode) for part in (learned, validation, held_out)]
+    models = [NGram(torch.cat(tokens[0]), n, tokenizer.size) for n in range(1, 6)]
+    val = [gpt.bits(model, tokens[1]).sum().item() for model in models]
+    assert found["tokens"]["order"] == 1 + val.index(min(val))
+    assert torch.equal(found["tokens"]["bits"], gpt.bits(models[val.index(min(val))], tokens[2]))
+
+
+def test_lzma_has_read_the_training_texts():
+    text = bytes(range(32, 127)).decode() * 3
+    before = "".join(chr(33 + 7 * i * i % 89) for i in range(5_000))
+    assert gpt.programs([before, text], [text])["lzma, training texts read"] < 1
+    assert gpt.programs([before], [text])["lzma, training texts read"] > 2
 
 
 def test_each_token_is_judged_once_with_what_stands_before_it():
@@ -64,6 +89,17 @@ def test_batches_hold_every_whole_piece_once_and_no_padding():
     row = [PAD, *tokenizer.encode(texts[0]), PAD, *tokenizer.encode(texts[1])]
     pieces = sorted(piece for batch in batches for piece in batch["tokens"].tolist())
     assert pieces == sorted([row[:4], row[4:8], row[8:12]])
+
+
+def test_muon_learns_more_in_as_many_steps():
+    config = replace(TINY, train=100_000)
+    learned = gpt.texts(config, "train")
+    tokenizer = SubwordTokenizer.fit(learned, config.vocabulary, exact=True)
+    batches, last = gpt.data(config, learned, tokenizer), {}
+    for optimizer, lr in (("adamw", 3e-3), ("muon", 1e-2)):
+        changed = replace(config, optimizer=optimizer, lr=lr)
+        last[optimizer] = gpt.fitted(changed, gpt.build(config, tokenizer), batches, False).loss[-1]
+    assert last["muon"] < last["adamw"] - 0.1
 
 
 def test_the_options_of_history_are_settings():
