@@ -96,7 +96,7 @@ PRESETS = {
     "tiny": Config(train=20_000, test=4_000, vocabulary=300, length=64, dim=32, depth=1),
     "cpu": Config(train=1_000_000, test=100_000),
     "english": replace(STORED, epochs=3),  # up to an hour on a CPU; the book keeps their results
-    "chinese": replace(STORED, corpus="tang-poems", epochs=2),
+    "chinese": replace(STORED, corpus="tang-poems"),
     "t4": Config(vocabulary=8_192, length=512, dim=384, depth=6, heads=6, epochs=5, lr=1e-3),
     "h100": Config(vocabulary=8_192, length=1_024, dim=768, depth=12, heads=12, epochs=5, lr=6e-4),
 }

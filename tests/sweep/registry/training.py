@@ -32,6 +32,7 @@ from mmtutor.training.optim import (
     adam_direction,
     descend,
     learning_rate_factor,
+    make_muon,
     make_optimizer,
     mixed_precision,
 )
@@ -339,6 +340,10 @@ def _descend(loss, start, steps, make):
     return descend(loss, start, steps, make)
 
 
+def _make_muon(module, lr, weight_decay):
+    return [float(group["lr"]) for group in make_muon(module, lr, weight_decay).param_groups]
+
+
 def _make_optimizer(module, lr, weight_decay):
     return [
         (float(group["lr"]), float(group["weight_decay"]), len(group["params"]))
@@ -424,6 +429,17 @@ OPTIM = [
         lr=LR,
         weight_decay=DECAY,
         holds=lambda value, a: value == [(a.lr, a.weight_decay, 1), (a.lr, 0.0, 3)],
+    ),
+    entry(
+        _make_muon,
+        of=make_muon,
+        module=given(
+            lambda random, sizes: nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 3)),
+            NO_MODULE | {"nothing for it": constantly(nn.Embedding(3, 2), nn.LayerNorm(2))},
+        ),
+        lr=LR,
+        weight_decay=DECAY,
+        holds=lambda value, a: value == [a.lr, a.lr],
     ),
     entry(
         learning_rate_factor,
@@ -792,6 +808,7 @@ EXEMPT = {
     "mmtutor.training.engine.Engine": "settings; tried by `fit` and in their own test",
     "mmtutor.training.history.Track": "settings; tried in their own test",
     "mmtutor.training.generators.RandomNumbers": "any objects will do",
+    "mmtutor.training.optim.Together": "optimisers that have checked their own parameters",
     "mmtutor.training.resume.Saves": OF_FIT,
     "mmtutor.training.resume.saved": OF_FIT,
     "mmtutor.training.resume.on_sigterm": "takes a handler as `signal.signal` does",
