@@ -9,6 +9,8 @@ RECIPES = {
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
     "fusion_halves": "mmtutor.recipes.fusion.halves",
     "gpt": "mmtutor.recipes.language.gpt",
+    "gpt_changes": "mmtutor.recipes.language.changes",
+    "gpt_scaling": "mmtutor.recipes.language.scaling",
     "image_classification": "mmtutor.recipes.encoders.images",
     "joint_learning": "mmtutor.recipes.joint.tasks",
     "loss_comparison": "mmtutor.recipes.retrieval.losses",
