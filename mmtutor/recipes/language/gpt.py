@@ -30,7 +30,7 @@ from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import BelowOne, Count, Rate, require_multiple
 from mmtutor.training import History
 from mmtutor.training.fit import Objective
-from mmtutor.training.optim import make_muon
+from mmtutor.training.muon import make_muon
 
 
 @settings
@@ -45,7 +45,7 @@ class Config(TrainConfig):
         length: of the pieces of text that are learned from, in tokens, and the longest there is.
         dim, depth, heads, kv_heads, positions, norm, norm_first, activation, bias, tied, dropout:
             of `GPTConfig`.
-        optimizer: "adamw", or "muon" for the matrices (`training.optim.make_muon`).
+        optimizer: "adamw", or "muon" for the matrices (`training.muon.make_muon`).
     """
 
     corpus: Literal["state-of-the-union", "tang-poems"] = "state-of-the-union"

@@ -25,6 +25,7 @@ from mmtutor.training.adapters import (
 )
 from mmtutor.training.arguments import check_loss, check_trained
 from mmtutor.training.checkpoint import as_bytes, load_strictly, read_tensors, write_tensors
+from mmtutor.training.muon import make_muon
 from mmtutor.training.optim import (
     SGD,
     Adam,
@@ -32,7 +33,6 @@ from mmtutor.training.optim import (
     adam_direction,
     descend,
     learning_rate_factor,
-    make_muon,
     make_optimizer,
     mixed_precision,
 )
@@ -808,7 +808,6 @@ EXEMPT = {
     "mmtutor.training.engine.Engine": "settings; tried by `fit` and in their own test",
     "mmtutor.training.history.Track": "settings; tried in their own test",
     "mmtutor.training.generators.RandomNumbers": "any objects will do",
-    "mmtutor.training.optim.Together": "optimisers that have checked their own parameters",
     "mmtutor.training.resume.Saves": OF_FIT,
     "mmtutor.training.resume.saved": OF_FIT,
     "mmtutor.training.resume.on_sigterm": "takes a handler as `signal.signal` does",
