@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtutor.recipes.common.stored import store
+from mmtutor.recipes.common.stored import store, store_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,8 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Store the result of finished runs.")
     parser.add_argument("name", help="what the stored result is called")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that `mmtutor run` wrote")
+    parser.add_argument("--weights", action="store_true", help="keep the first one's model too")
     options = parser.parse_args(arguments)
     try:
+        if options.weights:
+            print(f"stored in {store_weights(options.name, options.runs[0])}")
         print(f"stored in {store(options.name, options.runs)}")
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -1,8 +1,8 @@
 """Results of longer runs, stored with the package and shown beside the short runs of a page.
 
-Knows `metrics.json`, as `mmtutor run` writes it, and where stored results lie. Does not know any
-recipe. A stored result says what made it: hardware, versions, date, command, and a fingerprint of
-the code that its recipe's module reached.
+Knows `metrics.json` and `model.safetensors`, as `mmtutor run` writes them, and where they lie. Does
+not know any recipe. A stored result says what made it: hardware, versions, date, command, and a
+fingerprint of the code that its recipe's module reached.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmtutor.files import atomic_file
 from mmtutor.reach import fingerprint
+from mmtutor.training.checkpoint import read_tensors, write_tensors
 
 FOLDER = Path(str(files("mmtutor.recipes"))) / "stored"
+LARGEST = 6_000_000  # bytes of weights that travel with the package
 SAME = ("hardware", "versions", "module", "fingerprint")  # of all runs of one result, as is config
 SHOWN = ("metrics", "config", "preset", "seed", "command", "date", *SAME)
 
@@ -56,6 +60,30 @@ def load_stored(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
             f"no result {name!r} is stored with the package; there are: {known}"
         )
     return json.loads(path.read_text("utf-8"))
+
+
+def store_weights(name: str, run: Path, folder: Path = FOLDER) -> Path:
+    """Keep the model of a run beside the stored result `name`, in half precision.
+
+    Raises:
+        FileNotFoundError: the run has no `model.safetensors`.
+        ValueError: it would take more than LARGEST bytes.
+    """
+    weights, _ = read_tensors(Path(run) / "model.safetensors")
+    halves = {key: x.half() if x.is_floating_point() else x for key, x in weights.items()}
+    if (size := sum(x.nbytes for x in halves.values())) > LARGEST:
+        raise ValueError(f"{name}: expected weights of at most {LARGEST:,} bytes, got {size:,}")
+    write_tensors(folder / f"{name}.safetensors", halves)
+    return folder / f"{name}.safetensors"
+
+
+def load_weights(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
+    """The state of the model that `store_weights` kept, in single precision again.
+
+    Raises FileNotFoundError where none is kept.
+    """
+    weights, _ = read_tensors(folder / f"{name}.safetensors")
+    return {key: x.float() if x.is_floating_point() else x for key, x in weights.items()}
 
 
 def provenance(runs: Sequence[dict[str, Any]]) -> str:

@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from data_scripts import store as script
@@ -14,7 +16,14 @@ from mmtutor.cli import app
 from mmtutor.reach import fingerprint
 from mmtutor.recipes import RECIPES
 from mmtutor.recipes.common import stored
-from mmtutor.recipes.common.stored import load_stored, provenance, store
+from mmtutor.recipes.common.stored import (
+    load_stored,
+    load_weights,
+    provenance,
+    store,
+    store_weights,
+)
+from mmtutor.training import save_model
 
 STORED = sorted(path.stem for path in stored.FOLDER.glob("*.json"))
 MODULE = "mmtutor.recipes.encoders.images"
@@ -52,6 +61,23 @@ def test_seeds_are_joined_without_their_histories(tmp_path):
     )
     found[0]["hardware"]["gpu"] = "NVIDIA H100"
     assert "; NVIDIA H100; " in provenance(found)
+
+
+def test_weights_are_kept_in_half_precision_and_small(tmp_path, monkeypatch):
+    model = nn.BatchNorm1d(3)
+    save_model(model, tmp_path / "model.safetensors")
+    store_weights("norm", tmp_path, tmp_path)
+    found = load_weights("norm", tmp_path)
+    assert {name: x.dtype for name, x in found.items()} == {
+        name: x.dtype for name, x in model.state_dict().items()
+    }
+    assert torch.equal(found["weight"], model.weight)
+    assert (tmp_path / "norm.safetensors").stat().st_size < 1_000
+    monkeypatch.setattr(stored, "LARGEST", 20)
+    with pytest.raises(ValueError, match="at most 20 bytes, got 32"):
+        store_weights("norm", tmp_path, tmp_path)
+    with pytest.raises(FileNotFoundError):
+        load_weights("none", tmp_path)
 
 
 def test_only_the_seed_may_differ(tmp_path):
