@@ -40,7 +40,7 @@ class Config(gpt.Config):
     train: Count = 600_000
     test: Count = 100_000
     split: Literal["test", "val"] = "val"
-    dim: Count = 96
+    dim: Count = 64
     batch_size: Count = 4
     lr: Rate = 2e-3
     changes: tuple[Literal[tuple(CHANGES)], ...] = tuple(CHANGES)

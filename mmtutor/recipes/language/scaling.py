@@ -12,11 +12,18 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from scipy.optimize import curve_fit
+from torch import Tensor
 
 from mmtutor import checks
 from mmtutor.data.tokenizer import SubwordTokenizer
 from mmtutor.evaluation.efficiency import parameters
+from mmtutor.evaluation.statistics.bootstrap import (
+    Interval,
+    bootstrap_draws,
+    percentile_interval,
+)
 from mmtutor.recipes.common import Result, settings
 from mmtutor.recipes.common.config import Count, Rate
 from mmtutor.recipes.language import gpt
@@ -24,6 +31,7 @@ from mmtutor.recipes.language.changes import MODERN
 
 HEAD = 16  # size of a head
 BINS = 12  # of the training
+RESAMPLES = 500
 
 
 @settings
@@ -34,7 +42,7 @@ class Config(gpt.Config):
         dims: size of a token in each model, a multiple of HEAD.
     """
 
-    train: Count = 2_000_000
+    train: Count = 1_500_000
     split: Literal["test", "val"] = "val"
     batch_size: Count = 8
     lr: Rate = 1e-2
@@ -62,31 +70,41 @@ def run(config: Config, progress: bool = True) -> Result:
 
     Metrics: `models`, for each size its `parameters` without embeddings, `bits_per_byte`, and the
     `course` of its training, in which no text comes twice: after so many `tokens` read, the mean
-    `bits_per_byte` of the last ones; and the `law`. History and model are the largest one's.
+    `bits_per_byte` of the last ones; and the `law`, with its intervals over documents. History and
+    model are the largest one's.
     """
     learned, held_out = (gpt.texts(config, split) for split in ("train", config.split))
     tokenizer = SubwordTokenizer.fit(learned, config.vocabulary, exact=True)
-    documents, models = gpt.cut(held_out, tokenizer.encode), []
+    documents, models, bits = gpt.cut(held_out, tokenizer.encode), [], []
     size = sum(len(text.encode()) for text in learned)
     for dim in sorted(config.dims):
         shaped = replace(config, dim=dim, heads=dim // HEAD)
         model, batches = gpt.build(shaped, tokenizer), gpt.data(shaped, learned, tokenizer)
         history = gpt.fitted(shaped, model, batches, progress)
         count = len(batches.dataset) * config.length
+        bits.append(gpt.bits(model, documents))
         course = [part.mean() for part in np.array_split(history.loss, BINS)]
         models.append(
             {
                 "parameters": parameters(model.blocks),
-                "bits_per_byte": gpt.bits_per_byte(gpt.bits(model, documents), held_out).estimate,
+                "bits_per_byte": gpt.bits_per_byte(bits[-1], held_out).estimate,
                 "course": {
                     "tokens": [count * (i + 1) / BINS for i in range(BINS)],
                     "bits_per_byte": [loss / math.log(2) * count / size for loss in course],
                 },
             }
         )
-    found = law(*zip(*((m["parameters"], m["bits_per_byte"]) for m in models), strict=True))
-    metrics = {"models": models, "law": found._asdict()}
+    found = laws([made["parameters"] for made in models], torch.stack(bits, dim=1), held_out)
+    metrics = {"models": models, "law": {name: x._asdict() for name, x in found.items()}}
     return Result(metrics=metrics, history=history, model=model, config=config)
+
+
+def laws(sizes: Sequence[int], bits: Tensor, held_out: Sequence[str]) -> dict[str, Interval]:
+    """Each number of the law, from what each document takes in each model, bits (N, M)."""
+    bytes_ = torch.tensor([len(text.encode()) for text in held_out], dtype=torch.float64)
+    draws = bootstrap_draws(lambda w: w @ bits / (w @ bytes_).unsqueeze(1), len(bits), RESAMPLES)
+    found = torch.tensor([law(sizes, losses) for losses in draws.tolist()], dtype=torch.float64)
+    return dict(zip(Law._fields, map(percentile_interval, found.T), strict=True))
 
 
 class Law(NamedTuple):
