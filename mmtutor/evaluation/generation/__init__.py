@@ -16,7 +16,6 @@ from mmtutor.evaluation.generation.embedding_scores import (
 from mmtutor.evaluation.generation.hallucination import (
     chair,
     mentions,
-    pope,
     pope_questions,
     says_yes,
 )

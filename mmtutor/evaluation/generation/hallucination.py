@@ -1,8 +1,8 @@
 """Does the text name what is not in the picture? POPE asks, CHAIR counts in captions.
 
 Knows names of objects, answers of yes and no, and which words mean which object. Does not know how
-answers and captions are made. Any number of sets of weights, (R, N), give (R,) scores at once, for
-`bootstrap_statistic`.
+answers and captions are made, nor the scores of answers (`evaluation.retrieval.pope`). Any number
+of sets of weights, (R, N), give (R,) scores at once, for `bootstrap_statistic`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,7 @@ from mmtutor.data.tokenizer import words
 from mmtutor.evaluation.classification.scores import (
     _ratio,
     as_weights,
-    averages,
-    confusion,
     number,
-    per_class,
 )
 
 Sampling = Literal["random", "popular", "adversarial"]
@@ -42,23 +39,6 @@ class PopeQuestion(NamedTuple):
         """The question in words."""
         article = "an" if self.object[:1].lower() in tuple("aeiou") else "a"
         return f"Is there {article} {self.object} in the picture?"
-
-
-class Pope(NamedTuple):
-    """Scores of yes and no, each in [0, 1]; "yes" is the class found.
-
-    Attributes:
-        yes: the share of answers that are yes.
-        always_yes, always_yes_f1: accuracy and F1 of who says yes to everything.
-    """
-
-    accuracy: float | Tensor
-    precision: float | Tensor
-    recall: float | Tensor
-    f1: float | Tensor
-    yes: float | Tensor
-    always_yes: float | Tensor
-    always_yes_f1: float | Tensor
 
 
 class Chair(NamedTuple):
@@ -124,23 +104,6 @@ def says_yes(answers: Sequence[str]) -> Tensor:
     checks.same_length(answers=answers)
     firsts = [words(answer.partition(".")[0].replace("n't", " not")) for answer in answers]
     return torch.tensor([NO.isdisjoint(first) for first in firsts])
-
-
-def pope(answers: Tensor, truth: Tensor, weights: Tensor | None = None) -> Pope:
-    """Scores of the answers of yes (True) and no to questions with this truth.
-
-    Args:
-        answers, truth: (N,) bool.
-        weights: (N,), or (R, N) for many sets at once; None for all alike.
-    """
-    answers, truth = checks.as_mask(answers=answers), checks.as_mask(truth=truth)
-    checks.shaped(answers=(answers, "N"), truth=(truth, "N"))
-    table = confusion(answers.long(), truth.long(), 2, as_weights(weights, len(truth)))
-    blind = torch.stack([torch.zeros_like(table[..., 0]), table.sum(-1)], dim=-1)
-    found, yes = per_class(table), table[..., 1].sum(-1) / table.sum((-2, -1))
-    scores = averages(table, "micro").f1, found.precision[..., 1], found.recall[..., 1]
-    always = averages(blind, "micro").f1, per_class(blind).f1[..., 1]
-    return Pope(*map(number, (*scores, found.f1[..., 1], yes, *always)))
 
 
 def mentions(captions: Sequence[str], synonyms: Mapping[str, Sequence[str]]) -> list[list[str]]:

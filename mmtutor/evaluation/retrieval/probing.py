@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmtutor import checks
-from mmtutor.evaluation.classification.scores import confusion, per_class
+from mmtutor.evaluation.classification.scores import as_weights, confusion, number, per_class
 
 WINOGROUND_CHANCE = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}  # of random, untied scores
 
@@ -33,11 +33,11 @@ class _Winoground(NamedTuple):
 class _Pope(NamedTuple):
     """Answers to "is there a ...?", in [0, 1]; `yes_ratio` is the share of "yes" among answers."""
 
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    yes_ratio: float
+    accuracy: float | Tensor
+    precision: float | Tensor
+    recall: float | Tensor
+    f1: float | Tensor
+    yes_ratio: float | Tensor
 
 
 def winoground(scores: Tensor) -> _Winoground:
@@ -54,15 +54,18 @@ def winoground(scores: Tensor) -> _Winoground:
     return _Winoground(text, image, text & image)
 
 
-def pope(said_yes: Tensor, present: Tensor) -> _Pope:
+def pope(said_yes: Tensor, present: Tensor, weights: Tensor | None = None) -> _Pope:
     """POPE's five numbers from `said_yes` and `present`, both (N,) bool, or 1 and 0.
 
     "Yes" is the positive. With as many objects present as absent, as POPE asks, the yes ratio of an
-    unbiased model is 0.5. Precision is 0 if "yes" was never said. Source: Li et al. (2023), sec. 5.
+    unbiased model is 0.5. Precision is 0 if "yes" was never said. Of many sets of weights (R, N)
+    each number is a tensor (R,). Source: Li et al. (2023), sec. 5.
     """
     said_yes, present = checks.as_mask(said_yes=said_yes), checks.as_mask(present=present)
     checks.shaped(said_yes=(said_yes, "N"), present=(present, "N"))
-    table = confusion(said_yes.long(), present.long(), 2)
-    of_yes = (value[1].item() for value in per_class(table)[:3])
-    accuracy = (said_yes == present).double().mean().item()
-    return _Pope(accuracy, *of_yes, said_yes.double().mean().item())
+    weights = as_weights(weights, len(present))
+    table = confusion(said_yes.long(), present.long(), 2, weights)
+    right, yes = table.diagonal(dim1=-2, dim2=-1).sum(-1), table[..., 1].sum(-1)
+    accuracy, yes_ratio = (count / weights.sum(-1) for count in (right, yes))
+    of_yes = (value[..., 1] for value in per_class(table)[:3])
+    return _Pope(*map(number, (accuracy, *of_yes, yes_ratio)))

@@ -176,16 +176,6 @@ def halves(value, a: SimpleNamespace):
     return right and sum(q.present for q in value) * 2 == len(value)
 
 
-def counted_by_hand(value, a: SimpleNamespace):
-    said, true = a.answers.tolist(), a.truth.tolist()
-    w = [1.0] * len(said) if a.weights is None else a.weights.tolist()
-    pairs = list(zip(said, true, w, strict=True))
-    hit = sum(w for s, t, w in pairs if s and t)
-    whole = sum(w for s, _, w in pairs if s) + sum(w for _, t, w in pairs if t)
-    right = sum(w for s, t, w in pairs if s == t) / sum(w)
-    return np.allclose([value.accuracy, value.f1], [right, 2 * hit / whole if whole else 0])
-
-
 def shares(value, a: SimpleNamespace):
     pairs = list(zip(a.mentioned, a.objects, strict=True))
     wrong = [sum(name not in there for name in said) for said, there in pairs]
@@ -283,13 +273,6 @@ ENTRIES = [
             make=lambda random: random.choice(["yes", "no", "It is not. Yes", "Yes. no"])
         ),
         holds=lambda value, a: value.tolist() == [answer[0] in "yY" for answer in a.answers],
-    ),
-    entry(
-        g.pope,
-        answers=masks("N"),
-        truth=masks("N"),
-        weights=optional(weights("N")),
-        holds=counted_by_hand,
     ),
     entry(
         g.mentions,

@@ -153,10 +153,10 @@ def solved(value, a: SimpleNamespace) -> bool:
 
 def polled(value, a: SimpleNamespace) -> bool:
     right = precision_recall_fscore_support(
-        a.present, a.said_yes, average="binary", zero_division=0
+        a.present, a.said_yes, average="binary", zero_division=0, sample_weight=a.weights
     )[:3]
-    accuracy = (a.present == a.said_yes).double().mean()
-    return np.allclose(value, [accuracy, *right, a.said_yes.double().mean()])
+    accuracy = average((a.present == a.said_yes).double(), a.weights)
+    return np.allclose(value, [accuracy, *right, average(a.said_yes.double(), a.weights)])
 
 
 GROUP = labels("N", make=lambda random, sizes: torch.arange(sizes["N"]) // 2)
@@ -182,7 +182,13 @@ ENTRIES = [
         ),
     ),
     entry(r.winoground, scores=floats("N 2 2"), holds=solved),
-    entry(r.pope, said_yes=masks("N", 0), present=masks("N", 0), holds=polled),
+    entry(
+        r.pope,
+        said_yes=masks("N", 0),
+        present=masks("N", 0),
+        weights=optional(weights("N")),
+        holds=polled,
+    ),
     entry(r.ranks, **SCORES, holds=lambda value, a: value.tolist() == plain_ranks(**vars(a))),
     entry(
         r.recall_at_k,
