@@ -37,7 +37,7 @@ class Config(gpt.Config):
         changes: which of CHANGES to train.
     """
 
-    train: Count = 600_000
+    train: Count = 1_200_000
     test: Count = 100_000
     split: Literal["test", "val"] = "val"
     dim: Count = 64

@@ -153,7 +153,7 @@ def started(command, folder, monkeypatch, **options):
     words = shlex.split(command)
     for option, value in ({"out": str(folder)} | options).items():
         words[words.index(f"--{option}") + 1] = value
-    recipe, configs = import_module(RECIPES[words[2]]), []
+    recipe, configs = import_module(RECIPES[words[2].replace("-", "_")]), []
 
     def run(config):
         configs.append(config)
