@@ -16,6 +16,7 @@ RECIPES = {
     "loss_comparison": "mmtutor.recipes.retrieval.losses",
     "modality_competition": "mmtutor.recipes.joint.competition",
     "pose_estimation": "mmtutor.recipes.encoders.pose",
+    "preferences": "mmtutor.recipes.language.preferences",
     "retrieval": "mmtutor.recipes.retrieval.photographs",
     "retrieval_hub": "mmtutor.recipes.retrieval.hub",
     "retrieval_shapes": "mmtutor.recipes.retrieval.shapes",
