@@ -12,4 +12,5 @@ from mmtutor.losses.classification import (
 from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_contrastive, triplet
 from mmtutor.losses.gather import gather_with_grad
 from mmtutor.losses.language import next_token
+from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
 from mmtutor.losses.regression import least_squares, mean_squared_error

@@ -31,23 +31,24 @@ def answer_log_probability(logits: Tensor, tokens: Tensor, answer: Tensor) -> Te
     return log_p.masked_fill(~answer[:, 1:], 0).sum(dim=1)
 
 
-def bradley_terry(better: Tensor, worse: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def bradley_terry(better: Tensor, worse: Tensor, margin: Tensor | None = None) -> Tensor:
     """Mean of -log sigmoid(better - worse + margin) over pairs: a scalar.
 
     The probability that the model of Bradley and Terry (1952) gives to what was preferred.
 
     Args:
         better, worse: (N,) scores of the answers that were preferred, and of the others.
-        margin: (N,) or a number: by how much something that the scores are not to learn, such as
-            length, spoke for the better one.
+        margin: (N,) by how much something that the scores are not to learn, such as length, spoke
+            for the better one; None is 0.
     """
-    checks.shaped(better=(better, "N"), worse=(worse, "N"))
-    checks.floating(better=better, worse=worse)
-    return -F.logsigmoid(wide(better - worse) + margin).mean()
+    checks.shaped(better=(better, "N"), worse=(worse, "N"), margin=(margin, "N | None"))
+    checks.floating(better=better, worse=worse, margin=margin)
+    lead = wide(better) - wide(worse)
+    return -F.logsigmoid(lead if margin is None else lead + margin).mean()
 
 
 def dpo(
-    policy: Tensor, reference: Tensor, beta: float = 0.1, margin: Tensor | float = 0.0
+    policy: Tensor, reference: Tensor, beta: float = 0.1, margin: Tensor | None = None
 ) -> Tensor:
     """Direct preference optimisation (Rafailov et al. 2023, equation 7): a scalar.
 

@@ -49,6 +49,7 @@ MODELS = {
     ),
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "4-learning/language-models": ("GPT",),
+    "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
     "5-labs/retrieval": (
         *("DualEncoder", "ProjectionHead", "SmallTransformer"),
         *("ConSE", "ResidualHead", "WordLlama"),

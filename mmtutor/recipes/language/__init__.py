@@ -1,1 +1,1 @@
-"""Language models: `gpt`, and one that sees, `vlm`."""
+"""Language models: `gpt`, one that sees, `vlm`, and one that is taught, `preferences`."""

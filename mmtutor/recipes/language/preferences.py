@@ -1,13 +1,11 @@
 """A small language model that is taught to answer, and then which answers are better.
 
-Knows one whole experiment in a world where the truth is known: captions of `shapes` are what there
-is to read, "red ring" is a request, and an answer is right if it says that there is one. The rater
-of the answers is simulated, and may like long ones.
+Knows one whole experiment in the world of `chat.py`. The rater of the answers is simulated, and may
+like long ones.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -19,14 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmtutor.data import Dataset, loader
-from mmtutor.data.shapes import COLOURS, SHAPES, english, scenes
-from mmtutor.data.shapes.questions.dataset import questions
-from mmtutor.data.shapes.questions.words import english as question_words
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
-from mmtutor.models.generative import GPT, GPTConfig, generate
+from mmtutor.models.generative import GPT, GPTConfig
 from mmtutor.models.generative.reward import RewardModel
-from mmtutor.models.modes import evaluating
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import (
     TEST_SEED_OFFSET,
@@ -36,11 +30,22 @@ from mmtutor.recipes.common.config import (
     Size,
     require_multiple,
 )
-
-SPECIAL = ("<pad>", "<start>", "<user>", "<assistant>", "<end>")
-PAD, START, USER, ASSISTANT, END = range(len(SPECIAL))
-ANSWER = 23  # tokens of the longest answer, its end included
-LENGTH = ANSWER + 5  # and those of a request before it
+from mmtutor.recipes.language.chat import (
+    LENGTH,
+    START,
+    Request,
+    Vocabulary,
+    answered,
+    answers_only,
+    asked_of_pictures,
+    captions,
+    demonstrations,
+    laid_out,
+    prompt,
+    requests,
+    scored,
+    words,
+)
 
 
 @settings
@@ -65,16 +70,16 @@ class Config(TrainConfig):
         dim, depth, heads: of `GPTConfig`.
     """
 
-    texts: Count = 20_000
-    demonstrations: Count = 8_000
+    texts: Count = 12_000
+    demonstrations: Count = 4_000
     careful: Share = 0.6
     silent: Share = 0.1
-    pairs: Count = 8_000
+    pairs: Count = 6_000
     requests: Count = 400
     right: Size = 4.0
     wordy: Size = 0.2
     beta: Rate = 0.5
-    rounds: Count = 4
+    rounds: Count = 3
     lr: Rate = 3e-3
     tune_epochs: Count = 3
     tune_lr: Rate = 3e-3
@@ -100,54 +105,24 @@ PRESETS = {
         tune_epochs=1,
         reward_epochs=1,
     ),
-    "cpu": Config(texts=12_000, demonstrations=4_000, pairs=4_000, requests=300, rounds=2),
+    "cpu": Config(pairs=4_000, requests=300, rounds=2),
     "stored": Config(),  # minutes on a CPU; the book keeps its results
     "t4": Config(texts=100_000, pairs=20_000, dim=256, depth=6, lr=1e-3),
     "h100": Config(texts=400_000, pairs=100_000, dim=384, depth=8, heads=6, lr=1e-3),
 }
 
 
-class Vocabulary:
-    """The words of the captions, after the tokens that no text can contain."""
-
-    def __init__(self) -> None:
-        lines = [*english(scenes(n=2_000, max_objects=3)), *question_words(questions(n=2_000)[0])]
-        said = {word for line in lines for word in words(line)}
-        self.tokens = [*SPECIAL, *sorted(said)]
-        self.ids = {token: i for i, token in enumerate(self.tokens)}
-
-    def encode(self, text: str) -> list[int]:
-        """The words of a text as ids. Raises KeyError for a word that no caption has."""
-        return [self.ids[word] for word in words(text)]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids, without special tokens."""
-        return " ".join(self.tokens[i] for i in ids if i >= len(SPECIAL))
-
-
-def words(text: str) -> list[str]:
-    """Words in small letters, commas and question marks."""
-    return re.findall("[a-z]+|[,?]", text)
-
-
-class Request(NamedTuple):
-    """What is asked for: an object of this colour and shape."""
-
-    colour: str
-    shape: str
-
-    def is_met(self, caption: str) -> bool:
-        """Whether the caption says that there is one."""
-        return f"{self.colour} {self.shape}" in caption
-
-
 def run(config: Config, progress: bool = True) -> Result:
     """Read, learn to answer, compare answers, and learn from the comparisons in several ways."""
     vocabulary = Vocabulary()
-    base, asked = build(config, vocabulary), requests(config, "test", config.requests)
+    base, asked = (
+        build(config, vocabulary),
+        requests("test", config.requests, config.seed + TEST_SEED_OFFSET),
+    )
     history = train(config, base, answers_only, texts(config, vocabulary), progress)
     tuned = instructed(config, base, vocabulary)
     held_out = compared(replace(config, wordy=0.0), tuned, asked, vocabulary)
+    learned = requests("train", config.pairs, config.seed + 1)
     metrics: dict[str, Any] = {"tuned": measured(tuned, tuned, asked, vocabulary)}
     for name, changes, margin in (
         ("honest", {"wordy": 0.0}, 0.0),
@@ -156,7 +131,7 @@ def run(config: Config, progress: bool = True) -> Result:
         ("wordy, margin", {}, config.wordy),
     ):
         rater = replace(config, **changes)
-        pairs = compared(rater, tuned, requests(config, "train", config.pairs), vocabulary)
+        pairs = compared(rater, tuned, learned, vocabulary)
         reward = rewarded(rater, tuned, pairs)
         path = [
             measured(policy, tuned, asked, vocabulary, reward)
@@ -173,91 +148,20 @@ def build(config: Config, vocabulary: Vocabulary) -> GPT:
     return GPT(GPTConfig(len(vocabulary.tokens), max_length=LENGTH, positions="rotary", **shape))
 
 
-def requests(config: Config, split: str, count: int) -> list[Request]:
-    """What is asked for, drawn evenly from what captions can say."""
-    seed = config.seed + (TEST_SEED_OFFSET if split == "test" else 1)
-    scene = scenes(split, count, seed, max_objects=1)
-    names = zip(scene.colour[:, 0], scene.shape[:, 0], strict=True)
-    return [Request(COLOURS[colour], SHAPES[shape]) for colour, shape in names]
-
-
 def texts(config: Config, vocabulary: Vocabulary) -> Dataset:
-    """Captions and questions alone, all of whose tokens are to be learned."""
-    lines = [*captions("train", config), *asked_of_pictures("train", config)]
+    """Captions and questions, half each, all of whose tokens are to be learned."""
+    half = config.texts // 2
+    lines = captions("train", half, config.seed) + asked_of_pictures("train", half, config.seed)
     return laid_out([[START]] * len(lines), lines, vocabulary)
-
-
-def captions(split: str, config: Config) -> list[str]:
-    """Half of what there is to read."""
-    return english(scenes(split, config.texts // 2, config.seed, max_objects=3))
-
-
-def asked_of_pictures(split: str, config: Config) -> list[str]:
-    """The other half: questions, of which nothing is learned later."""
-    return question_words(questions(split, config.texts // 2, config.seed)[0])
-
-
-def demonstrations(config: Config, vocabulary: Vocabulary) -> Dataset:
-    """Requests with answers, of which a share is careful and the rest is any caption."""
-    scene = scenes("train", 2 * config.demonstrations, config.seed + 2, max_objects=3)
-    lines, generator = english(scene), torch.Generator().manual_seed(config.seed)
-    draws = torch.rand(2, config.demonstrations, generator=generator)
-    careful, silent = draws[0] < config.careful, draws[1] < config.silent
-    prompts, answers = [], []
-    for i in range(config.demonstrations):
-        asked = Request(COLOURS[scene.colour[2 * i, 0]], SHAPES[scene.shape[2 * i, 0]])
-        prompts.append(prompt(None if silent[i] else asked, vocabulary))
-        answers.append(lines[2 * i if careful[i] else 2 * i + 1])
-    return laid_out(prompts, answers, vocabulary)
-
-
-def prompt(asked: Request | None, vocabulary: Vocabulary) -> list[int]:
-    """A request, or none, in the template of a chat, up to where the answer begins."""
-    return [START, USER, *vocabulary.encode(" ".join(asked or ())), ASSISTANT]
-
-
-def laid_out(
-    prompts: Sequence[list[int]], answers: Sequence[str], vocabulary: Vocabulary
-) -> Dataset:
-    """`tokens` (N, LENGTH) int64, padded on the right, and `answer` (N, LENGTH) bool, the end
-    token included."""
-    tokens = torch.full((len(prompts), LENGTH), PAD)
-    answer = torch.zeros(tokens.shape, dtype=torch.bool)
-    for row, (before, text) in enumerate(zip(prompts, answers, strict=True)):
-        ids = [*before, *vocabulary.encode(text), END]
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        answer[row, len(before) : len(ids)] = True
-    return Dataset({"tokens": tokens, "answer": answer})
-
-
-def answers_only(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
-    """Mean surprise at the tokens of the answers, in nats: those of the request are not learned."""
-    log_p = answer_log_probability(output.logits, batch["tokens"], batch["answer"])
-    return -log_p.sum() / batch["answer"].sum()
 
 
 def instructed(config: Config, base: GPT, vocabulary: Vocabulary) -> GPT:
     """A copy of the base model that has learned to answer as the demonstrations do."""
-    tuned = deepcopy(base)
-    train(
-        replace(config, epochs=config.tune_epochs, lr=config.tune_lr),
-        tuned,
-        answers_only,
-        demonstrations(config, vocabulary),
-    )
+    tuned, shares = deepcopy(base), (config.careful, config.silent)
+    shown = demonstrations(config.demonstrations, *shares, config.seed + 2, vocabulary)
+    config = replace(config, epochs=config.tune_epochs, lr=config.tune_lr)
+    train(config, tuned, answers_only, shown)
     return tuned
-
-
-def answered(
-    model: GPT, asked: Sequence[Request], vocabulary: Vocabulary, seed: int = 0
-) -> list[str]:
-    """An answer to each request, drawn from the model."""
-    prompts = torch.tensor([prompt(each, vocabulary) for each in asked])
-    prompts = prompts.to(model.embedding.weight.device)
-    generator = torch.Generator(prompts.device).manual_seed(seed)
-    options = {"temperature": 1.0, "stop": END, "generator": generator}
-    written = generate(model, {"tokens": prompts}, ANSWER - 1, **options).tokens
-    return [vocabulary.decode(row) for row in written.tolist()]
 
 
 def compared(
@@ -288,17 +192,6 @@ def compared(
     longer = count[:, 0] - count[:, 1]
     met = right.T.gather(1, order)
     return Dataset(columns | {"reference": scored(model, columns), "longer": longer, "right": met})
-
-
-@torch.no_grad()
-def scored(model: GPT, columns: dict[str, Tensor]) -> Tensor:
-    """The log-probabilities (...) of answers (..., LENGTH)."""
-    with evaluating(model):
-        device, shape = model.embedding.weight.device, columns["answer"].shape[:-1]
-        flat = [columns[k].flatten(0, -2).split(512) for k in ("tokens", "answer")]
-        parts = [(t.to(device), a.to(device)) for t, a in zip(*flat, strict=True)]
-        found = [answer_log_probability(model({"tokens": t}).logits, t, a) for t, a in parts]
-        return torch.cat(found).cpu().view(shape)
 
 
 def paired(config: Config, pairs: Dataset) -> DataLoader:
@@ -368,9 +261,9 @@ def measured(
     vocabulary: Vocabulary,
     reward: RewardModel | None = None,
 ) -> dict[str, Any]:
-    """Of one answer to each request: the share that is `right`, `length` in tokens, and `drift`, nats
-    by which the model finds its own answers likelier than the reference does, an estimate of the KL
-    divergence. Each is an interval over requests."""
+    """Of one answer to each request, as intervals over requests: the share that is `right`, the
+    `length` in tokens, and the `drift`, nats by which the model finds its own answers likelier than
+    the reference does, an estimate of the KL divergence; with a reward model, the `reward`."""
     answers = answered(model, asked, vocabulary)
     columns = laid_out([prompt(each, vocabulary) for each in asked], answers, vocabulary)
     columns = {name: columns.column(name) for name in ("tokens", "answer")}

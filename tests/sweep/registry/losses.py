@@ -66,6 +66,7 @@ from mmtutor.losses.noisy_labels import (
     inverse_frequency,
     weighted_cross_entropy,
 )
+from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
 from mmtutor.losses.regression import least_squares, mean_squared_error
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
@@ -960,6 +961,55 @@ LANGUAGE = [
 ]
 
 
+# preferences
+
+
+def _answer_by_hand(a):
+    found = []
+    for logits, tokens, answer in zip(a.logits, a.tokens, a.answer, strict=True):
+        judged = answer[1:].bool()
+        found.append(-sum(nll(logits[:-1][judged], tokens[1:][judged])))
+    return found
+
+
+def _bradley_terry_by_hand(better, worse, margin):
+    margin = [0.0] * len(better) if margin is None else margin.tolist()
+    leads = [b - w + m for b, w, m in zip(better.tolist(), worse.tolist(), margin, strict=True)]
+    return mean([float(np.logaddexp(0, -lead)) for lead in leads])
+
+
+PREFERENCES = [
+    entry(
+        answer_log_probability,
+        logits=floats("B L V", nan="propagates").without("infinite", "NaN"),
+        tokens=labels("B L", below="V"),
+        answer=masks("B L"),
+        holds=lambda value, a: value.tolist() == close(_answer_by_hand(a)),
+    ),
+    entry(
+        bradley_terry,
+        better=floats("N", nan="propagates").without("infinite"),
+        worse=floats("N", nan="propagates").without("infinite"),
+        margin=optional(floats("N", nan="propagates").without("infinite")),
+        holds=lambda value, a: (
+            value.item() == close(_bradley_terry_by_hand(a.better, a.worse, a.margin))
+        ),
+    ),
+    entry(
+        dpo,
+        policy=floats("N two", nan="propagates").without("infinite"),
+        reference=floats("N two", nan="propagates").without("infinite"),
+        beta=number("(0, inf)"),
+        margin=optional(floats("N", nan="propagates").without("infinite")),
+        with_sizes={"two": 2},
+        holds=lambda value, a: (
+            value.item()
+            == close(_bradley_terry_by_hand(*(a.beta * (a.policy - a.reference)).T, a.margin))
+        ),
+    ),
+]
+
+
 # regression
 
 
@@ -999,6 +1049,7 @@ ENTRIES = [
     *LANGUAGE,
     *MULTITASK,
     *NOISY,
+    *PREFERENCES,
     *REGRESSION,
 ]
 EXEMPT: dict[str, str] = {}
