@@ -11,6 +11,7 @@ RECIPES = {
     "gpt": "mmtutor.recipes.language.gpt",
     "gpt_changes": "mmtutor.recipes.language.changes",
     "gpt_scaling": "mmtutor.recipes.language.scaling",
+    "gpt_speed_run": "mmtutor.recipes.language.speed",
     "image_classification": "mmtutor.recipes.encoders.images",
     "joint_learning": "mmtutor.recipes.joint.tasks",
     "loss_comparison": "mmtutor.recipes.retrieval.losses",
