@@ -15,14 +15,21 @@ from torch import Tensor
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.shapes.questions.dataset import TYPES
 from mmtutor.data.tokenizer import WordTokenizer
-from mmtutor.encoders import CellCNN
+from mmtutor.encoders import CellCNN, FrozenEncoder
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.evaluation.statistics.bootstrap import by_group
 from mmtutor.losses import next_token
 from mmtutor.models.generative import GPT, GPTConfig, Patches, VisionLanguageModel, generate
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
-from mmtutor.recipes.common.config import TEST_SEED_OFFSET, Count, Rate, require_multiple
+from mmtutor.recipes.common.config import (
+    TEST_SEED_OFFSET,
+    Count,
+    CountOrZero,
+    Rate,
+    require_multiple,
+)
 from mmtutor.recipes.common.controls import shuffle_column
+from mmtutor.recipes.vqa import grounded
 from mmtutor.recipes.vqa.questions import SIDE
 from mmtutor.training.fit import Objective
 
@@ -50,6 +57,8 @@ class Config(TrainConfig):
         pairs: half of the number of blocks.
         queries: for the way of that name.
         width: channels of the CNN.
+        pictures: from so many, others than those asked about, the CNN learns beforehand to name
+            what is in each cell, and is then frozen (`vqa_shapes`); with 0 it learns with all else.
     """
 
     way: Literal[tuple(BLOCKS)] = "two-layer"
@@ -62,6 +71,7 @@ class Config(TrainConfig):
     pairs: Count = 2
     queries: Count = 9
     width: Count = 16
+    pictures: CountOrZero = 0
     batch_size: Count = 64
     lr: Rate = 1e-3
 
@@ -69,6 +79,8 @@ class Config(TrainConfig):
         require_multiple(self, "dim", 2 * self.heads)
         if self.way == "queries" and self.pairs < 2:
             raise ValueError(f"pairs is {self.pairs}: expected at least 2 with way 'queries'")
+        if self.way == "stream" and self.pictures:
+            raise ValueError(f"pictures is {self.pictures}: expected 0 with way 'stream'")
 
 
 PRESETS = {
@@ -134,7 +146,7 @@ def data(asked: Dataset, words: WordTokenizer, answers: bool = True) -> Dataset:
 
 
 def build(config: Config, words: WordTokenizer) -> VisionLanguageModel:
-    """An untrained model."""
+    """An untrained model, whose CNN may have learned to see."""
     torch.manual_seed(config.seed)
     gpt = GPT(
         GPTConfig(
@@ -148,6 +160,11 @@ def build(config: Config, words: WordTokenizer) -> VisionLanguageModel:
     )
     stream = config.way == "stream"
     encoder = Patches(PATCH) if stream else CellCNN(config.dim, config.width)
+    if config.pictures:
+        see = grounded.Config(
+            dim=config.dim, width=config.width, pictures=config.pictures, seed=config.seed
+        )
+        encoder = FrozenEncoder(grounded.pretrain_detector(see).encoder)
     way = "linear" if stream else config.way
     return VisionLanguageModel(gpt, encoder, words.size, way, config.queries)
 

@@ -65,8 +65,20 @@ def test_the_answer_alone_is_judged():
     assert (without["tokens_mask"].sum(1) == lengths - 1).all()
 
 
+def test_a_cnn_that_has_learned_to_see_is_frozen():
+    config = replace(TINY, train=20, dim=16, pictures=64)
+    words = vlm.tokenizer(asked := vlm.questions(config, "train"))
+    model = vlm.build(config, words)
+    vlm.objective(config)(model(batch := collate([*vlm.data(asked, words)])), batch).backward()
+    learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert "project.0.weight" in learned
+    assert not any(name.startswith("image_encoder") for name in learned)
+
+
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="pairs is 1: expected at least 2 with way 'queries'"):
         Config(way="queries", pairs=1)
+    with pytest.raises(ValueError, match="pictures is 5: expected 0 with way 'stream'"):
+        Config(way="stream", pictures=5)
     with pytest.raises(ValueError, match="way"):
         Config(way="telepathy")
