@@ -115,12 +115,6 @@ def laid_out(
     return Dataset({"tokens": tokens, "answer": answer})
 
 
-def answers_only(output: NamedTuple, batch: dict[str, Tensor]) -> Tensor:
-    """Mean surprise at the tokens of the answers, in nats: those of the request are not learned."""
-    log_p = answer_log_probability(output.logits, batch["tokens"], batch["answer"])
-    return -log_p.sum() / batch["answer"].sum()
-
-
 def answered(
     model: GPT, asked: Sequence[Request], vocabulary: Vocabulary, seed: int = 0
 ) -> list[str]:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmtutor.data import Dataset, loader
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
+from mmtutor.losses import next_token
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
 from mmtutor.models.generative import GPT, GPTConfig
 from mmtutor.models.generative.reward import RewardModel
@@ -36,7 +37,6 @@ from mmtutor.recipes.language.chat import (
     Request,
     Vocabulary,
     answered,
-    answers_only,
     asked_of_pictures,
     captions,
     demonstrations,
@@ -119,7 +119,7 @@ def run(config: Config, progress: bool = True) -> Result:
         build(config, vocabulary),
         requests("test", config.requests, config.seed + TEST_SEED_OFFSET),
     )
-    history = train(config, base, answers_only, texts(config, vocabulary), progress)
+    history = train(config, base, next_token, texts(config, vocabulary), progress)
     tuned = instructed(config, base, vocabulary)
     held_out = compared(replace(config, wordy=0.0), tuned, asked, vocabulary)
     learned = requests("train", config.pairs, config.seed + 1)
@@ -160,7 +160,7 @@ def instructed(config: Config, base: GPT, vocabulary: Vocabulary) -> GPT:
     tuned, shares = deepcopy(base), (config.careful, config.silent)
     shown = demonstrations(config.demonstrations, *shares, config.seed + 2, vocabulary)
     config = replace(config, epochs=config.tune_epochs, lr=config.tune_lr)
-    train(config, tuned, answers_only, shown)
+    train(config, tuned, next_token, shown)
     return tuned
 
 
