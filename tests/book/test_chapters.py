@@ -164,6 +164,14 @@ def test_code_cells_are_short(code):
     assert not long, f"more than {CELL_LINES} lines: {long}"
 
 
+def test_what_a_cell_shows_stands_last_for_a_page_shows_nothing_else(code):
+    shown = re.compile(r"(show|table)\(")
+    for cell in code:
+        *before, _ = ast.parse(cell.source).body
+        lost = [ast.unparse(line) for line in before if isinstance(line, ast.Expr)]
+        assert not list(filter(shown.match, lost)), cell.source
+
+
 def test_what_is_imported_from_the_package_is_there(code):
     """Executing the chapter would tell too, minutes later."""
     for node in (node for cell in code for node in ast.walk(ast.parse(cell.source))):
