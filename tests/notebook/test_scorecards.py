@@ -66,7 +66,7 @@ def test_ranks_and_who_is_last():
 def test_one_standard_in_numbers():
     lines = standard_table(CARDS, "accuracy").data.splitlines()
     assert lines[0] == "| model | accuracy ↑ |"
-    assert lines[2] == "| a | 0.9 (0.85 to 0.95) |"
+    assert lines[2] == "| a | 0.9 (0.85\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.95) |"
     costs = standard_table(CARDS, "efficiency").data.splitlines()
     assert costs[0] == "| model | size [numbers] ↓ |"
     assert costs[2:4] == ["| a | 1M |", "| b | 10 |"]
