@@ -100,9 +100,15 @@ def test_a_white_margin_is_cut_off_and_a_white_picture_is_kept():
     assert pictures.trimmed(sheet).size == (10, 6)
 
 
+def test_of_a_tower_the_upper_part_is_shown():
+    sheet = Image.new("RGB", (10, 40), "red")
+    sheet.paste("blue", (0, 0, 10, 10))
+    assert pictures.trimmed(sheet).getcolors() == [(100, (0, 0, 255))]
+
+
 def test_a_card_shows_the_whole_picture():
-    sheet = Image.new("RGB", (300, 900), "red")
-    sheet.paste("blue", (0, 0, 300, 450))
+    sheet = Image.new("RGB", (300, 400), "red")
+    sheet.paste("blue", (0, 0, 300, 200))
     card = pictures.on_card(pictures.trimmed(sheet))
     ends = [card.getpixel((card.width // 2, y)) for y in (0, card.height - 1)]
     assert ends == [(0, 0, 255), (255, 0, 0)]

@@ -68,8 +68,11 @@ def in_a_row(tiles: list[Image.Image]) -> Image.Image:
 
 
 def trimmed(picture: Image.Image) -> Image.Image:
-    """Without its white margin."""
-    return picture.crop(ImageChops.invert(picture.convert("L")).getbbox())
+    """Without its white margin; of a tower of panels, the upper part."""
+    found = ImageChops.invert(picture.convert("L")).getbbox()
+    left, top, right, bottom = found or (0, 0, *picture.size)
+    tower = bottom - top > 1.5 * (right - left)
+    return picture.crop((left, top, right, top + right - left if tower else bottom))
 
 
 def on_card(picture: Image.Image) -> Image.Image:
