@@ -19,7 +19,7 @@ from mmtutor.evaluation.efficiency import clock, flops, peak_bytes
 from mmtutor.training.arguments import check_loss, check_trained
 
 
-class StepCost(NamedTuple):
+class _StepCost(NamedTuple):
     """One training step, on the device that the model is on.
 
     Attributes:
@@ -49,7 +49,7 @@ def step_cost(
     optimizer: torch.optim.Optimizer,
     steps: int = 9,
     peak_flops: float | None = None,
-) -> StepCost:
+) -> _StepCost:
     """Train for `steps` + 2 steps and measure them: the first two are counted, the others timed.
 
     They are real steps, as those of `loop.train`: give a copy of a model that should not learn.
@@ -85,7 +85,7 @@ def step_cost(
     seconds = [median(each) for each in seconds]
     total = sum(seconds)
     used = None if peak_flops is None else operations / total / float(peak_flops)
-    return StepCost(*seconds, sizes[-1] / total, operations, held, used)
+    return _StepCost(*seconds, sizes[-1] / total, operations, held, used)
 
 
 def _batches(loader: Iterable[Batch], count: int, device: torch.device) -> Iterator[Batch]:
@@ -143,7 +143,7 @@ def training_flops(parameters: float, tokens: float) -> float:
     return 6 * float(parameters) * float(tokens)
 
 
-class RunCost(NamedTuple):
+class _RunCost(NamedTuple):
     """Hours from start to end, hours of all GPUs together, and what these cost."""
 
     hours: float
@@ -153,7 +153,7 @@ class RunCost(NamedTuple):
 
 def run_cost(
     operations: float, peak_flops: float, utilisation: float, gpus: int = 1, hour_price: float = 0.0
-) -> RunCost:
+) -> _RunCost:
     """What a run takes on `gpus` GPUs that share the work evenly.
 
     Args:
@@ -167,4 +167,4 @@ def run_cost(
     checks.within("[0, inf)", hour_price=hour_price)
     checks.at_least(1, gpus=gpus)
     gpu_hours = float(operations) / (float(peak_flops) * float(utilisation)) / 3600
-    return RunCost(gpu_hours / int(gpus), gpu_hours, gpu_hours * float(hour_price))
+    return _RunCost(gpu_hours / int(gpus), gpu_hours, gpu_hours * float(hour_price))

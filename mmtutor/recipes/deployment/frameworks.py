@@ -64,7 +64,7 @@ class Config(Presets):
 PRESETS = {"tiny": Config(batch=4, dim=4, steps=2)} | dict.fromkeys(("cpu", "t4", "h100"), Config())
 
 
-class Course(NamedTuple):
+class _Course(NamedTuple):
     """What a framework found, by the names and the layout of PyTorch."""
 
     logits: np.ndarray  # [batch, classes], before the first step
@@ -136,7 +136,7 @@ class InTorch(nn.Module):
         return self.head(self.norm(torch.cat([picture, caption], 1)))
 
 
-def in_torch(weights: Arrays, data: Arrays, config: Config) -> Course:
+def in_torch(weights: Arrays, data: Arrays, config: Config) -> _Course:
     """Eager: each line computes at once, and a tape of what was done is kept for `backward`."""
     model = InTorch(*weights["embed.weight"].shape)
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
@@ -179,7 +179,7 @@ def in_keras(
     config: Config,
     epsilon: float | None = EPSILON,
     carry: Callable[[np.ndarray, tuple[int, ...]], np.ndarray] = np.transpose,
-) -> Course:
+) -> _Course:
     """A graph: `tf.function` runs through the lines once, and TensorFlow repeats what it noted."""
     keras = _keras()
     import tensorflow as tf
@@ -223,7 +223,7 @@ def jax_logits(weights: dict[str, Any], batch: dict[str, Any]) -> Any:
     return both @ weights["head.weight"].T + weights["head.bias"]
 
 
-def in_jax(weights: Arrays, data: Arrays, config: Config) -> Course:
+def in_jax(weights: Arrays, data: Arrays, config: Config) -> _Course:
     """Functions of functions: `value_and_grad` makes the derivative, `jit` compiles it."""
     import jax
 
@@ -254,7 +254,7 @@ def reshaped(weight: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return weight.reshape([weight.shape[axis] for axis in axes])
 
 
-def gaps(course: Course, right: Course) -> dict[str, float]:
+def gaps(course: _Course, right: _Course) -> dict[str, float]:
     """The largest absolute differences of `logits`, `gradients` and `losses`."""
 
     def most(one: Any, other: Any) -> float:
@@ -280,12 +280,13 @@ def defaults() -> dict[str, tuple[float, float]]:
     }
 
 
-def _course(step: Callable[[], Step], steps: int, passes: list) -> Course:
+def _course(step: Callable[[], Step], steps: int, passes: list) -> _Course:
     """What so many calls of `step` give."""
     found = [step() for _ in range(steps)]
     logits, _, slopes = found[0]
     gradients = {name: np.asarray(slope) for name, slope in slopes.items()}
-    return Course(np.asarray(logits), gradients, [float(loss) for _, loss, _ in found], len(passes))
+    losses = [float(loss) for _, loss, _ in found]
+    return _Course(np.asarray(logits), gradients, losses, len(passes))
 
 
 def _keras() -> Any:

@@ -94,12 +94,12 @@ def run(config: Config, progress: bool = True) -> Result:
                 },
             }
         )
-    found = laws([made["parameters"] for made in models], torch.stack(bits, dim=1), held_out)
+    found = _laws([made["parameters"] for made in models], torch.stack(bits, dim=1), held_out)
     metrics = {"models": models, "law": {name: x._asdict() for name, x in found.items()}}
     return Result(metrics=metrics, history=history, model=model, config=config)
 
 
-def laws(sizes: Sequence[int], bits: Tensor, held_out: Sequence[str]) -> dict[str, Interval]:
+def _laws(sizes: Sequence[int], bits: Tensor, held_out: Sequence[str]) -> dict[str, Interval]:
     """Each number of the law, from what each document takes in each model, bits (N, M)."""
     bytes_ = torch.tensor([len(text.encode()) for text in held_out], dtype=torch.float64)
     draws = bootstrap_draws(lambda w: w @ bits / (w @ bytes_).unsqueeze(1), len(bits), RESAMPLES)
