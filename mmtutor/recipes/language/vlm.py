@@ -98,7 +98,7 @@ class Config(TrainConfig):
 
 PRESETS = {
     "tiny": Config(train=2_000, test=300, pairs=1, types=("exist",), pictures=500, epochs=3),
-    "cpu": Config(train=100_000, test=1_000, pairs=1, batch_size=128),
+    "cpu": Config(train=100_000, test=1_000, pairs=1, pictures=10_000),
     "stored": Config(),  # minutes on a CPU; the book keeps its results
     "t4": Config(train=500_000, test=10_000, dim=128, batch_size=256),
     "h100": Config(train=1_000_000, test=20_000, dim=256, pairs=3, batch_size=512, lr=1e-3),
