@@ -50,6 +50,9 @@ MODELS = {
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "4-learning/language-models": ("GPT",),
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
+    "4-learning/vision-language-models": (
+        *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
+    ),
     "5-labs/retrieval": (
         *("DualEncoder", "ProjectionHead", "SmallTransformer"),
         *("ConSE", "ResidualHead", "WordLlama"),
@@ -78,6 +81,7 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
+    "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
         *("Classifier", "RecurrentEncoder", "LastToken", "FusionClassifier", "CrossAttention"),
