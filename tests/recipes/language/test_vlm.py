@@ -9,6 +9,9 @@ from mmtutor.data import collate
 from mmtutor.evaluation.efficiency import parameters
 from mmtutor.losses import next_token
 from mmtutor.models.generative.gpt import GPTOutput
+from mmtutor.models.grid_detector import GridDetector
+from mmtutor.recipes.common.controls import shuffle_column
+from mmtutor.recipes.common.stored import load_stored, load_weights
 from mmtutor.recipes.language import vlm
 from mmtutor.recipes.language.vlm import BLOCKS, Config
 
@@ -109,6 +112,17 @@ def test_who_does_not_look_says_what_was_most_often_true():
     assert said.correct.tolist() == [one == other for one, other in true]
     one = learned.subset([0])
     assert set(vlm.prior(one, asked).said) == {often[0]}, "of a question never asked, its form"
+
+
+def test_the_stored_model_answers_by_what_it_sees():
+    config = Config(**load_stored("vlm")[0]["config"])
+    words = vlm.tokenizer(vlm.questions(replace(config, train=5_000), "train"))
+    model = vlm.build(config, words, GridDetector(config.dim, config.width))
+    model.load_state_dict(load_weights("vlm"))
+    asked = vlm.questions(replace(config, test=400, seed=7), "test")
+    assert vlm.answer(model, asked, words).correct.double().mean() > 0.93
+    blind = shuffle_column(asked, "image", 0)
+    assert vlm.answer(model, blind, words).correct.double().mean() < 0.45
 
 
 def test_settings_that_do_not_fit_are_refused():
