@@ -1,1 +1,1 @@
-"""Language models: `gpt`, one that sees, `vlm`, and one that is taught, `preferences`."""
+"""Language models: `gpt`, some that see (`vlm`, `pictures`), one that is taught (`preferences`)."""

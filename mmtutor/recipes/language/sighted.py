@@ -1,0 +1,214 @@
+"""SmolLM2 with EfficientNet-Lite0 before it: how it learns, answers and is kept.
+
+Knows the model, its tokenizer, and what a projector and LoRA learn from pictures, questions and
+answers. Knows no data set: that is `pictures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mmtutor import checks
+from mmtutor.data import Dataset, collate, loader
+from mmtutor.encoders import EfficientNetLite0
+from mmtutor.encoders.base import Encoded, real
+from mmtutor.models.generative import GPT, VisionLanguageModel, generate
+from mmtutor.models.hub.smollm2 import load_smollm2
+from mmtutor.recipes.common import TrainConfig, train
+from mmtutor.recipes.common.stored import load_weights
+from mmtutor.training import History
+from mmtutor.training.adapters import add_lora
+
+
+class Cells(nn.Module):
+    """EfficientNet-Lite0, frozen, its map averaged to grid x grid cells; a cell is a visual token.
+
+    Roots and a layer norm tame the features, of which a few are large. In training a fifth of them
+    is hidden.
+    """
+
+    modality, dim = "image", EfficientNetLite0.dim
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        checks.at_least(1, grid=grid)
+        self.tower, self.grid, self.dropout = EfficientNetLite0(), grid, nn.Dropout(0.2)
+
+    @torch.no_grad()
+    def cells(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1], shown at 112 x 112 -> (B, grid^2, 1280), not negative."""
+        image = F.interpolate(image, (112, 112), mode="bilinear", antialias=True).clamp(0, 1)
+        return F.adaptive_avg_pool2d(self.tower.features(image), self.grid).flatten(2).mT
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Encoded:
+        """Pictures, or the `cells` of them -> tokens (B, grid^2, 1280)."""
+        x = self.cells(x) if x.ndim == 4 else x
+        x = self.dropout(F.layer_norm(x.float().sqrt(), x.shape[-1:]))
+        return Encoded(x, real(x, mask))
+
+
+class Sighted:
+    """SmolLM2-135M, frozen, that sees through a two-layer projector; and its words.
+
+    Attributes:
+        model: the `VisionLanguageModel`; reads pictures, or what `Cells` made of them.
+        words: the tokenizer.
+
+    Raises FileNotFoundError where SmolLM2 or EfficientNet-Lite0 is not in the cache.
+    """
+
+    def __init__(self, grid: int = 1, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        language, self.words = load_smollm2()
+        gpt = GPT.from_transformers(language).requires_grad_(False)
+        self.model = VisionLanguageModel(gpt, Cells(grid), self.words.bos_token_id).eval()
+
+    @classmethod
+    def restored(cls, name: str = "pictures") -> Sighted:
+        """The model of a stored run. Raises FileNotFoundError where its weights are missing."""
+        weights = load_weights(name)
+        made = cls()
+        made.adapt(next(len(x) for key, x in weights.items() if key.endswith("/A")))
+        made.put(weights)
+        return made
+
+    def adapt(self, rank: int) -> None:
+        """Beside the frozen weights of every attention, LoRA of this rank may learn from now on."""
+        add_lora(self.model.gpt, rank, 2 * rank, ["qkv", "out"])
+
+    def learned(self) -> nn.ParameterDict:
+        """Projector and LoRA, without what is frozen; "/" stands in names where "." may not."""
+        own = self.model.named_parameters()
+        return nn.ParameterDict({n.replace(".", "/"): p for n, p in own if p.requires_grad})
+
+    def put(self, weights: dict[str, Tensor]) -> None:
+        """Go on from what `learned` gave."""
+        own = self.learned()
+        with torch.no_grad():
+            for name, value in weights.items():
+                own[name].copy_(value)
+
+    def answer(self, image: Tensor, question: str | Sequence[str] = "", length: int = 12) -> list:
+        """What is said of each picture: a list of str.
+
+        Args:
+            image: (N, 3, H, W) in [0, 1], or cells (N, grid^2, 1280).
+            question: one for all pictures or one each; "" has the picture named, as in the first
+                stage.
+            length: tokens at most.
+        """
+        asked = [question] * len(image) if isinstance(question, str) else list(question)
+        checks.same_length(image=image, question=asked)
+        said: list[str] = []
+        for batch in loader(Dataset({"image": image, "tokens": [*map(self._ask, asked)]}), 64):
+            tokens, mask = generate(self.model, batch, length, stop=self.words.eos_token_id)
+            mask &= tokens != self.words.eos_token_id
+            said += [self.words.decode(row[kept]) for row, kept in zip(tokens, mask, strict=True)]
+        return [text.strip() for text in said]
+
+    def nearest_words(self, image: Tensor, k: int = 5) -> list[list[list[str]]]:
+        """Of each picture's visual tokens, the `k` words whose vectors have the largest product
+        with what sets it apart from the mean visual token of the pictures given."""
+        with torch.no_grad():
+            shown = self.model.look({"image": image}).tokens
+            score = F.linear(shown - shown.mean((0, 1)), self.model.gpt.embedding.weight)
+        best = score.topk(k).indices
+        return [[[self.words.decode(i).strip() for i in row] for row in one] for one in best]
+
+    def texts(self, asked: Dataset) -> Dataset:
+        """From `image`, `question`, `answer`: `image`; `tokens`, of the picture, the question, the
+        answer and a stop; and the place at which the answer `begins`."""
+        asks = [*map(self._ask, asked.column("question"))]
+        tokens = [
+            torch.cat(
+                [ask, torch.tensor([*self.words.encode(f" {text}"), self.words.eos_token_id])]
+            )
+            for ask, text in zip(asks, asked.column("answer"), strict=True)
+        ]
+        begins = torch.tensor([len(ask) for ask in asks])
+        return Dataset({"image": asked.column("image"), "tokens": tokens, "begins": begins})
+
+    def learn(self, config: TrainConfig, asked: Dataset, progress: bool = False) -> History:
+        """Learn the answers; what is frozen stays so.
+
+        Texts of about one length make a batch, so that little is padded.
+        """
+        texts, random, size = self.texts(asked), Random(config.seed), config.batch_size
+        lengths = [(len(tokens), random.random()) for tokens in texts.column("tokens")]
+        rows = sorted(range(len(texts)), key=lengths.__getitem__)
+        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        random.shuffle(batches)
+        batches = DataLoader(texts, batch_sampler=batches, collate_fn=collate)
+        return train(config, _Answers(self.model, texts), objective, batches, progress)
+
+    def learn_words(self, config: TrainConfig, asked: Dataset, epochs: int, lr: float) -> None:
+        """Before the first stage: visual tokens move to where the words of the answers lie among
+        the word vectors. The language model is not asked, so that it takes minutes."""
+        config = replace(config, epochs=epochs, lr=lr, batch_size=256)
+        texts = self.texts(asked)
+        train(config, _Bags(self.model, texts), objective, texts)
+
+    def _ask(self, question: str) -> Tensor:
+        text = f" {question}" if question else ""
+        return torch.tensor([self.words.bos_token_id, *self.words.encode(text)])
+
+
+class _Judged(NamedTuple):
+    """Scores (M, C) of C candidates at M places, and which is right (M,), or shares (M, C)."""
+
+    logits: Tensor
+    label: Tensor
+
+
+class _Answers(nn.Module):
+    """The model while it learns: scores at answers alone, of those tokens alone that answers hold.
+
+    In a short text most of the work is to score 49,152 tokens at every place.
+    """
+
+    def __init__(self, model: VisionLanguageModel, texts: Dataset) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("candidates", torch.cat(texts.column("tokens")).unique())
+
+    def forward(self, batch: dict[str, Tensor]) -> _Judged:
+        """A batch of `Sighted.texts`; M is the number of all its answers' tokens."""
+        vectors, mask, _ = self.model.prompt(batch)
+        tokens = batch["tokens"]
+        before = self.model.states(vectors, mask)[:, -tokens.shape[1] : -1]  # each foresees one
+        place = torch.arange(1, tokens.shape[1], device=tokens.device)
+        judged = batch["tokens_mask"][:, 1:] & (place >= batch["begins"].unsqueeze(1))
+        label = torch.searchsorted(self.candidates, tokens[:, 1:][judged])
+        return _Judged(self.score(before[judged]), label)
+
+    def score(self, vectors: Tensor) -> Tensor:
+        """(..., D) -> (..., C)."""
+        return F.linear(vectors, self.model.gpt.embedding.weight[self.candidates])
+
+
+class _Bags(_Answers):
+    """The projector without the language model: which words lie nearest to what is shown?"""
+
+    def forward(self, batch: dict[str, Tensor]) -> _Judged:
+        """M is B: of each text the shares of its answer's tokens, the stop apart."""
+        shown = self.score(self.model.look(batch).tokens.mean(1))
+        tokens = batch["tokens"]
+        place = torch.searchsorted(self.candidates, tokens).clamp(max=len(self.candidates) - 1)
+        stops = batch["tokens_mask"].sum(1, keepdim=True) - 1
+        where = torch.arange(tokens.shape[1], device=tokens.device)
+        counted = ((where >= batch["begins"].unsqueeze(1)) & (where < stops)).float()
+        bag = torch.zeros_like(shown).scatter_add(1, place, counted)
+        return _Judged(shown, bag / bag.sum(1, keepdim=True))
+
+
+def objective(output: _Judged, _: dict[str, Tensor]) -> Tensor:
+    """What is minimised: the surprise at the right tokens."""
+    return F.cross_entropy(output.logits, output.label)
