@@ -30,7 +30,7 @@ from mmtutor.evaluation.generation.hallucination import (
 from mmtutor.evaluation.retrieval.probing import pope
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.recipes.common import Result, TrainConfig, settings
-from mmtutor.recipes.common.config import Count, CountOrZero, Rate
+from mmtutor.recipes.common.config import Count, Rate
 from mmtutor.recipes.common.stored import load_weights
 from mmtutor.recipes.language.sighted import Cells, Sighted
 
@@ -49,8 +49,6 @@ class Config(TrainConfig):
         split: what is asked about: "test", or "val" while settings are being chosen.
         limit: pictures of each part of the data at most; None takes all.
         grid: a picture is grid x grid visual tokens.
-        word_epochs: passes in which the projector learns where the words of a picture lie, before
-            the language model is asked; `word_lr` is their rate.
         epochs, lr: of the alignment: names, everything but the projector frozen.
         questions: of the second stage, each asked once; `tune_lr` and `rank` are its rate and
             LoRA's rank.
@@ -60,8 +58,6 @@ class Config(TrainConfig):
     split: Literal["test", "val"] = "test"
     limit: Count | None = None
     grid: Count = 1
-    word_epochs: CountOrZero = 16
-    word_lr: Rate = 2e-3
     epochs: Count = 2
     lr: Rate = 1e-3
     questions: Count = 2_400
@@ -71,9 +67,9 @@ class Config(TrainConfig):
 
 
 PRESETS = {
-    "tiny": Config(limit=24, word_epochs=1, epochs=1, questions=24),
-    "cpu": Config(limit=400, word_epochs=8, epochs=1, questions=400),
-    "stored": Config(),  # half an hour on one core; the book keeps its results
+    "tiny": Config(limit=24, epochs=1, questions=24),
+    "cpu": Config(limit=400, epochs=1, questions=400),
+    "stored": Config(),  # about half an hour on one core
     "stamps": Config(pictures="stamps", epochs=3, lr=5e-4),
     "t4": Config(grid=2, epochs=8, questions=20_000, precision="auto"),
     "h100": Config(grid=4, epochs=16, questions=60_000, batch_size=128, precision="auto"),
@@ -90,9 +86,7 @@ def run(config: Config, progress: bool = True) -> Result:
     if config.pictures == "stamps":
         return _in_folds(config, sighted, progress)
     shown = _seen(config)
-    if config.word_epochs:
-        sighted.learn_words(config, _named(shown), config.word_epochs, config.word_lr)
-    history = sighted.learn(config, captions(shown), progress)
+    history = sighted.learn(config, _captions(shown), progress)
     metrics = {"aligned": _described(config, sighted, "")}
     sighted.adapt(config.rank)
     tune = replace(config, epochs=1, lr=config.tune_lr)
@@ -137,7 +131,7 @@ def _seen(config: Config) -> Dataset:
     return Dataset(columns)
 
 
-def captions(shown: Dataset) -> Dataset:
+def _captions(shown: Dataset) -> Dataset:
     """Of each picture its name, and nothing asked: `image`, `question` and `answer`."""
     asked = {"question": [""] * len(shown), "answer": shown.column("caption")}
     return Dataset({"image": shown.column("image")} | asked)
@@ -170,16 +164,6 @@ def questions(shown: Dataset, count: int, seed: int) -> Dataset:
             said.append("yes" if there else "no")
     image = shown.column("image")[torch.tensor(rows)]
     return Dataset({"image": image, "question": asked, "answer": said})
-
-
-def _named(shown: Dataset) -> Dataset:
-    """Each picture twice: with its name, and with its keywords."""
-    both, keywords = captions(shown), shown.column("keywords")
-    names = both.column("answer")
-    words = [" ".join(some) or name for name, some in zip(names, keywords, strict=True)]
-    image = torch.cat([both.column("image")] * 2)
-    asked = {"question": [""] * len(image), "answer": names + words}
-    return Dataset({"image": image} | asked)
 
 
 def _described(config: Config, sighted: Sighted, question: str) -> dict[str, dict]:
@@ -245,7 +229,7 @@ def _in_folds(config: Config, sighted: Sighted, progress: bool) -> Result:
     for fold in folds.unique():
         sighted.put(start)
         train, test = ((folds != fold).nonzero()[:, 0], (folds == fold).nonzero()[:, 0])
-        history = sighted.learn(config, captions(shown.subset(train)), progress)
+        history = sighted.learn(config, _captions(shown.subset(train)), progress)
         like = train[(features[test] @ features[train].T).argmax(1)]
         image = shown.column("image")[test]
         found = {

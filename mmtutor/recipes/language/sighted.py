@@ -7,7 +7,6 @@ answers. Knows no data set: that is `pictures`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
@@ -69,7 +68,8 @@ class Sighted:
         torch.manual_seed(seed)
         language, self.words = load_smollm2()
         gpt = GPT.from_transformers(language).requires_grad_(False)
-        self.model = VisionLanguageModel(gpt, Cells(grid), self.words.bos_token_id).eval()
+        picture = self.words.convert_tokens_to_ids("<file_sep>")  # in no text of ours
+        self.model = VisionLanguageModel(gpt, Cells(grid), picture).eval()
 
     @classmethod
     def restored(cls, name: str = "pictures") -> Sighted:
@@ -124,8 +124,8 @@ class Sighted:
         return [[[self.words.decode(i).strip() for i in row] for row in one] for one in best]
 
     def texts(self, asked: Dataset) -> Dataset:
-        """From `image`, `question`, `answer`: `image`; `tokens`, of the picture, the question, the
-        answer and a stop; and the place at which the answer `begins`."""
+        """From `image`, `question`, `answer`: `image`; `tokens`, of a start, the picture, the
+        question, the answer and a stop; and the place at which the answer `begins`."""
         asks = [*map(self._ask, asked.column("question"))]
         tokens = [
             torch.cat(
@@ -147,22 +147,16 @@ class Sighted:
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
         random.shuffle(batches)
         batches = DataLoader(texts, batch_sampler=batches, collate_fn=collate)
-        return train(config, _Answers(self.model, texts), objective, batches, progress)
-
-    def learn_words(self, config: TrainConfig, asked: Dataset, epochs: int, lr: float) -> None:
-        """Before the first stage: visual tokens move to where the words of the answers lie among
-        the word vectors. The language model is not asked, so that it takes minutes."""
-        config = replace(config, epochs=epochs, lr=lr, batch_size=256)
-        texts = self.texts(asked)
-        train(config, _Bags(self.model, texts), objective, texts)
+        return train(config, _Answers(self.model, texts), _objective, batches, progress)
 
     def _ask(self, question: str) -> Tensor:
         text = f" {question}" if question else ""
-        return torch.tensor([self.words.bos_token_id, *self.words.encode(text)])
+        start = self.words.bos_token_id  # before the picture, as a text begins
+        return torch.tensor([start, self.model.placeholder, *self.words.encode(text)])
 
 
 class _Judged(NamedTuple):
-    """Scores (M, C) of C candidates at M places, and which is right (M,), or shares (M, C)."""
+    """Scores (M, C) of C candidates at the M tokens of answers, and which is right (M,)."""
 
     logits: Tensor
     label: Tensor
@@ -180,35 +174,17 @@ class _Answers(nn.Module):
         self.register_buffer("candidates", torch.cat(texts.column("tokens")).unique())
 
     def forward(self, batch: dict[str, Tensor]) -> _Judged:
-        """A batch of `Sighted.texts`; M is the number of all its answers' tokens."""
+        """A batch of `Sighted.texts`."""
         vectors, mask, _ = self.model.prompt(batch)
         tokens = batch["tokens"]
         before = self.model.states(vectors, mask)[:, -tokens.shape[1] : -1]  # each foresees one
         place = torch.arange(1, tokens.shape[1], device=tokens.device)
         judged = batch["tokens_mask"][:, 1:] & (place >= batch["begins"].unsqueeze(1))
         label = torch.searchsorted(self.candidates, tokens[:, 1:][judged])
-        return _Judged(self.score(before[judged]), label)
-
-    def score(self, vectors: Tensor) -> Tensor:
-        """(..., D) -> (..., C)."""
-        return F.linear(vectors, self.model.gpt.embedding.weight[self.candidates])
+        table = self.model.gpt.embedding.weight[self.candidates]
+        return _Judged(F.linear(before[judged], table), label)
 
 
-class _Bags(_Answers):
-    """The projector without the language model: which words lie nearest to what is shown?"""
-
-    def forward(self, batch: dict[str, Tensor]) -> _Judged:
-        """M is B: of each text the shares of its answer's tokens, the stop apart."""
-        shown = self.score(self.model.look(batch).tokens.mean(1))
-        tokens = batch["tokens"]
-        place = torch.searchsorted(self.candidates, tokens).clamp(max=len(self.candidates) - 1)
-        stops = batch["tokens_mask"].sum(1, keepdim=True) - 1
-        where = torch.arange(tokens.shape[1], device=tokens.device)
-        counted = ((where >= batch["begins"].unsqueeze(1)) & (where < stops)).float()
-        bag = torch.zeros_like(shown).scatter_add(1, place, counted)
-        return _Judged(shown, bag / bag.sum(1, keepdim=True))
-
-
-def objective(output: _Judged, _: dict[str, Tensor]) -> Tensor:
+def _objective(output: _Judged, _: dict[str, Tensor]) -> Tensor:
     """What is minimised: the surprise at the right tokens."""
     return F.cross_entropy(output.logits, output.label)
