@@ -13,6 +13,7 @@ RECIPES = {
     "gpt_scaling": "mmtutor.recipes.language.scaling",
     "gpt_speed_run": "mmtutor.recipes.language.speed",
     "image_classification": "mmtutor.recipes.encoders.images",
+    "instruct": "mmtutor.recipes.language.instruct",
     "joint_learning": "mmtutor.recipes.joint.tasks",
     "loss_comparison": "mmtutor.recipes.retrieval.losses",
     "modality_competition": "mmtutor.recipes.joint.competition",
