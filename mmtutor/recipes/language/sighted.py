@@ -147,7 +147,7 @@ class Sighted:
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
         random.shuffle(batches)
         batches = DataLoader(texts, batch_sampler=batches, collate_fn=collate)
-        return train(config, _Answers(self.model, texts), _objective, batches, progress)
+        return train(config, _Answers(self.model), _objective, batches, progress)
 
     def _ask(self, question: str) -> Tensor:
         text = f" {question}" if question else ""
@@ -156,22 +156,19 @@ class Sighted:
 
 
 class _Judged(NamedTuple):
-    """Scores (M, C) of C candidates at the M tokens of answers, and which is right (M,)."""
+    """Scores (M, V) at the M tokens of answers, and which are right (M,)."""
 
     logits: Tensor
     label: Tensor
 
 
 class _Answers(nn.Module):
-    """The model while it learns: scores at answers alone, of those tokens alone that answers hold.
+    """The model while it learns: in a short text most of the work is to score 49,152 tokens at a
+    place, so that it is done at answers alone."""
 
-    In a short text most of the work is to score 49,152 tokens at every place.
-    """
-
-    def __init__(self, model: VisionLanguageModel, texts: Dataset) -> None:
+    def __init__(self, model: VisionLanguageModel) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("candidates", torch.cat(texts.column("tokens")).unique())
 
     def forward(self, batch: dict[str, Tensor]) -> _Judged:
         """A batch of `Sighted.texts`."""
@@ -180,9 +177,7 @@ class _Answers(nn.Module):
         before = self.model.states(vectors, mask)[:, -tokens.shape[1] : -1]  # each foresees one
         place = torch.arange(1, tokens.shape[1], device=tokens.device)
         judged = batch["tokens_mask"][:, 1:] & (place >= batch["begins"].unsqueeze(1))
-        label = torch.searchsorted(self.candidates, tokens[:, 1:][judged])
-        table = self.model.gpt.embedding.weight[self.candidates]
-        return _Judged(F.linear(before[judged], table), label)
+        return _Judged(self.model.gpt.logits(before[judged]), tokens[:, 1:][judged])
 
 
 def _objective(output: _Judged, _: dict[str, Tensor]) -> Tensor:
