@@ -1,7 +1,7 @@
 """SmolLM2 with EfficientNet-Lite0 before it: how it learns, answers and is kept.
 
-Knows the model, its tokenizer, and what a projector and LoRA learn from pictures, questions and
-answers. Knows no data set: that is `pictures`.
+Knows the model, its tokenizer, and what a projector learns from pictures, questions and answers.
+Knows no data set: that is `pictures`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from mmtutor.encoders.base import Encoded, real
 from mmtutor.models.generative import GPT, VisionLanguageModel, generate
 from mmtutor.models.hub.smollm2 import load_smollm2
 from mmtutor.recipes.common import TrainConfig, train
-from mmtutor.recipes.common.stored import load_weights
 from mmtutor.training import History
-from mmtutor.training.adapters import add_lora
 
 
-class Cells(nn.Module):
+class _Cells(nn.Module):
     """EfficientNet-Lite0, frozen, its map averaged to grid x grid cells; a cell is a visual token.
 
     Roots and a layer norm tame the features, of which a few are large. In training a fifth of them
@@ -58,7 +56,7 @@ class Sighted:
     """SmolLM2-135M, frozen, that sees through a two-layer projector; and its words.
 
     Attributes:
-        model: the `VisionLanguageModel`; reads pictures, or what `Cells` made of them.
+        model: the `VisionLanguageModel`; reads pictures, or what `_Cells` made of them.
         words: the tokenizer.
 
     Raises FileNotFoundError where SmolLM2 or EfficientNet-Lite0 is not in the cache.
@@ -69,32 +67,12 @@ class Sighted:
         language, self.words = load_smollm2()
         gpt = GPT.from_transformers(language).requires_grad_(False)
         picture = self.words.convert_tokens_to_ids("<file_sep>")  # in no text of ours
-        self.model = VisionLanguageModel(gpt, Cells(grid), picture).eval()
-
-    @classmethod
-    def restored(cls, name: str = "pictures") -> Sighted:
-        """The model of a stored run. Raises FileNotFoundError where its weights are missing."""
-        weights = load_weights(name)
-        made = cls()
-        made.adapt(next(len(x) for key, x in weights.items() if key.endswith("/A")))
-        made.put(weights)
-        return made
-
-    def adapt(self, rank: int) -> None:
-        """Beside the frozen weights of every attention, LoRA of this rank may learn from now on."""
-        add_lora(self.model.gpt, rank, 2 * rank, ["qkv", "out"])
+        self.model = VisionLanguageModel(gpt, _Cells(grid), picture).eval()
 
     def learned(self) -> nn.ParameterDict:
-        """Projector and LoRA, without what is frozen; "/" stands in names where "." may not."""
+        """The projector, without what is frozen; "/" stands in names where "." may not."""
         own = self.model.named_parameters()
         return nn.ParameterDict({n.replace(".", "/"): p for n, p in own if p.requires_grad})
-
-    def put(self, weights: dict[str, Tensor]) -> None:
-        """Go on from what `learned` gave."""
-        own = self.learned()
-        with torch.no_grad():
-            for name, value in weights.items():
-                own[name].copy_(value)
 
     def answer(self, image: Tensor, question: str | Sequence[str] = "", length: int = 12) -> list:
         """What is said of each picture: a list of str.

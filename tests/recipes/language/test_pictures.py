@@ -9,8 +9,6 @@ from mmtutor.data import Dataset, collate
 from mmtutor.data.fetch import located
 from mmtutor.encoders.base import Encoded
 from mmtutor.losses import next_token
-from mmtutor.recipes.common.result import Result, write_result
-from mmtutor.recipes.common.stored import store_weights
 from mmtutor.recipes.language import pictures, sighted
 from mmtutor.recipes.language.pictures import Config
 from mmtutor.recipes.language.sighted import Sighted
@@ -51,34 +49,21 @@ def four() -> Dataset:
     image = torch.zeros(4, 1, 1280)
     for i in range(4):
         image[i, 0, i * 320 : (i + 1) * 320] = 1
-    keywords = [["red", "square"], ["blue"], ["green", "plant"], ["time"]]
-    return Dataset({"image": image, "caption": NAMES, "keywords": keywords})
+    return Dataset({"image": image, "question": [""] * 4, "answer": NAMES})
 
 
-def test_a_run_measures_what_it_says_and_keeps_what_was_learned(tmp_path, monkeypatch):
+def test_a_run_measures_what_it_says_and_keeps_what_was_learned():
     result = pictures.run(TINY, progress=False)
-    for stage in ("aligned", "instructed"):
-        parts = result.metrics[stage]
-        assert parts.keys() == {"held_out", "both", "style"}
-        for part in parts.values():
-            assert {"seen", "permuted", "blind", "examples"} <= part.keys()
-    assert result.metrics["pope"].keys() == {"random", "popular", "adversarial"}
-    assert all(0 <= each["accuracy"] <= 1 for each in result.metrics["pope"].values())
-    assert all("project" in key or key.endswith(("/A", "/B")) for key in result.model)
-
-    write_result(result, tmp_path, "", "tiny", pictures.__name__)
-    store_weights("pictures", tmp_path, tmp_path)
-    real = sighted.load_weights
-    monkeypatch.setattr(sighted, "load_weights", lambda name: real(name, tmp_path))
-    found = Sighted.restored()
-    for key, kept in found.learned().items():
-        torch.testing.assert_close(kept, result.model[key], atol=1e-3, rtol=1e-3)
-    assert len(found.answer(torch.rand(2, 3, 64, 64), pictures.WHAT)) == 2
+    assert result.metrics.keys() == {"held_out", "both", "style"}
+    for part in result.metrics.values():
+        assert part.keys() == {"seen", "permuted", "blind", "examples"}
+    assert result.model.keys()
+    assert all("project" in key for key in result.model)
 
 
 def test_what_is_aligned_names_its_pictures_and_not_permuted_ones():
     config = replace(TINY, epochs=150, lr=1e-2, batch_size=4)
-    made, shown = Sighted(), pictures._captions(four())
+    made, shown = Sighted(), four()
     gpt = made.model.gpt
     frozen = {k: p.clone() for k, p in gpt.named_parameters()}
     made.learn(replace(config, epochs=2), shown)
@@ -103,7 +88,7 @@ def test_nearest_words_are_those_whose_vectors_are_shown(monkeypatch):
 
 def test_scores_at_answers_are_those_of_the_whole_model():
     made = Sighted()
-    asked = {"question": [pictures.WHAT, "", "Why?", ""], "answer": NAMES}
+    asked = {"question": ["What is it?", "", "Why?", ""], "answer": NAMES}
     texts = made.texts(Dataset({"image": four().column("image")} | asked))
     batch = collate([*texts])
     small = sighted._Answers(made.model)
@@ -114,25 +99,8 @@ def test_scores_at_answers_are_those_of_the_whole_model():
     assert judged.sum() == sum(len(made.words.encode(f" {name}")) + 1 for name in NAMES)
 
 
-def test_questions_follow_the_truth_and_do_not_tell_it():
-    shown = four()
-    asked = pictures.questions(shown, 3_000, seed=0)
-    for image, question, said in zip(*asked.columns.values(), strict=True):
-        row = (shown.column("image") == image).all((1, 2)).nonzero().item()
-        there = [NAMES[row], *shown.column("keywords")[row]]
-        if question == pictures.WHAT:
-            assert said == NAMES[row]
-        elif question == pictures.WORDS:
-            assert set(said.split(", ")) <= set(there)
-        else:
-            assert said == ("yes" if any(f" {name} in" in question for name in there) else "no")
-    truth = [said for said in asked.column("answer") if said in ("yes", "no")]
-    assert len(truth) == 1_000
-    assert 0.5 < truth.count("yes") / 1_000 < 0.75  # another picture may be the same, of four
-
-
 def test_cells_of_a_picture_are_the_same_before_and_within_the_model():
-    encoder = sighted.Cells(2).eval()
+    encoder = sighted._Cells(2).eval()
     image = torch.rand(3, 3, 64, 64)
     cells = encoder.cells(image)
     assert cells.shape == (3, 4, 1280)
@@ -141,21 +109,3 @@ def test_cells_of_a_picture_are_the_same_before_and_within_the_model():
     image[:, :, 32:, 32:] = 0
     changed = (encoder.cells(image) - cells).abs().mean((0, 2))
     assert changed.argmax() == 3, "cells stand row by row"
-
-
-def test_stamps_begin_with_stored_weights_and_are_learned_in_folds(monkeypatch):
-    made = Sighted()
-    made.adapt(TINY.rank)
-    start = {key: p.detach().clone() for key, p in made.learned().items()}
-    monkeypatch.setattr(pictures, "load_weights", lambda name: start)
-    result = pictures.run(replace(TINY, pictures="stamps"), progress=False)
-    assert isinstance(result, Result)
-    assert result.metrics.keys() == {
-        "seen",
-        "permuted",
-        "blind",
-        "nearest",
-        "more",
-        "examples",
-    }
-    assert result.metrics["nearest"]["estimate"] >= 0
