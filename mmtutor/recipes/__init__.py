@@ -30,6 +30,7 @@ RECIPES = {
     "three_modalities": "mmtutor.recipes.fusion.three_modalities",
     "video_classification": "mmtutor.recipes.encoders.video",
     "vlm": "mmtutor.recipes.language.vlm",
+    "vlm_hub": "mmtutor.recipes.language.hub",
     "vqa": "mmtutor.recipes.vqa.classic",
     "vqa_hub": "mmtutor.recipes.vqa.hub",
     "vqa_shapes": "mmtutor.recipes.vqa.grounded",

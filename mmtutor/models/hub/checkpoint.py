@@ -22,14 +22,21 @@ from mmtutor.data.hub.preprocess import (
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
-# The branch that holds safetensors, where a hub id's main branch has pickled weights alone.
-BRANCHES = {"dandelin/vilt-b32-finetuned-vqa": "refs/pr/9"}
+# The branch that holds safetensors, where a hub id's main branch has pickled weights alone; or a
+# commit, so that what is fine-tuned stays the same.
+REVISIONS = {
+    "dandelin/vilt-b32-finetuned-vqa": "refs/pr/9",
+    "HuggingFaceTB/SmolVLM-256M-Instruct": "7e3e67edbbed1bf9888184d9df282b700a323964",
+    "HuggingFaceTB/SmolVLM-Instruct": "81cd9a775a4d644f2faf4e7becff4559b46b14c7",
+    "Qwen/Qwen3-VL-8B-Instruct": "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
+}
 
 
 def load_checkpoint(
     source: str | Path,
     class_of: Callable[[PreTrainedConfig], Any],
     dtype: torch.dtype,
+    **options: Any,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """The model, in evaluation mode on the CPU, and the processor of a folder or a hub id.
 
@@ -38,6 +45,7 @@ def load_checkpoint(
     Args:
         class_of: gives the model's class, or raises, before any weights are fetched.
         dtype: of the weights.
+        options: further ones of the class's `from_pretrained`.
 
     Raises:
         HubUnreachableError: no network and no cached copy.
@@ -51,10 +59,11 @@ def load_checkpoint(
     unreachable = not is_folder(source) and not hub_reachable()
     name = Path(source).expanduser().as_posix()
     safely = {"trust_remote_code": False, "local_files_only": unreachable}
-    safely["revision"] = BRANCHES.get(name, "main")
+    safely["revision"] = REVISIONS.get(name, "main")
     try:
         model_class = class_of(AutoConfig.from_pretrained(name, **safely))
-        model = model_class.from_pretrained(name, use_safetensors=True, dtype=dtype, **safely)
+        options |= {"use_safetensors": True, "dtype": dtype}
+        model = model_class.from_pretrained(name, **options, **safely)
         return model.eval(), AutoProcessor.from_pretrained(name, **safely)
     except OSError as error:
         if unreachable:

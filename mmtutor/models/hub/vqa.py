@@ -28,7 +28,7 @@ MAX_NEW_TOKENS = 12  # VQAv2's answers have one to three words
 
 
 class HubVqa(ABC):
-    """A pretrained model that answers questions about pictures; nothing in it is trained here.
+    """A pretrained model that answers questions about pictures; `FineTuned` trains some further.
 
     Args:
         model: on its device, in evaluation mode.
@@ -151,21 +151,29 @@ class _PromptedModel(HubVqa):
             pad_token_id=tokenizer.pad_token_id,
         )
 
-    def asked(self, question: str) -> str:
-        """All that the model reads of the question, with the marks of its chat template."""
+    def asked(self, question: str, answer: str | None = None) -> str:
+        """All that the model reads of the question, with the marks of its chat template; and an
+        answer as the model would give it, with the mark of its end."""
         marks = sorted(self.processor.tokenizer.get_added_vocab(), key=len, reverse=True)
-        if held := next((mark for mark in marks if mark in question), None):
-            raise ValueError(f"question must hold no mark of the model's own, got {held!r} in it")
+        for name, given in {"question": question, "answer": answer or ""}.items():
+            if held := next((mark for mark in marks if mark in given), None):
+                raise ValueError(f"{name} must hold no mark of the model's own, got {held!r} in it")
         text = {"type": "text", "text": self.prompt.replace("{question}", question)}
-        message = {"role": "user", "content": [{"type": "image"}, text]}
-        return self.processor.apply_chat_template([message], add_generation_prompt=True)
+        chat = [{"role": "user", "content": [{"type": "image"}, text]}]
+        if answer is not None:
+            chat.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        return self.processor.apply_chat_template(chat, add_generation_prompt=answer is None)
 
-    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+    def read(self, pictures: list[Image], questions: list[str]) -> BatchFeature:
+        """All that the model reads of a batch, padded on the left, on its device."""
         prompts = [self.asked(question) for question in questions]
         start = self.processor.tokenizer.bos_token
         begun = start is not None and prompts[0].startswith(start)
         options = {"add_special_tokens": False} if begun else {}  # the tokenizer would add another
-        inputs = self._ready(prompts, [[picture] for picture in pictures], **options)
+        return self._ready(prompts, [[picture] for picture in pictures], **options)
+
+    def _say(self, pictures: list[Image], questions: list[str]) -> list[str]:
+        inputs = self.read(pictures, questions)
         written = self.model.generate(**inputs)
         new = written[:, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
@@ -176,6 +184,7 @@ def load_vqa(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     prompt: str = PROMPT,
+    four_bits: bool = False,
 ) -> HubVqa:
     """A pretrained question answerer; its class is chosen by what the checkpoint is.
 
@@ -186,16 +195,20 @@ def load_vqa(
         device: where the model is put.
         dtype: of its weights and its arithmetic. Models trained in bf16 can overflow in fp16.
         prompt: for models that are prompted, with `{question}`; others read the bare question.
+        four_bits: keep the weights of linear layers in 4 bits (NF4), with `bitsandbytes`.
 
     Raises:
         HubUnreachableError: no network and no cached copy.
         FileNotFoundError: `source` is neither a folder nor a hub id.
         TypeError: the checkpoint does not answer questions about pictures.
-        ValueError: it takes prompts but has no chat template, or `prompt` has no `{question}`.
+        ValueError: it takes prompts but has no chat template, `prompt` has no `{question}`, or
+            4 bits are asked for without a CUDA GPU.
         OSError: the source has no safetensors weights or no processor.
-        ImportError: the extra `hub` is not installed.
+        ImportError: the extra `hub` is not installed, or `bitsandbytes`, where it is needed.
     """
-    model, processor = load_checkpoint(source, lambda config: _kind(config, source)[0], dtype)
+    options = _four_bits(dtype) if four_bits else {}
+    kind = lambda config: _kind(config, source)[0]  # noqa: E731
+    model, processor = load_checkpoint(source, kind, dtype, **options)
     _, wrapper = _kind(model.config, source)
     options = {"prompt": prompt} if wrapper is _PromptedModel else {}
     return wrapper(model.to(device), processor, **options)
@@ -238,6 +251,18 @@ def _greedy(**tokens: int | list[int] | None) -> Any:
     from transformers import GenerationConfig
 
     return GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, **tokens)
+
+
+def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
+    """What `from_pretrained` is told: blocks of 64 weights as 4-bit quantiles of a normal
+    distribution, their scales in 8 bits, arithmetic in `dtype` (Dettmers et al. 2023, QLoRA)."""
+    if not torch.cuda.is_available():
+        raise ValueError("four_bits must be False where there is no CUDA GPU, got True")
+    from transformers import BitsAndBytesConfig
+
+    how = {"bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", **how)
+    return {"quantization_config": how}
 
 
 def _picture(name: str, image: Tensor) -> Image:

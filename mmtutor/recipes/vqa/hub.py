@@ -100,11 +100,13 @@ def run(config: Config, progress: bool = True) -> Result:
 
 
 def questions_of(config: Config) -> Dataset:
-    """The questions asked; of the book's own data the test split, as if ten people had answered."""
+    """The questions asked; of the book's own data, as if ten people had answered, the test split,
+    unless `split` is "train"."""
     if config.data not in OWN:
         return load_vqav2(config.data, config.split, limit=config.questions)
     many = {"n": config.questions} if config.data == "shapes-questions" and config.questions else {}
-    own = ten_of_one_mind(load(config.data, "test", **many))
+    part = "train" if config.split == "train" else "test"
+    own = ten_of_one_mind(load(config.data, part, **many))
     return own.subset(range(min(len(own), config.questions or len(own))))
 
 
