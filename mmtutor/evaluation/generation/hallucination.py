@@ -102,7 +102,8 @@ def says_yes(answers: Sequence[str]) -> Tensor:
     """
     answers = checks.listed(str, answers=answers)
     checks.same_length(answers=answers)
-    firsts = [words(answer.partition(".")[0].replace("n't", " not")) for answer in answers]
+    firsts = [answer.lower().replace("\u2019", "'").partition(".")[0] for answer in answers]
+    firsts = [words(first.replace("n't", " not")) for first in firsts]
     return torch.tensor([NO.isdisjoint(first) for first in firsts])
 
 
@@ -113,19 +114,21 @@ def mentions(captions: Sequence[str], synonyms: Mapping[str, Sequence[str]]) -> 
 
     Args:
         synonyms: for each object the words it goes by, such as "dog": ["puppy"], beside its own
-            name; of each also the plural in -s or -es.
+            name; of each also the plural in -s or -es. Its own name always means the object itself.
     """
     captions = checks.listed(str, captions=captions)
     checks.instance(Mapping, synonyms=synonyms)
     checks.same_length(captions=captions)
     checks.same_length(synonyms=synonyms)
-    means = {}
+    said = [(name, name) for name in checks.listed(str, **{"names of synonyms": list(synonyms)})]
     for name, others in synonyms.items():
-        for said in (name, *checks.listed(str, **{f"synonyms[{name!r}]": others})):
-            if not words(said):
-                raise ValueError(f"synonyms[{name!r}] must be words, got {said!r}")
-            for ending in ("", "s", "es"):
-                means.setdefault(tuple(words(said + ending)), name)
+        said += [(each, name) for each in checks.listed(str, **{f"synonyms[{name!r}]": others})]
+    means = {}
+    for ending in ("", "s", "es"):  # a plural is another object's where that is its name: "glasses"
+        for each, name in said:
+            if not words(each):
+                raise ValueError(f"synonyms[{name!r}] must be words, got {each!r}")
+            means.setdefault(tuple(words(each + ending)), name)
     longest = max(map(len, means))
     return [_named(words(caption), means, longest) for caption in captions]
 

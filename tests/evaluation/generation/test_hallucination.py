@@ -72,6 +72,8 @@ def test_answers_mean_yes_unless_they_deny():
         "There isn't one. Yes": False,
         "There is a cup. No spoon.": True,
         "NO": False,
+        "THERE ISN'T": False,
+        "There isn\u2019t a cup": False,
         "a knot": True,
         "": True,
     }
@@ -86,6 +88,12 @@ def test_objects_are_found_by_their_words_the_longest_first():
     synonyms = SYNONYMS | {"dog": ["puppy", "puppies"]}
     found = [["dog", "dog", "dog"], ["hot dog"], ["glass", "traffic light"], []]
     assert mentions(captions, synonyms) == found
+
+
+def test_an_object_s_own_name_is_nobody_else_s_plural_or_synonym():
+    synonyms = {"glass": ["cup"], "glasses": [], "dog": ["puppy"], "puppy": []}
+    found = mentions(["glasses on a glass, cups", "a puppy", "two dogs"], synonyms)
+    assert found == [["glasses", "glass", "glass"], ["puppy"], ["dog"]]
 
 
 def test_chair_by_hand():
