@@ -8,7 +8,6 @@ frozen. What is then named are concepts that were never in training, and a style
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -19,7 +18,7 @@ from mmtutor.evaluation.generation import cider_d
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.recipes.common import Result, TrainConfig, settings
 from mmtutor.recipes.common.config import Count, Rate
-from mmtutor.recipes.language.sighted import Sighted, _Cells
+from mmtutor.recipes.language.sighted import Sighted
 
 STYLES = ("google", "twitter", "fluent")
 UNSEEN = ("openmoji",)  # under a share-alike licence, and never learned
@@ -56,29 +55,31 @@ PRESETS = {
 def run(config: Config, progress: bool = True) -> Result:
     """Learn to name the pictures, then name some that were never seen; metrics as `_described`."""
     sighted = Sighted(config.grid, config.seed)
-    history = sighted.learn(config, _seen(config), progress)
+    history = sighted.learn(config, _seen(config, sighted), progress)
     return Result(
         metrics=_described(config, sighted), history=history, model=sighted.learned(), config=config
     )
 
 
-@lru_cache(maxsize=12)
-def _pictures(grid: int, limit: int | None, name: str, split: str, style: str | None) -> Dataset:
-    """A part of the data, the pictures as cells: computed once a process."""
+def _pictures(
+    sighted: Sighted, limit: int | None, name: str, split: str, style: str | None
+) -> Dataset:
+    """A part of the data, the pictures as cells of the model's own encoder."""
     full = load(name, split, **({"style": style} if style else {}))
     order = torch.randperm(len(full), generator=torch.Generator().manual_seed(0))
     full = full.subset(order[:limit].sort().values)
-    encoder, pictures = _Cells(grid), Dataset({"image": full.column("image")})
-    cells = [encoder.cells(batch["image"]).half() for batch in loader(pictures, 64)]
+    encoder, pictures = sighted.model.image_encoder, Dataset({"image": full.column("image")})
+    images = (batch["image"].to(sighted.device) for batch in loader(pictures, 64))
+    cells = [encoder.cells(image).half().cpu() for image in images]
     columns = {"image": torch.cat(cells), **{k: full.column(k) for k in ("caption", "group")}}
     return Dataset(columns, name=name)
 
 
-def _seen(config: Config) -> Dataset:
+def _seen(config: Config, sighted: Sighted) -> Dataset:
     """What is learned: `image` (N, grid^2, 1280), an empty `question`, the name as `answer`; of the
     training concepts of emoji in three styles, and openclipart."""
     parts = [("emoji", "train", style) for style in STYLES] + [("openclipart", "train", None)]
-    sets = [_pictures(config.grid, config.limit, *part) for part in parts]
+    sets = [_pictures(sighted, config.limit, *part) for part in parts]
     names = [caption for each in sets for caption in each.column("caption")]
     image = torch.cat([each.column("image") for each in sets])
     return Dataset({"image": image, "question": [""] * len(names), "answer": names})
@@ -94,7 +95,7 @@ def _described(config: Config, sighted: Sighted) -> dict[str, dict]:
     }
     found = {}
     for part, (limit, split, styles) in parts.items():
-        sets = [_pictures(config.grid, limit, "emoji", split, style) for style in styles]
+        sets = [_pictures(sighted, limit, "emoji", split, style) for style in styles]
         image, group = (torch.cat([each.column(k) for each in sets]) for k in ("image", "group"))
         names = [caption for each in sets for caption in each.column("caption")]
         order = torch.randperm(len(image), generator=torch.Generator().manual_seed(config.seed))

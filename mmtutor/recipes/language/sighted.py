@@ -69,6 +69,11 @@ class Sighted:
         picture = self.words.convert_tokens_to_ids("<file_sep>")  # in no text of ours
         self.model = VisionLanguageModel(gpt, _Cells(grid), picture).eval()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is: training moves it to a GPU if there is one."""
+        return self.model.gpt.embedding.weight.device
+
     def learned(self) -> nn.ParameterDict:
         """The projector, without what is frozen; "/" stands in names where "." may not."""
         own = self.model.named_parameters()
@@ -87,7 +92,9 @@ class Sighted:
         checks.same_length(image=image, question=asked)
         said: list[str] = []
         for batch in loader(Dataset({"image": image, "tokens": [*map(self._ask, asked)]}), 64):
-            tokens, mask = generate(self.model, batch, length, stop=self.words.eos_token_id)
+            batch = {name: x.to(self.device) for name, x in batch.items()}
+            found = generate(self.model, batch, length, stop=self.words.eos_token_id)
+            tokens, mask = (x.cpu() for x in found)
             mask &= tokens != self.words.eos_token_id
             said += [self.words.decode(row[kept]) for row, kept in zip(tokens, mask, strict=True)]
         return [text.strip() for text in said]
@@ -96,7 +103,7 @@ class Sighted:
         """Of each picture's visual tokens, the `k` words whose vectors have the largest product
         with what sets it apart from the mean visual token of the pictures given."""
         with torch.no_grad():
-            shown = self.model.look({"image": image}).tokens
+            shown = self.model.look({"image": image.to(self.device)}).tokens
             score = F.linear(shown - shown.mean((0, 1)), self.model.gpt.embedding.weight)
         best = score.topk(k).indices
         return [[[self.words.decode(i).strip() for i in row] for row in one] for one in best]
