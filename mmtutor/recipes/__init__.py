@@ -31,6 +31,7 @@ RECIPES = {
     "video_classification": "mmtutor.recipes.encoders.video",
     "vlm": "mmtutor.recipes.language.vlm",
     "vlm_hub": "mmtutor.recipes.language.hub",
+    "vlm_ways": "mmtutor.recipes.language.ways",
     "vqa": "mmtutor.recipes.vqa.classic",
     "vqa_hub": "mmtutor.recipes.vqa.hub",
     "vqa_shapes": "mmtutor.recipes.vqa.grounded",

@@ -17,6 +17,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtutor import checks
@@ -33,7 +34,8 @@ class VisionLanguageModel(nn.Module):
     """A GPT, an image encoder, and one of the four ways from the one to the other.
 
     A text holds the token `placeholder` once, where the picture stands; as a token it is never
-    read. A frozen GPT or encoder stays frozen: what is new alone is then trained.
+    read. Where a picture has no vector, or none that is real, the text is read as if it had none.
+    A frozen GPT or encoder stays frozen: what is new alone is then trained.
 
     Args:
         gpt: the language model; its own weights and its texts without pictures stay as they are.
@@ -43,6 +45,8 @@ class VisionLanguageModel(nn.Module):
         way: one of WAYS.
         queries: how many, for "queries".
         every: for "gated", before each so-many-th block the text looks.
+
+    Raises ValueError for a placeholder that is no token, and where no block would look.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class VisionLanguageModel(nn.Module):
         checks.indices(gpt.config.vocab_size, placeholder=torch.tensor(placeholder))
         checks.one_of(WAYS, way=way)
         checks.at_least(1, queries=queries, every=every)
+        if way == "gated" and every > gpt.config.depth:
+            raise ValueError(f"every must be at most {gpt.config.depth}, the depth, got {every}")
         self.gpt, self.image_encoder = gpt, image_encoder
         self.placeholder, self.every = placeholder, every
         size, dim, heads = image_encoder.dim, gpt.config.dim, gpt.config.heads
@@ -75,42 +81,46 @@ class VisionLanguageModel(nn.Module):
         where some pad -> logits (B, L, V): at each token, scores for the next one.
 
         Those at the placeholder are for the token after it, and know the picture; what stands
-        before it knows the picture with "gated" alone. To a loss the placeholder is no token to
-        foresee: say with `answer` which are (`next_token`).
+        before it knows the picture with "gated" alone, where nothing stands at the placeholder and
+        its logits mean nothing. To a loss the placeholder is no token to foresee: say with `answer`
+        which are (`next_token`).
 
         Raises:
             KeyError: the batch lacks one of the two.
             ValueError: a text has no placeholder, or several; or as `GPT.forward`.
         """
-        vectors, mask, seen = self.prompt(batch)
+        start = self._where(batch)
+        vectors, mask, seen = self._prompt(batch, start)
         states = self.states(vectors, mask, seen=seen)
         tokens = batch["tokens"]
         longer = states.shape[1] - tokens.shape[1]  # by how much, for the picture
         place = torch.arange(tokens.shape[1], device=tokens.device)
-        place = place + longer * (place >= self._where(batch))
+        place = place + longer * (place >= start)
         return GPTOutput(self.gpt.logits(states.gather(1, _wide(place, states))))
 
     def prompt(self, batch: dict[str, Tensor]) -> Prompt:
         """The texts as vectors, with what is shown of the picture where the placeholder was, or
-        beside them.
+        beside them. Arguments and errors as `forward`.
         """
-        require(batch, self.image_encoder.modality, "tokens")
+        return self._prompt(batch, self._where(batch))
+
+    def _prompt(self, batch: dict[str, Tensor], start: Tensor) -> Prompt:
         tokens = batch["tokens"]
-        check_ids(tokens, self.gpt.config.vocab_size)
         mask = real(tokens, batch.get("tokens_mask"), "tokens_mask")
-        start = self._where(batch)
         vectors, seen = self.gpt.embedding(tokens), self.look(batch)
         if self.looks:
-            return Prompt(vectors, mask, seen)
+            return Prompt(vectors, mask & (tokens != self.placeholder), seen)
         order = _order(start, tokens.shape[1], seen.mask)
         vectors = torch.cat([vectors, seen.tokens], dim=1)
         mask = torch.cat([mask, seen.mask], dim=1)
         return Prompt(vectors.gather(1, _wide(order, vectors)), mask.gather(1, order), None)
 
     def look(self, batch: dict[str, Tensor]) -> Encoded:
-        """What the GPT is shown of the picture: vectors (B, N, D)."""
-        seen = encode(self.image_encoder, batch)
-        seen = Encoded(self.project(seen.tokens), seen.mask)
+        """What the GPT is shown of the picture: vectors (B, N, D), at least one, if of padding."""
+        tokens, mask = encode(self.image_encoder, batch)
+        if not mask.shape[1]:
+            tokens, mask = F.pad(tokens, (0, 0, 0, 1)), F.pad(mask, (0, 1))
+        seen = Encoded(self.project(tokens), mask)
         return seen if self.resampler is None else self.resampler(seen)
 
     def states(
@@ -131,6 +141,8 @@ class VisionLanguageModel(nn.Module):
 
     def _where(self, batch: dict[str, Tensor]) -> Tensor:
         """The place of the placeholder in each text, (B, 1); ValueError unless it has one."""
+        require(batch, self.image_encoder.modality, "tokens")
+        check_ids(batch["tokens"], self.gpt.config.vocab_size)
         found = batch["tokens"] == self.placeholder
         found &= real(found, batch.get("tokens_mask"), "tokens_mask")
         count = found.sum(dim=1)
@@ -149,18 +161,19 @@ class Resampler(nn.Module):
         self.blocks = nn.ModuleList(CrossAttentionBlock(dim, heads) for _ in range(2))
 
     def forward(self, seen: Encoded) -> Encoded:
-        """Vectors (B, N, D) -> (B, queries, D), all real."""
+        """Vectors (B, N, D) -> (B, queries, D), real where one of the N is."""
         x = self.queries.expand(len(seen.tokens), -1, -1)
         for block in self.blocks:
             x = block(x, seen.tokens, seen.mask)
-        return Encoded(x, real(x))
+        return Encoded(x, seen.mask.any(dim=1, keepdim=True).expand(x.shape[:2]))
 
 
 class GatedLook(nn.Module):
     """Words look at a picture, then think; each branch through a gate, shut at first.
 
     x + tanh(a) attention(x, picture), then x + tanh(b) perceptron(x), with a = b = 0 in the
-    beginning: the language model is at first as it was (Alayrac et al. 2022, section 2.2).
+    beginning: the language model is at first as it was (Alayrac et al. 2022, section 2.2). Where
+    there is nothing to look at, x stays as it is.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -172,7 +185,8 @@ class GatedLook(nn.Module):
 
     def forward(self, x: Tensor, seen: Encoded) -> Tensor:
         """x (B, L, D), vectors of the picture (B, N, D) -> (B, L, D)."""
-        attention, perceptron = self.gates.tanh()
+        there = seen.mask.any(dim=1)[:, None, None]
+        attention, perceptron = (there * gate for gate in self.gates.tanh())
         x = x + attention * self.attention(self.norm1(x), seen.tokens, seen.mask)
         return x + perceptron * self.mlp(self.norm2(x))
 
@@ -204,12 +218,9 @@ def _order(start: Tensor, length: int, seen: Tensor) -> Tensor:
 
     Vectors that are padding come first, so that the last one is real.
     """
-    count = seen.shape[1]
-    place = torch.arange(length - 1 + count, device=seen.device).expand(len(seen), -1)
-    inside = (place >= start) & (place < start + count)
-    vector = seen.int().argsort(dim=1, stable=True)  # [B, N]
-    vector = length + vector.gather(1, (place - start).clamp(0, count - 1))
-    return torch.where(inside, vector, place - (count - 1) * (place >= start + count))
+    place = torch.arange(length, device=seen.device).expand(len(seen), -1)
+    place = place.masked_fill(place == start, length)  # behind all others, where it is cut off
+    return torch.cat([2 * place, 2 * start + seen], dim=1).argsort(dim=1, stable=True)[:, :-1]
 
 
 def _wide(place: Tensor, vectors: Tensor) -> Tensor:

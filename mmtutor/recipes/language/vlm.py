@@ -12,12 +12,13 @@ are (`gain`) decides whether anything is learned within minutes.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from time import process_time
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, collate, load, loader
 from mmtutor.data.shapes.questions.dataset import TYPES
 from mmtutor.data.tokenizer import WordTokenizer
 from mmtutor.data.tokenizer import words as words_of
@@ -40,7 +41,6 @@ from mmtutor.recipes.vqa import grounded
 from mmtutor.recipes.vqa.questions import SIDE
 from mmtutor.training.fit import Objective
 
-GPT2_DEVIATION = 0.02  # of a new GPT's weights
 PATCH = 8  # pixels of a patch's side, for "stream"
 # What of 2 B blocks is left to the language model; a resampler has two, a look is one.
 BLOCKS = {
@@ -98,7 +98,7 @@ class Config(TrainConfig):
 
 PRESETS = {
     "tiny": Config(train=2_000, test=300, pairs=1, types=("exist",), pictures=500, epochs=3),
-    "cpu": Config(train=100_000, test=1_000, pairs=1, pictures=10_000),
+    "cpu": Config(train=90_000, test=1_000, pairs=1, pictures=10_000, batch_size=128),
     "stored": Config(),  # minutes on a CPU; the book keeps its results
     "t4": Config(train=500_000, test=10_000, dim=128, batch_size=256),
     "h100": Config(train=1_000_000, test=20_000, dim=256, pairs=3, batch_size=512, lr=1e-3),
@@ -113,14 +113,31 @@ class Answered(NamedTuple):
 
 
 def run(config: Config, progress: bool = True) -> Result:
-    """Learn to see and to answer, then answer the test questions; with the pictures permuted too,
-    and as one would who knows the training questions and sees nothing."""
+    """Learn to see and to answer, then answer the test questions."""
     learned, asked = questions(config, "train"), questions(config, config.split)
-    words, eyes = tokenizer(learned), detector(config)
-    model = build(config, words, eyes)
+    return measured(config, learned, asked, detector(config), progress)
+
+
+def measured(
+    config: Config,
+    learned: Dataset,
+    asked: Dataset,
+    eyes: GridDetector | None = None,
+    progress: bool = False,
+) -> Result:
+    """Learn to answer with the eyes of a `detector`, and be asked.
+
+    Metrics: by type, how many answers are right, with the pictures permuted too, and of one who
+    knows the training questions and sees nothing; parameters, vectors that stand in the text for a
+    picture, and training examples a second of the processor.
+    """
+    words = tokenizer(learned)
+    model, ready = build(config, words, eyes), learned
     if eyes is not None:  # what is frozen sees each picture once
-        learned = learned.with_column("image", eyes.tokens(learned.column("image")))
-    history = train(config, model, objective(config), data(learned, words), progress)
+        ready = learned.with_column("image", eyes.tokens(learned.column("image")))
+    started = process_time()
+    history = train(config, model, objective(config), data(ready, words), progress)
+    seconds = process_time() - started
     permuted = shuffle_column(asked, "image", config.seed)
     answered = {
         "by_type": answer(model, asked, words),
@@ -134,7 +151,8 @@ def run(config: Config, progress: bool = True) -> Result:
         for name, said in answered.items()
     }
     metrics["parameters"] = parameters(model)
-    metrics["training_examples_per_second"] = history.examples_per_second
+    metrics["vectors"] = _vectors(model, data(asked, words))
+    metrics["examples_per_cpu_second"] = config.epochs * len(learned) / seconds
     return Result(metrics=metrics, history=history, model=model, config=config)
 
 
@@ -189,10 +207,11 @@ def build(
             positions="rotary",
         )
     )
-    with torch.no_grad():
+    with torch.no_grad():  # all matrices by the same factor
+        larger = config.gain / config.dim**0.5 / gpt.embedding.weight.std()
         for parameter in gpt.parameters():
             if parameter.ndim == 2:
-                parameter *= config.gain / GPT2_DEVIATION / config.dim**0.5
+                parameter *= larger
     stream = config.way == "stream"
     encoder = Patches(PATCH) if stream else CellCNN(config.dim, config.width)
     encoder = encoder if eyes is None else FrozenEncoder(eyes.encoder)
@@ -231,6 +250,15 @@ def prior(learned: Dataset, asked: Dataset) -> Answered:
     both = zip(asked.column("program"), asked.column("form"), strict=True)
     found = [(counts.get(program) or counts[form]).most_common(1) for program, form in both]
     return _judged([said for [(said, _)] in found], asked)
+
+
+def _vectors(model: VisionLanguageModel, rows: Dataset) -> int:
+    """How many vectors stand in a text for its picture."""
+    batch = collate([rows[0]])
+    device = model.gpt.embedding.weight.device
+    with torch.no_grad():
+        mask = model.prompt({name: x.to(device) for name, x in batch.items()}).mask
+    return int(mask.sum()) - batch["tokens"].shape[1] + 1
 
 
 def _judged(said: list[str], asked: Dataset) -> Answered:

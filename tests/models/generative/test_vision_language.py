@@ -63,9 +63,6 @@ def same(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
-WITHOUT_GATES = [way for way in WAYS if way != "gated"]
-
-
 @pytest.mark.parametrize("options", [{}, LLAMA], ids=["GPT-2", "Llama"])
 @pytest.mark.parametrize("way", ["linear", "two-layer"])
 @pytest.mark.parametrize("where", [0, 2, 5])
@@ -80,33 +77,64 @@ def test_by_hand_vectors_stand_where_the_placeholder_was(options, way, where):
     same(logits[:, where:], expected[:, where + 4 :])
 
 
+def without_placeholder(batch: dict) -> dict:
+    """The texts of `batch_of`, with the placeholder at 2 cut out."""
+    return {k: torch.cat([x[:, :2], x[:, 3:]], 1) for k, x in batch.items() if k != "image"}
+
+
 @pytest.mark.parametrize("options", [{}, LLAMA], ids=["GPT-2", "Llama"])
-@pytest.mark.parametrize("way", ["linear", "two-layer"])
-def test_with_a_prefix_of_length_zero_it_is_the_gpt(options, way):
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("none", ["all are padding", "there are none"])
+def test_with_a_prefix_of_length_zero_it_is_the_gpt(options, way, none):
     model, batch = model_of(way, options), batch_of([7, 4, 5], where=2)
-    nothing = {**batch, "image_mask": torch.zeros(3, 5, dtype=torch.bool)}
+    if none == "there are none":
+        nothing = {**batch, "image": batch["image"][:, :0]}
+    else:
+        nothing = {**batch, "image_mask": torch.zeros(3, 5, dtype=torch.bool)}
     words = [0, 1, 3, 4, 5, 6]
-    plain = {key: batch[key][:, words] for key in ("tokens", "tokens_mask")}
+    plain = without_placeholder(batch)
     mask, expected = plain["tokens_mask"], model.gpt(plain).logits
     same(model(nothing).logits[:, words][mask], expected[mask])
+    found, alone = (generate(*one, 5).tokens for one in ((model, nothing), (model.gpt, plain)))
+    assert found.tolist() == alone.tolist()
     seen = model(batch).logits[:, words]
     assert (seen - expected)[:, 2:][mask[:, 2:]].abs().amax(-1).min() > 1e-2
-    same(seen[:, :2], expected[:, :2])  # what stands before the picture does not know it
+    if way != "gated":
+        same(seen[:, :2], expected[:, :2])  # what stands before the picture does not know it
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_placeholder_is_never_read(way):
+    model, batch = model_of(way), batch_of([7, 4, 5], where=2)
+    before, read = model(batch).logits, generate(model, batch, 1).tokens
+    model.gpt.embedding.weight.data[PICTURE] = 9.0
+    words = batch["tokens_mask"] & (batch["tokens"] != PICTURE)
+    same(model(batch).logits[words], before[words])
+    assert generate(model, batch, 1).tokens.tolist() == read.tolist()
 
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_a_shut_gate_leaves_the_gpt_as_it_is_and_an_open_one_does_not(every):
-    model, batch = model_of("gated", every=every), batch_of([7, 4])
+    model, batch = model_of("gated", every=every), batch_of([7, 4], where=2)
     assert len(model.looks) == 2 // every
-    plain = {key: batch[key] for key in ("tokens", "tokens_mask")}
-    mask, expected = batch["tokens_mask"], model.gpt(plain).logits
-    assert (model(batch).logits - expected)[mask].abs().amax(-1).min() > 1e-2
+    plain, words = without_placeholder(batch), [0, 1, 3, 4, 5, 6]
+    mask, expected = plain["tokens_mask"], model.gpt(plain).logits
+    found = model(batch).logits[:, words]
+    assert (found - expected)[mask].abs().amax(-1).min() > 1e-2
     for look in model.looks:
         look.gates.data.zero_()
-    assert torch.equal(model(batch).logits, expected)
+    same(model(batch).logits[:, words][mask], expected[mask])
     next_token(model(batch), batch).backward()
     assert all(look.gates.grad.abs().min() > 0 for look in model.looks), "the gates can open"
     assert torch.equal(model.gpt(plain).logits, expected), "no look stays behind in the GPT"
+
+
+def test_a_prompt_looks_for_the_placeholder_once(monkeypatch):
+    model, batch, calls = model_of(), batch_of([6, 6]), []
+    where = VisionLanguageModel._where
+    monkeypatch.setattr(VisionLanguageModel, "_where", lambda *x: calls.append(1) or where(*x))
+    model(batch)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -214,6 +242,7 @@ def test_a_placeholder_that_is_missing_or_doubled_gets_a_sentence():
         ({"way": "three-layer"}, "way must be 'linear', .* did you mean 'two-layer'"),
         ({"placeholder": 12}, r"placeholder must be whole numbers in \[0, 12\), got 12"),
         ({"queries": 0}, "queries must be a whole number of at least 1, got 0"),
+        ({"way": "gated", "every": 2}, "every must be at most 1, the depth, got 2"),
         ({"gpt": nn.Linear(2, 2)}, "gpt must be a GPT"),
         ({"image_encoder": None}, "image_encoder must be a Module"),
     ],

@@ -25,6 +25,7 @@ def test_a_run_answers_every_type_with_and_without_its_pictures(way):
     result = vlm.run(config, progress=False)
     for name in ("by_type", "permuted", "prior"):
         assert result.metrics[name].keys() == {"exist", "query", "count"}
+    assert result.metrics["vectors"] == {"two-layer": 9, "stream": 36}[way]
     assert result.history.epochs[-1]["loss"] < result.history.epochs[0]["loss"] < 6
 
 
