@@ -104,6 +104,13 @@ def test_with_a_prefix_of_length_zero_it_is_the_gpt(options, way, none):
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_neither_a_vector_nor_a_word_before(way):
+    model, batch = model_of(way), batch_of([5, 5], where=0)
+    found = model({**batch, "image": batch["image"][:, :0]}).logits
+    same(found[:, 1:], model.gpt({"tokens": batch["tokens"][:, 1:]}).logits)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_the_placeholder_is_never_read(way):
     model, batch = model_of(way), batch_of([7, 4, 5], where=2)
     before, read = model(batch).logits, generate(model, batch, 1).tokens
