@@ -1,0 +1,1 @@
+"""Learning without labels, with few labels, and from other tasks."""

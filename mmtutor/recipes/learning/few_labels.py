@@ -1,0 +1,307 @@
+"""Few labels: pseudo-labels and FixMatch on Fashion-MNIST, questions asked one batch at a time, a
+classifier lent to another modality, and a rule of `shapes`.
+
+Knows whole experiments. `run` is the first of them; the others take seconds and are functions that
+the chapter calls. What makes labels out of what is known is `training.few_labels`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtutor.data import Dataset, load
+from mmtutor.data.augment import AugmentPictures
+from mmtutor.data.real.fashion_mnist import CLASSES
+from mmtutor.encoders import EdgeCNN, EfficientNetLite0, SmallCNN, WordLlama
+from mmtutor.evaluation.predict import predict
+from mmtutor.losses import cross_entropy
+from mmtutor.losses.multitask import WeightedSum
+from mmtutor.models import Classifier, MultiTask
+from mmtutor.recipes.common import Result, TrainConfig, settings, train
+from mmtutor.recipes.common.config import Count, Rate, Share, Size
+from mmtutor.recipes.encoders.images import POOL
+from mmtutor.recipes.encoders.linear_probe import features
+from mmtutor.training.few_labels import (
+    Cutout,
+    FixMatch,
+    TwoViews,
+    k_centre,
+    rule_loss,
+    uncertainty,
+)
+from mmtutor.training.fit import Objective
+
+WAYS = ("few labels", "pseudo-labels", "FixMatch", "no threshold", "other pictures", "all labels")
+STRATEGIES = ("random", "entropy", "margin", "k-centre")
+CELLS = 9  # of a scene of `shapes`
+
+Way = Literal[WAYS]
+
+
+@settings
+class Config(TrainConfig):
+    """What one run does; `preset` gives the ones the book uses.
+
+    Attributes:
+        ways: which are trained, all from the same first weights, for as many steps. "no threshold"
+            is FixMatch that believes every pseudo-label; "other pictures" gives it pictures of
+            `shapes` as unlabelled ones; "all labels" knows the label of each of them.
+        labels: labelled pictures of each class.
+        unlabelled: pictures without a label.
+        ratio: of them, how many stand beside one labelled picture in a batch.
+        threshold, weight: of `FixMatch`.
+        warmup: share of the steps over which the weight of plain pseudo-labels rises.
+        dim, width: of the CNN.
+        test: pictures that are tested on.
+        split: what they are from: "test", or "val" while anything is still being chosen.
+        epochs: passes over the unlabelled pictures.
+    """
+
+    ways: tuple[Way, ...] = WAYS
+    labels: Count = 10
+    unlabelled: Count = 5_000
+    ratio: Count = 7
+    threshold: Share = 0.95
+    weight: Size = 1.0
+    warmup: Share = 0.5
+    dim: Count = 48
+    width: Count = 24
+    test: Count = 2_000
+    split: Literal["test", "val"] = "test"
+    epochs: Count = 10
+    batch_size: Count = 16
+    lr: Rate = 3e-3
+
+
+PRESETS = {
+    "tiny": Config(ways=WAYS[::2], unlabelled=560, dim=16, width=8, test=200, epochs=1),
+    "cpu": Config(),
+    "stored": Config(unlabelled=20_000, epochs=12, test=10_000),
+    "t4": Config(unlabelled=49_900, epochs=40, dim=256, width=96, batch_size=64, test=10_000),
+    "h100": Config(unlabelled=49_900, epochs=200, dim=384, width=128, batch_size=64, test=10_000),
+}  # fmt: skip
+
+
+def run(config: Config, progress: bool = True) -> Result:
+    """Train a CNN in each of the ways, and test it; the result keeps the last one's model."""
+    test = test_set(config)
+    metrics = {}
+    for way in config.ways:
+        model = build(config, way)
+        augment = None if isinstance(model, TwoViews) else _weak()
+        chosen = {"progress": progress, "augment": augment}
+        history = train(config, model, objective(config, way), data(config, way), **chosen)
+        metrics[way] = predict(model, test).accuracy()._asdict()
+    return Result(metrics=metrics, history=history, model=model, config=config)
+
+
+def data(config: Config, way: Way) -> Dataset:
+    """What a way learns from: `image` and `label`, and beside each row `unlabelled`
+    (N, ratio, 3, 28, 28) uint8 where it looks at such pictures. All have as many rows."""
+    learned = load("fashion-mnist", "train", n=POOL)
+    generator = torch.Generator().manual_seed(config.seed)
+    order = torch.randperm(POOL, generator=generator)
+    place = F.one_hot(learned.column("label")[order]).cumsum(dim=0)  # how many of a class so far
+    own = place.gather(1, learned.column("label")[order][:, None]).squeeze(1)
+    few, others = order[own <= config.labels], order[own > config.labels][: config.unlabelled]
+    rows = len(others) // config.ratio
+    if way == "all labels":
+        known = torch.cat([few, others])
+        return learned.subset(known[torch.randperm(len(known), generator=generator)[:rows]])
+    given = learned.subset(few.repeat(-(-rows // len(few)))[:rows])
+    if way == "few labels":
+        return given
+    seen = learned.column("image")[others]
+    if way == "other pictures":
+        seen = _grey_shapes(config)
+    return given.with_column("unlabelled", seen[: rows * config.ratio].unflatten(0, (rows, -1)))
+
+
+def test_set(config: Config) -> Dataset:
+    """The pictures that are tested on; "val" are training pictures that no run learns from."""
+    if config.split == "test":
+        return load("fashion-mnist", "test", n=config.test)
+    return load("fashion-mnist", "train").subset(range(POOL, POOL + config.test))
+
+
+def build(config: Config, way: Way) -> nn.Module:
+    """An untrained CNN; in the ways that look at pictures without labels, behind two views."""
+    torch.manual_seed(config.seed)
+    model = Classifier(SmallCNN(config.dim, config.width), len(CLASSES))
+    if way in ("few labels", "all labels"):
+        return model
+    strong = nn.Sequential(_Called(AugmentPictures(4, 0.5, 0.5, 0.5)), _Called(Cutout(14)))
+    return TwoViews(model, _weak(), _weak() if way == "pseudo-labels" else strong)
+
+
+def objective(config: Config, way: Way) -> nn.Module | Objective:
+    """Cross-entropy, or `FixMatch`."""
+    if way in ("few labels", "all labels"):
+        return cross_entropy
+    if way == "pseudo-labels":
+        steps = config.epochs * config.unlabelled / config.ratio / config.batch_size
+        return FixMatch(0.0, config.weight, warmup=int(config.warmup * steps))
+    return FixMatch(0.0 if way == "no threshold" else config.threshold, config.weight)
+
+
+class _Called(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: AugmentPictures | Cutout) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.function(image)
+
+
+def _weak() -> AugmentPictures:
+    return AugmentPictures(2, 0.5, 0.0, 0.0)
+
+
+def _grey_shapes(config: Config) -> Tensor:
+    """Pictures of `shapes` as small, grey and light on dark as those of clothes."""
+    shapes = load("shapes", "train", n=config.unlabelled, size=56, seed=config.seed)
+    pictures = F.avg_pool2d(255 - shapes.column("image").float(), 2)
+    return pictures.mean(dim=1, keepdim=True).to(torch.uint8).expand(-1, 3, -1, -1)
+
+
+# Emoji, seen once by a frozen network
+
+
+def emoji(tower: EfficientNetLite0, split: str, style: str) -> Dataset:
+    """Emoji of one style with `features` (N, 1280) float32 of unit length, `label` (N,) int64, the
+    number of their category in sorted order, and `vector` (N, 256) float32 of unit length of their
+    name: the mean of WordLlama's vectors of its tokens. Without its pictures."""
+    drawn = load("emoji", split, style=style)
+    images = drawn.column("image")
+    names = sorted(set(drawn.column("category")))
+    found = features(tower, images, batch_size=64)
+    words, tokenizer = WordLlama(), WordLlama.tokenizer()
+    vectors = torch.stack(
+        [
+            words.embedding(torch.tensor(tokenizer.encode(name))).mean(0)
+            for name in drawn.column("caption")
+        ]
+    )
+    columns = {key: drawn.column(key) for key in ("caption", "category", "keywords", "concept")}
+    columns["label"] = torch.tensor([names.index(name) for name in drawn.column("category")])
+    columns["features"], columns["vector"] = F.normalize(found), F.normalize(vectors)
+    return Dataset(columns, name=f"emoji/{style}")
+
+
+def probabilities(x: Tensor, label: Tensor, of: Tensor, classes: int, c: float = 10.0) -> Tensor:
+    """Logistic regression on (N, D) with labels (N,): what it gives each row of (M, D), (M, C).
+
+    A class that has no label yet gets probability 0. `c` is scikit-learn's: large fits closely.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    head = LogisticRegression(C=c, max_iter=200, tol=1e-3).fit(x.numpy(), label.numpy())
+    found = torch.zeros(len(of), classes, dtype=torch.float64)
+    found[:, head.classes_] = torch.from_numpy(head.predict_proba(of.numpy())).double()
+    return found
+
+
+def ask(
+    strategy: str, pool: Tensor, known: Tensor, probability: Tensor, count: int, seed: int = 0
+) -> Tensor:
+    """Rows (count,) of the pool whose labels a strategy of STRATEGIES asks for next.
+
+    Args:
+        pool: (N, D) vectors.
+        known: (M,) int64, rows that are labelled.
+        probability: (N, C), what the model says of each now.
+    """
+    if strategy == "k-centre":
+        return k_centre(pool, count, known)
+    if strategy == "random":
+        doubt = torch.rand(len(pool), generator=torch.Generator().manual_seed(seed))
+    else:
+        doubt = uncertainty(probability, strategy)
+    return doubt.index_fill(0, known, -1.0).topk(count).indices
+
+
+def asked(
+    strategy: str, pool: Dataset, test: Dataset, seed: int, first: int, step: int, rounds: int
+) -> list[float]:
+    """Balanced accuracy on `test` after each round of questions: 1 + `rounds` numbers.
+
+    `first` rows, drawn by the seed alone, are labelled at the start, and `step` more a round.
+    """
+    x, y, classes = (
+        pool.column("features"),
+        pool.column("label"),
+        int(pool.column("label").max()) + 1,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    known, scores = torch.randperm(len(pool), generator=generator)[:first], []
+    both = torch.cat([x, test.column("features")])
+    for turn in range(rounds + 1):
+        said = probabilities(x[known], y[known], both, classes)
+        scores.append(balanced(said[len(x) :].argmax(dim=1), test.column("label")))
+        if turn < rounds:
+            new = ask(strategy, x, known, said[: len(x)], step, 1_000 * seed + turn)
+            known = torch.cat([known, new])
+    return scores
+
+
+def balanced(said: Tensor, label: Tensor) -> float:
+    """The mean over the classes of how often a class was recognised."""
+    right = (said == label).double()
+    return torch.stack([right[label == each].mean() for each in label.unique()]).mean().item()
+
+
+def mapped(x: Tensor, y: Tensor, of: Tensor, penalty: float = 1.0) -> Tensor:
+    """Rows (M, D) as vectors (M, E) of another space, by ridge regression learned from pairs (N, D)
+    and (N, E); of unit length."""
+    middle_x, middle_y = x.mean(dim=0), y.mean(dim=0)
+    a, b = x - middle_x, y - middle_y
+    weight = torch.linalg.solve(a.T @ a + penalty * torch.eye(x.shape[1]), a.T @ b)
+    return F.normalize((of - middle_x) @ weight + middle_y)
+
+
+# A rule of `shapes`
+
+
+def counted(n: int, split: str, seed: int, wrong: float = 0.0) -> Dataset:
+    """Scenes with `image`, whether each cell holds something, `cell 0` to `cell 8` int64, and
+    `count` int64, the number of objects less 1; a share `wrong` of them is drawn at random."""
+    scenes = load("shapes", split, n=n, size=48, seed=seed, max_objects=3)
+    position = scenes.column("position")  # [N, 3], -1: absent
+    columns = {"image": scenes.column("image")}
+    columns |= {f"cell {i}": (position == i).any(dim=1).long() for i in range(CELLS)}
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(3, (n,), generator=generator)
+    spoilt = torch.rand(n, generator=generator) < wrong
+    columns["count"] = torch.where(spoilt, drawn, scenes.column("count") - 1)
+    return Dataset(columns, name="shapes, counted")
+
+
+def counting_rule(shift: int = 0) -> Tensor:
+    """(2, ..., 2, 3) bool of nine cells and a count: whether the count is that of the cells.
+
+    With `shift` 1 a wrong rule: one more than there are, and 1 where there are 3.
+    """
+    full = torch.cartesian_prod(*[torch.arange(2)] * CELLS).sum(dim=1)  # [512]
+    holds = ((full[:, None] - 1 + shift) % 3 == torch.arange(3)) & (full[:, None] >= 1)
+    return (holds & (full[:, None] <= 3)).view(*[2] * CELLS, 3)
+
+
+def counter(config: TrainConfig, learned: Dataset, rule: Tensor | None, weight: float) -> MultiTask:
+    """A CNN with a head for each cell and one for the count, trained on `counted`, with a rule."""
+    torch.manual_seed(config.seed)
+    heads = {f"cell {i}": nn.Linear(64, 2) for i in range(CELLS)} | {"count": nn.Linear(64, 3)}
+    trunk = nn.Sequential(nn.Linear(48, 64), nn.ReLU())
+    model, labels = MultiTask(EdgeCNN(48), heads, trunk), WeightedSum()
+
+    def objective(output, batch):
+        loss = labels(output, batch)
+        return loss if rule is None else loss + weight * rule_loss([*output.tasks.values()], rule)
+
+    train(config, model, objective, learned)
+    return model
