@@ -5,6 +5,7 @@
 
 RECIPES = {
     "audio_classification": "mmtutor.recipes.encoders.audio",
+    "few_labels": "mmtutor.recipes.learning.few_labels",
     "frameworks": "mmtutor.recipes.deployment.frameworks",
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
     "fusion_halves": "mmtutor.recipes.fusion.halves",

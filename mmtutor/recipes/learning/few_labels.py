@@ -20,7 +20,8 @@ from mmtutor.encoders import EdgeCNN, EfficientNetLite0, SmallCNN, WordLlama
 from mmtutor.evaluation.predict import predict
 from mmtutor.losses import cross_entropy
 from mmtutor.losses.multitask import WeightedSum
-from mmtutor.models import Classifier, MultiTask
+from mmtutor.models import Classifier
+from mmtutor.models.multitask import MultiTask
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import Count, Rate, Share, Size
 from mmtutor.recipes.encoders.images import POOL
@@ -134,8 +135,7 @@ def build(config: Config, way: Way) -> nn.Module:
     model = Classifier(SmallCNN(config.dim, config.width), len(CLASSES))
     if way in ("few labels", "all labels"):
         return model
-    strong = nn.Sequential(_Called(AugmentPictures(4, 0.5, 0.5, 0.5)), _Called(Cutout(14)))
-    return TwoViews(model, _weak(), _weak() if way == "pseudo-labels" else strong)
+    return TwoViews(model, _weak(), _weak() if way == "pseudo-labels" else _strong)
 
 
 def objective(config: Config, way: Way) -> nn.Module | Objective:
@@ -148,19 +148,12 @@ def objective(config: Config, way: Way) -> nn.Module | Objective:
     return FixMatch(0.0 if way == "no threshold" else config.threshold, config.weight)
 
 
-class _Called(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: AugmentPictures | Cutout) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.function(image)
-
-
 def _weak() -> AugmentPictures:
     return AugmentPictures(2, 0.5, 0.0, 0.0)
+
+
+def _strong(image: Tensor) -> Tensor:
+    return Cutout(14)(AugmentPictures(4, 0.5, 0.5, 0.5)(image))
 
 
 def _grey_shapes(config: Config) -> Tensor:
@@ -176,19 +169,13 @@ def _grey_shapes(config: Config) -> Tensor:
 def emoji(tower: EfficientNetLite0, split: str, style: str) -> Dataset:
     """Emoji of one style with `features` (N, 1280) float32 of unit length, `label` (N,) int64, the
     number of their category in sorted order, and `vector` (N, 256) float32 of unit length of their
-    name: the mean of WordLlama's vectors of its tokens. Without its pictures."""
+    name: the mean of WordLlama's vectors of its tokens."""
     drawn = load("emoji", split, style=style)
-    images = drawn.column("image")
     names = sorted(set(drawn.column("category")))
-    found = features(tower, images, batch_size=64)
-    words, tokenizer = WordLlama(), WordLlama.tokenizer()
-    vectors = torch.stack(
-        [
-            words.embedding(torch.tensor(tokenizer.encode(name))).mean(0)
-            for name in drawn.column("caption")
-        ]
-    )
-    columns = {key: drawn.column(key) for key in ("caption", "category", "keywords", "concept")}
+    found = features(tower, drawn.column("image"), batch_size=64)
+    table, tokenizer = WordLlama().embedding.weight, WordLlama.tokenizer()
+    vectors = torch.stack([table[tokenizer.encode(x)].mean(dim=0) for x in drawn.column("caption")])
+    columns = {key: drawn.column(key) for key in ("image", "caption", "category", "keywords")}
     columns["label"] = torch.tensor([names.index(name) for name in drawn.column("category")])
     columns["features"], columns["vector"] = F.normalize(found), F.normalize(vectors)
     return Dataset(columns, name=f"emoji/{style}")
@@ -201,7 +188,7 @@ def probabilities(x: Tensor, label: Tensor, of: Tensor, classes: int, c: float =
     """
     from sklearn.linear_model import LogisticRegression
 
-    head = LogisticRegression(C=c, max_iter=200, tol=1e-3).fit(x.numpy(), label.numpy())
+    head = LogisticRegression(C=c, max_iter=1_000, tol=1e-3).fit(x.numpy(), label.numpy())
     found = torch.zeros(len(of), classes, dtype=torch.float64)
     found[:, head.classes_] = torch.from_numpy(head.predict_proba(of.numpy())).double()
     return found

@@ -130,7 +130,7 @@ ENTRIES = [
     ),
     entry(
         k_centre,
-        points=floats("N D").without("half"),
+        points=floats("6 D").without("half"),
         count=count(1, 1),
         centres=constant(torch.tensor([0, 1])),
         holds=lambda v, a: len(v) == a.count and v.min() > 1,
