@@ -64,8 +64,8 @@ class Config(TrainConfig):
 
     ways: tuple[Way, ...] = WAYS
     labels: Count = 10
-    unlabelled: Count = 5_000
-    ratio: Count = 7
+    unlabelled: Count = 4_000
+    ratio: Count = 4
     threshold: Share = 0.95
     weight: Size = 1.0
     warmup: Share = 0.5
@@ -73,7 +73,7 @@ class Config(TrainConfig):
     width: Count = 24
     test: Count = 2_000
     split: Literal["test", "val"] = "test"
-    epochs: Count = 10
+    epochs: Count = 5
     batch_size: Count = 16
     lr: Rate = 3e-3
 
@@ -81,7 +81,7 @@ class Config(TrainConfig):
 PRESETS = {
     "tiny": Config(ways=WAYS[::2], unlabelled=560, dim=16, width=8, test=200, epochs=1),
     "cpu": Config(),
-    "stored": Config(unlabelled=20_000, epochs=12, test=10_000),
+    "stored": Config(unlabelled=20_000, ratio=7, epochs=12, test=10_000),
     "t4": Config(unlabelled=49_900, epochs=40, dim=256, width=96, batch_size=64, test=10_000),
     "h100": Config(unlabelled=49_900, epochs=200, dim=384, width=128, batch_size=64, test=10_000),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from mmtutor import checks
 from mmtutor.losses.classification import log_softmax
 
 
-def rule_loss(logits: Sequence[Tensor], holds: Tensor) -> Tensor:
+def rule_loss(logits: Sequence[Tensor], allowed: Tensor) -> Tensor:
     """-log of the probability that a rule holds, in nats, mean over a batch: a scalar.
 
     The semantic loss of Xu et al. (2018, definition 1): the answers are drawn independently, each
@@ -24,22 +24,22 @@ def rule_loss(logits: Sequence[Tensor], holds: Tensor) -> Tensor:
 
     Args:
         logits: of K answers, each (B, C_k) floating point.
-        holds: (C_1, ..., C_K) bool: the combinations that the rule allows, at least one.
+        allowed: (C_1, ..., C_K) bool: the combinations that the rule allows, at least one.
     """
     logits = checks.listed(Tensor, logits=logits)
     checks.same_length(logits=logits)
-    holds = checks.as_mask(holds=holds)
+    allowed = checks.as_mask(allowed=allowed)
     for k, each in enumerate(logits):
         checks.shaped(**{"logits[0]": (logits[0], "B _"), f"logits[{k}]": (each, "B C")})
     sizes = tuple(each.shape[1] for each in logits)
-    if tuple(holds.shape) != sizes or not holds.any():
+    if tuple(allowed.shape) != sizes or not allowed.any():
         raise ValueError(
-            f"holds must be of shape {sizes}, True somewhere, got {tuple(holds.shape)}"
+            f"allowed must be of shape {sizes}, True somewhere, got {tuple(allowed.shape)}"
         )
     joint = log_softmax(logits[0])  # [B, combinations of the answers so far]
     for each in logits[1:]:
         joint = (joint[:, :, None] + log_softmax(each)[:, None]).flatten(1)
-    return -joint[:, holds.flatten()].logsumexp(dim=1).mean()
+    return -joint[:, allowed.flatten()].logsumexp(dim=1).mean()
 
 
 def shared_word_graph(words: Sequence[Sequence[str]]) -> Tensor:

@@ -13,17 +13,17 @@ from mmtutor.training.few_labels import rule_loss, shared_word_graph, spread_lab
 def test_a_rule_is_the_sum_over_the_cases_that_it_allows():
     torch.manual_seed(0)
     logits = [torch.randn(4, size, dtype=torch.float64) for size in (2, 3, 2)]
-    holds = torch.rand(2, 3, 2) < 0.4
+    allowed = torch.rand(2, 3, 2) < 0.4
     p = [x.softmax(1) for x in logits]
     by_hand = 0.0
     for row in range(4):
-        allowed = sum(
+        total = sum(
             math.prod(float(p[k][row, c]) for k, c in enumerate(case))
             for case in product(range(2), range(3), range(2))
-            if holds[case]
+            if allowed[case]
         )
-        by_hand -= math.log(allowed) / 4
-    assert rule_loss(logits, holds).item() == pytest.approx(by_hand, abs=1e-12)
+        by_hand -= math.log(total) / 4
+    assert rule_loss(logits, allowed).item() == pytest.approx(by_hand, abs=1e-12)
     assert rule_loss(logits, torch.ones(2, 3, 2, dtype=torch.bool)).item() == pytest.approx(
         0, abs=1e-12
     )
@@ -37,7 +37,7 @@ def test_a_rule_that_one_answer_is_the_other_carries_knowledge_over():
 
 def test_a_rule_of_another_shape_or_that_allows_nothing_is_refused():
     logits = [torch.zeros(1, 2), torch.zeros(1, 3)]
-    with pytest.raises(ValueError, match=r"holds must be of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"allowed must be of shape \(2, 3\)"):
         rule_loss(logits, torch.ones(3, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="True somewhere"):
         rule_loss(logits, torch.zeros(2, 3, dtype=torch.bool))
