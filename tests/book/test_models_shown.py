@@ -22,7 +22,6 @@ from mmtutor.models.grid_detector import GridDetector
 from mmtutor.recipes.encoders import audio, images, text, video
 from mmtutor.recipes.fusion import entrants, three_modalities
 from mmtutor.recipes.joint import competition, linear_tasks, tasks
-from mmtutor.recipes.learning import few_labels
 from mmtutor.recipes.retrieval import losses, photographs, shapes
 from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.vqa import classic, grounded
@@ -51,7 +50,6 @@ MODELS = {
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "4-learning/language-models": ("GPT",),
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
-    "4-learning/few-labels": ("TwoViews",),
     "4-learning/vision-language-models": (
         *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
     ),
@@ -83,7 +81,6 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
-    "4-learning/few-labels": ("Classifier", "SmallCNN", "MultiTask", "EdgeCNN"),
     "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
@@ -128,9 +125,6 @@ BUILDS = {
         linear_tasks.untrained(),
         tasks.build(tasks.Config.preset("tiny"), "joint", ["colour"]),
         competition.build(competition.Config.preset("tiny"), "joint"),
-    ],
-    "4-learning/few-labels": lambda: [
-        few_labels.build(few_labels.Config.preset("tiny"), way) for way in few_labels.WAYS
     ],
     "5-labs/retrieval": lambda: [
         shapes.build(shapes.Config.preset("tiny"), WORDS),
@@ -205,7 +199,7 @@ def modules() -> dict[str, type]:
     """Every `nn.Module` that the package defines, by name."""
     found = {}
     for info in walk_packages(mmtutor.__path__, "mmtutor."):
-        if info.name.split(".")[1] in ("encoders", "fusion", "models", "training", "recipes"):
+        if info.name.split(".")[1] in ("encoders", "fusion", "models", "recipes"):
             for value in vars(import_module(info.name)).values():
                 if isinstance(value, type) and issubclass(value, nn.Module):
                     found[value.__name__] = value

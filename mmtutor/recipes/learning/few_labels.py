@@ -1,5 +1,5 @@
-"""Few labels: pseudo-labels and FixMatch on Fashion-MNIST, questions asked one batch at a time, a
-classifier lent to another modality, and a rule of `shapes`.
+"""Few labels: pseudo-labels and FixMatch on Fashion-MNIST, questions asked one batch at a time, and
+a classifier of emoji lent to another modality.
 
 Knows whole experiments. `run` is the first of them; the others take seconds and are functions that
 the chapter calls. What makes labels out of what is known is `training.few_labels`.
@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from mmtutor.data import Dataset, load
 from mmtutor.data.augment import AugmentPictures
 from mmtutor.data.real.fashion_mnist import CLASSES
-from mmtutor.encoders import EdgeCNN, EfficientNetLite0, SmallCNN, WordLlama
+from mmtutor.encoders import EfficientNetLite0, SmallCNN, WordLlama
 from mmtutor.evaluation.predict import predict
 from mmtutor.losses import cross_entropy
-from mmtutor.losses.multitask import WeightedSum
 from mmtutor.models import Classifier
-from mmtutor.models.multitask import MultiTask
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import Count, Rate, Share, Size
 from mmtutor.recipes.encoders.images import POOL
@@ -31,14 +29,12 @@ from mmtutor.training.few_labels import (
     FixMatch,
     TwoViews,
     k_centre,
-    rule_loss,
     uncertainty,
 )
 from mmtutor.training.fit import Objective
 
 WAYS = ("few labels", "pseudo-labels", "FixMatch", "no threshold", "other pictures", "all labels")
 STRATEGIES = ("random", "entropy", "margin", "k-centre")
-CELLS = 9  # of a scene of `shapes`
 
 Way = Literal[WAYS]
 
@@ -167,30 +163,44 @@ def _grey_shapes(config: Config) -> Tensor:
 
 
 def emoji(tower: EfficientNetLite0, split: str, style: str) -> Dataset:
-    """Emoji of one style with `features` (N, 1280) float32 of unit length, `label` (N,) int64, the
-    number of their category in sorted order, and `vector` (N, 256) float32 of unit length of their
-    name: the mean of WordLlama's vectors of its tokens."""
+    """Emoji of one style, with three columns more.
+
+    `label` (N,) int64, the number of the category in sorted order; `features` (N, 1280) float32 of
+    unit length; `vector` (N, 256) float32 of unit length, the mean of WordLlama's vectors of the
+    tokens of the name.
+    """
     drawn = load("emoji", split, style=style)
     names = sorted(set(drawn.column("category")))
     found = features(tower, drawn.column("image"), batch_size=64)
     table, tokenizer = WordLlama().embedding.weight, WordLlama.tokenizer()
     vectors = torch.stack([table[tokenizer.encode(x)].mean(dim=0) for x in drawn.column("caption")])
-    columns = {key: drawn.column(key) for key in ("image", "caption", "category", "keywords")}
-    columns["label"] = torch.tensor([names.index(name) for name in drawn.column("category")])
-    columns["features"], columns["vector"] = F.normalize(found), F.normalize(vectors)
-    return Dataset(columns, name=f"emoji/{style}")
+    label = torch.tensor([names.index(name) for name in drawn.column("category")])
+    data = drawn.with_column("label", label).with_column("features", F.normalize(found))
+    return data.with_column("vector", F.normalize(vectors))
 
 
 def probabilities(x: Tensor, label: Tensor, of: Tensor, classes: int, c: float = 10.0) -> Tensor:
     """Logistic regression on (N, D) with labels (N,): what it gives each row of (M, D), (M, C).
 
-    A class that has no label yet gets probability 0. `c` is scikit-learn's: large fits closely.
+    A class that has no label yet gets probability 0. `c` weighs the labels against a small norm of
+    the weights, as in scikit-learn's `LogisticRegression`: a large one fits closely.
     """
-    from sklearn.linear_model import LogisticRegression
+    seen, target = label.unique(return_inverse=True)
+    weight = torch.zeros(x.shape[1], len(seen), requires_grad=True)
+    bias = torch.zeros(len(seen), requires_grad=True)
+    line_search = {"line_search_fn": "strong_wolfe", "tolerance_grad": 1e-5}
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, **line_search)
 
-    head = LogisticRegression(C=c, max_iter=1_000, tol=1e-3).fit(x.numpy(), label.numpy())
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        norm = weight.square().sum() / (2 * c * len(x))
+        loss = F.cross_entropy(x @ weight + bias, target) + norm
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
     found = torch.zeros(len(of), classes, dtype=torch.float64)
-    found[:, head.classes_] = torch.from_numpy(head.predict_proba(of.numpy())).double()
+    found[:, seen] = (of @ weight + bias).detach().double().softmax(dim=1)
     return found
 
 
@@ -250,45 +260,3 @@ def mapped(x: Tensor, y: Tensor, of: Tensor, penalty: float = 1.0) -> Tensor:
     a, b = x - middle_x, y - middle_y
     weight = torch.linalg.solve(a.T @ a + penalty * torch.eye(x.shape[1]), a.T @ b)
     return F.normalize((of - middle_x) @ weight + middle_y)
-
-
-# A rule of `shapes`
-
-
-def counted(n: int, split: str, seed: int, wrong: float = 0.0) -> Dataset:
-    """Scenes with `image`, whether each cell holds something, `cell 0` to `cell 8` int64, and
-    `count` int64, the number of objects less 1; a share `wrong` of them is drawn at random."""
-    scenes = load("shapes", split, n=n, size=48, seed=seed, max_objects=3)
-    position = scenes.column("position")  # [N, 3], -1: absent
-    columns = {"image": scenes.column("image")}
-    columns |= {f"cell {i}": (position == i).any(dim=1).long() for i in range(CELLS)}
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(3, (n,), generator=generator)
-    spoilt = torch.rand(n, generator=generator) < wrong
-    columns["count"] = torch.where(spoilt, drawn, scenes.column("count") - 1)
-    return Dataset(columns, name="shapes, counted")
-
-
-def counting_rule(shift: int = 0) -> Tensor:
-    """(2, ..., 2, 3) bool of nine cells and a count: whether the count is that of the cells.
-
-    With `shift` 1 a wrong rule: one more than there are, and 1 where there are 3.
-    """
-    full = torch.cartesian_prod(*[torch.arange(2)] * CELLS).sum(dim=1)  # [512]
-    holds = ((full[:, None] - 1 + shift) % 3 == torch.arange(3)) & (full[:, None] >= 1)
-    return (holds & (full[:, None] <= 3)).view(*[2] * CELLS, 3)
-
-
-def counter(config: TrainConfig, learned: Dataset, rule: Tensor | None, weight: float) -> MultiTask:
-    """A CNN with a head for each cell and one for the count, trained on `counted`, with a rule."""
-    torch.manual_seed(config.seed)
-    heads = {f"cell {i}": nn.Linear(64, 2) for i in range(CELLS)} | {"count": nn.Linear(64, 3)}
-    trunk = nn.Sequential(nn.Linear(48, 64), nn.ReLU())
-    model, labels = MultiTask(EdgeCNN(48), heads, trunk), WeightedSum()
-
-    def objective(output, batch):
-        loss = labels(output, batch)
-        return loss if rule is None else loss + weight * rule_loss([*output.tasks.values()], rule)
-
-    train(config, model, objective, learned)
-    return model

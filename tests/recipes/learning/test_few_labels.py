@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from mmtutor.data import Dataset
 from mmtutor.models import Classifier
-from mmtutor.recipes.common import TrainConfig
 from mmtutor.recipes.learning import few_labels
-from mmtutor.recipes.learning.few_labels import CELLS, STRATEGIES, Config
+from mmtutor.recipes.learning.few_labels import STRATEGIES, Config
 from mmtutor.training.few_labels import TwoViews
 
 TINY = Config.preset("tiny")
@@ -102,17 +102,8 @@ def test_a_linear_map_is_found_from_pairs():
     torch.testing.assert_close(found, y[:5] / y[:5].norm(dim=1, keepdim=True), rtol=1e-3, atol=1e-3)
 
 
-def test_the_rule_holds_of_every_scene_and_the_wrong_one_of_none():
-    scenes = few_labels.counted(200, "val", 0)
-    cells = [scenes.column(f"cell {i}") for i in range(CELLS)]
-    assert few_labels.counting_rule()[(*cells, scenes.column("count"))].all()
-    assert not few_labels.counting_rule(1)[(*cells, scenes.column("count"))].any()
-    spoilt = few_labels.counted(200, "val", 0, wrong=0.6).column("count")
-    assert 0.25 < (spoilt != scenes.column("count")).float().mean() < 0.55
-
-
-def test_a_counter_with_a_rule_is_trained_by_it():
-    learned = few_labels.counted(64, "train", 0, wrong=0.6)
-    model = few_labels.counter(TrainConfig(), learned, few_labels.counting_rule(), 1.0)
-    plain = few_labels.counter(TrainConfig(), learned, None, 1.0)
-    assert not torch.equal(model.heads["count"].weight, plain.heads["count"].weight)
+def test_logistic_regression_is_scikit_learns(blobs):
+    x, y = blobs.column("features"), blobs.column("label")
+    theirs = LogisticRegression(C=2.0, max_iter=1_000, tol=1e-8).fit(x.numpy(), y.numpy())
+    ours = few_labels.probabilities(x, y, x, 3, c=2.0)
+    assert (ours - torch.from_numpy(theirs.predict_proba(x.numpy()))).abs().max() < 2e-3
