@@ -188,8 +188,8 @@ def probabilities(x: Tensor, label: Tensor, of: Tensor, classes: int, c: float =
     seen, target = label.unique(return_inverse=True)
     weight = torch.zeros(x.shape[1], len(seen), requires_grad=True)
     bias = torch.zeros(len(seen), requires_grad=True)
-    line_search = {"line_search_fn": "strong_wolfe", "tolerance_grad": 1e-5}
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, **line_search)
+    line_search = {"line_search_fn": "strong_wolfe", "tolerance_change": 1e-6}
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=50, tolerance_grad=1e-4, **line_search)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
