@@ -68,6 +68,7 @@ from mmtutor.losses.noisy_labels import (
 )
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
 from mmtutor.losses.regression import least_squares, mean_squared_error
+from mmtutor.losses.self_supervised import first_among, hidden_patches
 from tests.sweep.entries import entry
 from tests.sweep.kinds import (
     constant,
@@ -1040,6 +1041,44 @@ REGRESSION = [
     ),
 ]
 
+# self-supervised
+
+
+def _hidden_by_hand(a):
+    """Mean of the squared errors of the hidden patches' numbers, one after another."""
+    rows = zip(a.drawn.tolist(), a.target.tolist(), a.hidden.tolist(), strict=True)
+    found = [
+        (x - y) ** 2
+        for drawn, target, hidden in rows
+        for one, other, asked in zip(drawn, target, hidden, strict=True)
+        for x, y in zip(one, other, strict=True)
+        if asked
+    ]
+    return mean(found)
+
+
+SELF_SUPERVISED = [
+    entry(
+        lambda drawn, target, hidden: hidden_patches(
+            SimpleNamespace(drawn=drawn, target=target, hidden=hidden)
+        ),
+        of=hidden_patches,
+        drawn=floats("B N P", nan="propagates").without("infinite", "NaN"),
+        target=floats("B N P", nan="propagates").without("infinite", "NaN"),
+        hidden=masks("B N"),
+        holds=lambda value, a: value.item() == close(_hidden_by_hand(a)),
+    ),
+    entry(
+        lambda logits: first_among(Output(logits)),
+        of=first_among,
+        logits=floats("B K", nan="propagates"),
+        holds=lambda value, a: (
+            value.item() == close(mean(nll(a.logits, torch.zeros(len(a.logits)).long())))
+        ),
+    ),
+]
+
+
 ENTRIES = [
     *CLASSIFICATION,
     *ANSWERING,
@@ -1051,5 +1090,6 @@ ENTRIES = [
     *NOISY,
     *PREFERENCES,
     *REGRESSION,
+    *SELF_SUPERVISED,
 ]
 EXEMPT: dict[str, str] = {}
