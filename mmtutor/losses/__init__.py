@@ -14,3 +14,4 @@ from mmtutor.losses.gather import gather_with_grad
 from mmtutor.losses.language import next_token
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
 from mmtutor.losses.regression import least_squares, mean_squared_error
+from mmtutor.losses.self_supervised import first_among, hidden_patches

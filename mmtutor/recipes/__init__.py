@@ -26,6 +26,7 @@ RECIPES = {
     "retrieval_shapes": "mmtutor.recipes.retrieval.shapes",
     "robustness": "mmtutor.recipes.robustness.defences",
     "scorecard": "mmtutor.recipes.scorecard.suite",
+    "self_supervised": "mmtutor.recipes.learning.self_supervised",
     "sellers": "mmtutor.recipes.robustness.group_bias",
     "text_classification": "mmtutor.recipes.encoders.text",
     "three_modalities": "mmtutor.recipes.fusion.three_modalities",

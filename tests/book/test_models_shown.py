@@ -22,6 +22,7 @@ from mmtutor.models.grid_detector import GridDetector
 from mmtutor.recipes.encoders import audio, images, text, video
 from mmtutor.recipes.fusion import entrants, three_modalities
 from mmtutor.recipes.joint import competition, linear_tasks, tasks
+from mmtutor.recipes.learning import self_supervised
 from mmtutor.recipes.retrieval import losses, photographs, shapes
 from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.vqa import classic, grounded
@@ -50,6 +51,7 @@ MODELS = {
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "4-learning/language-models": ("GPT",),
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
+    "4-learning/self-supervised": ("MaskedAutoencoder", "MomentumContrast"),
     "4-learning/vision-language-models": (
         *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
     ),
@@ -81,6 +83,7 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
+    "4-learning/self-supervised": ("VisionTransformer", "ProjectionHead", "Classifier"),
     "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
@@ -125,6 +128,10 @@ BUILDS = {
         linear_tasks.untrained(),
         tasks.build(tasks.Config.preset("tiny"), "joint", ["colour"]),
         competition.build(competition.Config.preset("tiny"), "joint"),
+    ],
+    "4-learning/self-supervised": lambda: [
+        self_supervised.build(self_supervised.Config.preset("tiny"), method)
+        for method in ("masked", "momentum")
     ],
     "5-labs/retrieval": lambda: [
         shapes.build(shapes.Config.preset("tiny"), WORDS),
