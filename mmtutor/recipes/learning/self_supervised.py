@@ -106,10 +106,11 @@ PRESETS = {
         train=256, test=100, shares=(0.1, 1.0), labelled=256, dim=16, depth=1, queue=64,
         ratios=(0.5, 0.75), epochs=2, passes=1,
     ),
-    "cpu": Config(patch=4, epochs=8, batch_size=32),
+    "cpu": Config(patch=4, epochs=6, batch_size=32),
+    "few": Config(epochs=12, passes=6, shares=(0.01, 0.1, 1.0), labelled=8_000),
     "labels": Config(),  # a minute or two on a CPU; the book keeps its results
     "ratios": Config(study="ratios", epochs=6, shares=(0.01, 1.0)),
-    "collapse": Config(study="collapse", train=2_000, test=2_000, passes=4, shares=(1.0,)),
+    "collapse": Config(study="collapse", train=1_500, test=2_000, passes=4, shares=(1.0,)),
     "t4": Config(train=POOL, test=10_000, patch=4, dim=192, depth=6, epochs=100, passes=100),
     "h100": Config(
         train=POOL, test=10_000, patch=4, dim=384, depth=8, heads=8, epochs=400, passes=400
