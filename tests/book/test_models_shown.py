@@ -83,7 +83,7 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
-    "4-learning/self-supervised": ("VisionTransformer", "ProjectionHead", "Classifier"),
+    "4-learning/self-supervised": ("VisionTransformer", "ProjectionHead"),
     "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
