@@ -53,16 +53,14 @@ class Config(TrainConfig):
     """What one run does; `preset` gives the ones the book uses.
 
     Attributes:
-        study: "labels", both methods against none and against labels alone, by how many labels
-            there are; "ratios", masked autoencoders that hide more and more; or "collapse",
-            momentum contrast without one of its parts.
+        study: "labels", both methods and their opponents by the number of labels; "ratios", masked
+            autoencoders that hide more and more; "collapse", momentum contrast without a part.
         train: how many pictures to pre-train on; which ones, `seed` decides.
         test: how many pictures to test on.
-        split: what they are from: "test", or "validation" while anything is still being chosen.
+        split: of these: "test", or "validation" while anything is still being chosen.
         shares: of the pictures whose labels may be used.
         ratios: shares of a picture that are hidden, for that study.
-        labelled: how many pictures are seen at least in training from labels alone, which goes
-            over few labels many times; twice over all of them at least.
+        labelled: how many pictures are seen at least, again and again, from labels alone.
         patch, dim, depth, heads: of the encoder.
         ratio: share of the patches that a masked autoencoder hides.
         queue, momentum, temperature: of `MomentumContrast`.
@@ -161,8 +159,7 @@ def variations(config: Config) -> dict[str, tuple[Config, Method]]:
 
 
 def data(config: Config, split: str = "train") -> Dataset:
-    """The pictures to pre-train on, with the labels that pre-training does not read; or those of
-    "test" or "validation"."""
+    """The pictures to pre-train on, whose labels are not read then; or those of another split."""
     if split == "test":
         return load("fashion-mnist", "test", n=config.test)
     if split == "validation":
@@ -208,11 +205,7 @@ def pretrain(
 
 
 class Views:
-    """Another view of each picture: a part of it, enlarged, perhaps mirrored, darker or lighter.
-
-    Args:
-        crop: smallest share of the area that is shown, in (0, 1].
-    """
+    """Another view of each picture: at least `crop` of its area, perhaps mirrored, and lit anew."""
 
     def __init__(self, crop: float) -> None:
         self.crop, self.light = crop, AugmentPictures(shift=0, brightness=0.4, contrast=0.4)
