@@ -5,6 +5,7 @@
 
 RECIPES = {
     "audio_classification": "mmtutor.recipes.encoders.audio",
+    "contrastive": "mmtutor.recipes.learning.contrastive",
     "few_labels": "mmtutor.recipes.learning.few_labels",
     "frameworks": "mmtutor.recipes.deployment.frameworks",
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
