@@ -64,8 +64,9 @@ def restyled(image: Tensor, augment: str) -> Tensor:
     if augment == "place":
         return x
     strength = 0.5 if augment == "style" else 0.15
-    mix = torch.eye(3) + strength / 2 * torch.randn(len(x), 3, 3)
-    mix = (mix / mix.sum(dim=2, keepdim=True).clamp(min=0.3)).to(x)  # rows that add up to one
+    noise = torch.randn(len(x), 3, 3)
+    mix = torch.eye(3) + strength / 2 * (noise - noise.mean(dim=2, keepdim=True))
+    mix = mix.to(x)  # each row adds up to one, so that white stays white
     x = torch.einsum("bij,bjhw->bihw", mix, x)
     x = 1 - (1 - x) * (1 + strength * (2 * _each(x) - 1))  # fainter, or stronger
     if augment == "style":
