@@ -52,6 +52,7 @@ MODELS = {
     "4-learning/language-models": ("GPT",),
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
     "4-learning/self-supervised": ("MaskedAutoencoder", "MomentumContrast"),
+    "4-learning/contrastive-pretraining": ("ResidualCNN",),
     "4-learning/vision-language-models": (
         *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
     ),
@@ -84,6 +85,9 @@ PARTS = {
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
     "4-learning/self-supervised": ("VisionTransformer", "ProjectionHead"),
+    "4-learning/contrastive-pretraining": (
+        *("DualEncoder", "ProjectionHead", "BagOfWords", "FeatureEncoder"),
+    ),
     "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (
