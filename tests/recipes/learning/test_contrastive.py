@@ -41,7 +41,7 @@ def few(monkeypatch):
 
 
 def test_a_run_names_concepts_that_it_never_saw(few):
-    config = replace(TINY, epochs=15, batch_size=6, lr=2e-2)
+    config = replace(TINY, epochs=30, batch_size=6, lr=1e-2)
     result = contrastive.run(config, progress=False)
     assert result.metrics["candidates"] == [3]
     assert result.metrics["known"]["queries"] == 3
