@@ -56,7 +56,7 @@ def test_a_run_measures_what_it_says_and_keeps_what_was_learned():
     result = pictures.run(TINY, progress=False)
     assert result.metrics.keys() == {"held_out", "both", "style"}
     for part in result.metrics.values():
-        assert part.keys() == {"seen", "permuted", "blind", "examples"}
+        assert part.keys() == {"seen", "permuted", "blind", "nearest", "examples"}
     assert result.model.keys()
     assert all("project" in key for key in result.model)
 
@@ -73,6 +73,22 @@ def test_what_is_aligned_names_its_pictures_and_not_permuted_ones():
     image = shown.column("image")
     assert made.answer(image) == NAMES
     assert made.answer(image.flip(0)) == NAMES[::-1]
+
+
+def test_words_that_suit_are_learned_without_the_language_model():
+    made, shown = Sighted(), four()
+    learned = Dataset({"image": shown.column("image"), "words": NAMES})
+    frozen = made.model.gpt.embedding.weight.clone()
+    config = replace(TINY, epochs=100, lr=1e-2, batch_size=4, precision="fp32")
+    losses = made.learn_words(config, learned).loss
+    assert losses[-1] < losses[0] / 2
+    table = made.model.gpt.embedding.weight
+    assert torch.equal(table, frozen)
+    tokens = made.model.eval().look({"image": shown.column("image")}).tokens
+    length = table.norm(dim=1).mean()
+    torch.testing.assert_close(tokens.norm(dim=2).mean(), length, rtol=1e-4, atol=0)
+    ids = [made.words.encode(f" {name}")[-1] for name in NAMES]
+    assert (tokens.mean(1) @ table[ids].T).argmax(1).tolist() == [0, 1, 2, 3]
 
 
 def test_nearest_words_are_those_whose_vectors_are_shown(monkeypatch):
