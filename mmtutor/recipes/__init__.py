@@ -19,6 +19,7 @@ RECIPES = {
     "joint_learning": "mmtutor.recipes.joint.tasks",
     "loss_comparison": "mmtutor.recipes.retrieval.losses",
     "modality_competition": "mmtutor.recipes.joint.competition",
+    "picture_questions": "mmtutor.recipes.language.picture_questions",
     "pictures": "mmtutor.recipes.language.pictures",
     "pose_estimation": "mmtutor.recipes.encoders.pose",
     "preferences": "mmtutor.recipes.language.preferences",

@@ -63,79 +63,85 @@ PRESETS = {
 
 
 def run(config: Config, progress: bool = True) -> Result:
-    """Learn to name the pictures, then name some that were never seen; metrics as `_described`."""
+    """Learn to name the pictures, then name some that were never seen; metrics as `described`."""
     sighted = Sighted(config.grid, config.seed)
-    shown = _seen(config, sighted)
+    shown = learned_from(sighted, config.limit)
     if config.word_epochs:
         begin = replace(config, epochs=config.word_epochs, lr=config.word_lr, precision="fp32")
         sighted.learn_words(begin, shown, progress)
     history = sighted.learn(config, shown, progress)
     return Result(
-        metrics=_described(config, sighted, shown),
+        metrics=described(sighted, shown, config.split, config.limit),
         history=history,
         model=sighted.learned(),
         config=config,
     )
 
 
-def _pictures(
-    sighted: Sighted, limit: int | None, name: str, split: str, style: str | None
+def pictures(
+    sighted: Sighted, name: str, split: str, style: str | None = None, limit: int | None = None
 ) -> Dataset:
-    """A part of the data, the pictures as cells of the model's own encoder, and with `words` that
-    suit them."""
+    """A part of the data, at most `limit` pictures of it, without flags.
+
+    Columns: image (N, grid^2, 1280) float16, cells of the model's own encoder; caption; keywords
+    (list of str); words (the two as one text); group.
+    """
     full = load(name, split, **({"style": style} if style else {}))
     if name == "emoji":
         kept = [kind != "flags" for kind in full.column("category")]
         full = full.subset(torch.tensor(kept).nonzero()[:, 0])
     order = torch.randperm(len(full), generator=torch.Generator().manual_seed(0))
     full = full.subset(order[:limit].sort().values)
-    encoder, pictures = sighted.model.image_encoder, Dataset({"image": full.column("image")})
-    images = (batch["image"].to(sighted.device) for batch in loader(pictures, 64))
+    encoder, alone = sighted.model.image_encoder, Dataset({"image": full.column("image")})
+    images = (batch["image"].to(sighted.device) for batch in loader(alone, 64))
     cells = [encoder.cells(image).half().cpu() for image in images]
     columns = {"image": torch.cat(cells), **{k: full.column(k) for k in ("caption", "group")}}
-    further = [x["en"] if isinstance(x, dict) else x for x in full.column("keywords")]
-    columns["words"] = [
-        " ".join([name, *each]) for name, each in zip(full.column("caption"), further, strict=True)
-    ]
+    keywords = [x["en"] if isinstance(x, dict) else x for x in full.column("keywords")]
+    both = zip(full.column("caption"), keywords, strict=True)
+    columns |= {"keywords": keywords, "words": [" ".join([name, *each]) for name, each in both]}
     return Dataset(columns, name=name)
 
 
-def _seen(config: Config, sighted: Sighted) -> Dataset:
-    """What is learned: `image` (N, grid^2, 1280), the `words` that suit, an empty `question`, the
-    name as `answer`; of the training concepts of emoji in three styles, and openclipart."""
+def learned_from(sighted: Sighted, limit: int | None = None) -> Dataset:
+    """What is learned: `pictures` of the training concepts of emoji in three styles, and of
+    openclipart, with an empty `question` and the name as `answer`."""
     parts = [("emoji", "train", style) for style in STYLES] + [("openclipart", "train", None)]
-    sets = [_pictures(sighted, config.limit, *part) for part in parts]
-    names, words = ([x for each in sets for x in each.column(k)] for k in ("caption", "words"))
+    sets = [pictures(sighted, *part, limit=limit) for part in parts]
     image = torch.cat([each.column("image") for each in sets])
-    asked = {"question": [""] * len(names), "answer": names}
-    return Dataset({"image": image, "words": words} | asked)
+    columns = {k: [x for each in sets for x in each.column(k)] for k in ("words", "keywords")}
+    columns["answer"] = [x for each in sets for x in each.column("caption")]
+    return Dataset({"image": image, "question": [""] * len(image)} | columns)
 
 
-def _described(config: Config, sighted: Sighted, shown: Dataset) -> dict[str, dict]:
-    """The parts, as `_scored`: concepts never seen in styles seen (`held_out`), never seen in the
-    style never seen (`both`), and seen in the style never seen (`style`; 200 of them).
+def described(
+    sighted: Sighted, shown: Dataset, split: str, limit: int | None = None, question: str = ""
+) -> dict[str, dict]:
+    """How well pictures are named, in parts, each as `_scored`.
+
+    They are concepts never seen in styles seen (`held_out`), never seen in the style never seen
+    (`both`), and seen in the style never seen (`style`; 200 of them).
 
     Each with what is said of the pictures (`seen`), of others (`permuted`), of none (`blind`), and
     with the name of the `nearest` picture among those that were `shown`.
     """
     learned = _directions(shown.column("image"))
     parts = {
-        "held_out": (config.limit, config.split, STYLES),
-        "both": (config.limit, config.split, UNSEEN),
-        "style": (200, "train", UNSEEN),
+        "held_out": (split, STYLES, limit),
+        "both": (split, UNSEEN, limit),
+        "style": ("train", UNSEEN, 200),
     }
     found = {}
-    for part, (limit, split, styles) in parts.items():
-        sets = [_pictures(sighted, limit, "emoji", split, style) for style in styles]
+    for part, (of, styles, most) in parts.items():
+        sets = [pictures(sighted, "emoji", of, style, most) for style in styles]
         image, group = (torch.cat([each.column(k) for each in sets]) for k in ("image", "group"))
         names = [caption for each in sets for caption in each.column("caption")]
-        order = torch.randperm(len(image), generator=torch.Generator().manual_seed(config.seed))
-        seen = sighted.answer(image)
+        order = torch.randperm(len(image), generator=torch.Generator().manual_seed(0))
+        seen = sighted.answer(image, question)
         like = (_directions(image) @ learned.T).argmax(dim=1)
         said = {
             "seen": seen,
             "permuted": [seen[row] for row in order],
-            "blind": sighted.answer(torch.zeros_like(image[:1])) * len(image),
+            "blind": sighted.answer(torch.zeros_like(image[:1]), question) * len(image),
             "nearest": [shown.column("answer")[row] for row in like],
         }
         found[part] = _scored(said, names, group)
