@@ -127,3 +127,13 @@ def test_a_chapter_more_may_bring_lines_and_names_and_words_may_not_fall(root, m
     assert list(size.problems(root, chapters=18)) == [
         "mmtutor/part: 33.3 % documented, at least 34 %: not Thing, Thing.method"
     ]
+
+
+def test_a_folder_within_a_folder_does_not_part_its_modules(root, monkeypatch):
+    (root / "mmtutor/part/thing").mkdir()  # its path stands between those of the two modules
+    (root / "mmtutor/part/thing/other.py").touch()
+    (root / "mmtutor/part/a.py").touch()
+    (root / "mmtutor/part/z.py").touch()
+    monkeypatch.setattr(size, "BOUNDS", size.BOUNDS | {"modules in a folder": 2})
+    sentence = "mmtutor/part: 3 modules in a folder, at most 2"
+    assert list(size.problems(root, chapters=17)) == [sentence]

@@ -12,10 +12,10 @@ import io
 import re
 import sys
 import tokenize
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 from book.tools.layout import Book
@@ -175,8 +175,8 @@ def sizes(root: Path) -> list[Size]:
 def problems(root: Path, chapters: int) -> Iterator[str]:
     """One sentence for each bound that does not hold."""
     found = modules(root)
-    folders = groupby(m.path.parent for m in found if m.path.name != "__init__.py")
-    counts = [(str(folder), "modules in a folder", len(list(group))) for folder, group in folders]
+    folders = Counter(str(m.path.parent) for m in found if m.path.name != "__init__.py")
+    counts = [(folder, "modules in a folder", count) for folder, count in folders.items()]
     counts += [(str(m.path), "lines of a module", len(m.text.splitlines())) for m in found]
     counts += [
         (f"{module.path}:{node.lineno} {node.name}", "lines of a function", length)

@@ -17,6 +17,7 @@ from mmtutor.data import Dataset, load
 from mmtutor.data.augment import AugmentPictures
 from mmtutor.data.real.fashion_mnist import CLASSES
 from mmtutor.encoders import EfficientNetLite0, SmallCNN, WordLlama
+from mmtutor.evaluation.classification import balanced_accuracy, confusion
 from mmtutor.evaluation.predict import predict
 from mmtutor.losses import cross_entropy
 from mmtutor.models import Classifier
@@ -249,8 +250,7 @@ def asked(
 
 def balanced(said: Tensor, label: Tensor) -> float:
     """The mean over the classes of how often a class was recognised."""
-    right = (said == label).double()
-    return torch.stack([right[label == each].mean() for each in label.unique()]).mean().item()
+    return balanced_accuracy(confusion(said, label)).item()
 
 
 def mapped(x: Tensor, y: Tensor, of: Tensor, penalty: float = 1.0) -> Tensor:

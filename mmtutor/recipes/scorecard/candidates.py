@@ -24,10 +24,10 @@ from mmtutor.losses import cross_entropy
 from mmtutor.losses.answering import attribute_cross_entropy
 from mmtutor.models import Classifier, FusionClassifier, ProjectionHead
 from mmtutor.models.grid_detector import AttributeClassifier
-from mmtutor.models.planted_faults import GroupBiased, SaturatedLogits
 from mmtutor.recipes.common import TrainConfig, train
 from mmtutor.recipes.scorecard.config import Config
 from mmtutor.recipes.scorecard.hub import hub_answerer
+from mmtutor.recipes.scorecard.planted_faults import GroupBiased, SaturatedLogits
 from mmtutor.training import History
 
 Encode = Callable[[str], Sequence[int]]

@@ -7,7 +7,7 @@ from mmtutor.evaluation.robustness.gradient_masking import (
     gradient_masking_checks,
     loss_surface,
 )
-from mmtutor.models.planted_faults import QuantisedInput, SaturatedLogits
+from mmtutor.recipes.scorecard.planted_faults import QuantisedInput, SaturatedLogits
 from tests.evaluation.small_models import Linear, Network, pictures
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mmtutor.models import ClassifierOutput
-from mmtutor.models.planted_faults import GroupBiased, SaturatedLogits
+from mmtutor.recipes.scorecard.planted_faults import GroupBiased, SaturatedLogits
 
 
 class Given(nn.Module):
