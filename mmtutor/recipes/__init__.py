@@ -7,6 +7,7 @@ RECIPES = {
     "audio_classification": "mmtutor.recipes.encoders.audio",
     "contrastive": "mmtutor.recipes.learning.contrastive",
     "few_labels": "mmtutor.recipes.learning.few_labels",
+    "fine_tuning": "mmtutor.recipes.learning.fine_tuning",
     "frameworks": "mmtutor.recipes.deployment.frameworks",
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
     "fusion_halves": "mmtutor.recipes.fusion.halves",
