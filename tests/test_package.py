@@ -15,7 +15,7 @@ from mmtutor.notebook.show import BRANCH, REPOSITORY
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What everybody installs: JupyterLab, trackers and other frameworks are for those who ask for them.
-APART = ("frameworks", "live", "watch")
+APART = ("frameworks", "live", "search", "watch")
 EXTRAS = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in APART}
 HEAVY = ("datasets", "matplotlib", "resvg_py", "transformers", "wordllama")
 

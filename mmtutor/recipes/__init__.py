@@ -29,6 +29,7 @@ RECIPES = {
     "retrieval_shapes": "mmtutor.recipes.retrieval.shapes",
     "robustness": "mmtutor.recipes.robustness.defences",
     "scorecard": "mmtutor.recipes.scorecard.suite",
+    "search": "mmtutor.recipes.learning.search",
     "self_supervised": "mmtutor.recipes.learning.self_supervised",
     "sellers": "mmtutor.recipes.robustness.group_bias",
     "text_classification": "mmtutor.recipes.encoders.text",
