@@ -53,6 +53,7 @@ MODELS = {
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
     "4-learning/self-supervised": ("MaskedAutoencoder", "MomentumContrast"),
     "4-learning/contrastive-pretraining": ("ResidualCNN",),
+    "4-learning/fine-tuning": ("Upper", "Pointwise", "Rehearsal"),
     "4-learning/vision-language-models": (
         *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
     ),
@@ -88,6 +89,7 @@ PARTS = {
     "4-learning/contrastive-pretraining": (
         *("DualEncoder", "ProjectionHead", "BagOfWords", "FeatureEncoder"),
     ),
+    "4-learning/fine-tuning": ("Classifier", "SmallCNN"),
     "4-learning/vision-language-models": ("GPT", "GridDetector", "FrozenEncoder"),
     "5-labs/retrieval": ("SmallCNN", "FeatureEncoder"),
     "5-labs/visual-question-answering": (

@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
 SPACE = {
     "lr": Range(1e-4, 1.0),
-    "weight_decay": Range(1e-5, 10.0),
+    "weight_decay": Range(1e-5, 1.0),
     "scale": Range(0.3, 100.0),  # that features of unit length are multiplied by
     "batch_size": Range(8, 128),
     "dropout": Range(0.0, 0.9, log=False),
