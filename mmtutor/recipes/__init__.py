@@ -8,7 +8,6 @@ RECIPES = {
     "contrastive": "mmtutor.recipes.learning.contrastive",
     "few_labels": "mmtutor.recipes.learning.few_labels",
     "fine_tuning": "mmtutor.recipes.learning.fine_tuning",
-    "fine_tuning_texts": "mmtutor.recipes.learning.fine_tuning_texts",
     "frameworks": "mmtutor.recipes.deployment.frameworks",
     "fusion_bakeoff": "mmtutor.recipes.fusion.bakeoff",
     "fusion_halves": "mmtutor.recipes.fusion.halves",

@@ -35,7 +35,6 @@ from mmtutor.data.real import (
     emoji,
     emoji_archive,
     fashion_mnist,
-    labelled_texts,
     openclipart,
     picture_files,
     sounds,
@@ -62,7 +61,7 @@ from tests.vqa_standins import vqa_rows
 
 NAMES = (
     *("stamps", "fashion-mnist", "easy-vqa", "state-of-the-union", "tang-poems", "emoji"),
-    *("openclipart", "labelled-texts"),
+    "openclipart",
 )
 LETTERS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 SIDES = {"train": 6, "test": 3}
@@ -158,19 +157,6 @@ def _poems(folder: Path) -> None:
     (folder / "poet.tang.0.json").write_text(json.dumps(rows))
 
 
-def _texts(folder: Path) -> None:
-    """Twenty reviews and twenty mails, half of each kind; the number says which."""
-    (folder / "reviews").mkdir()
-    for name, first in (("neg.txt", 0), ("pos.txt", 10)):
-        lines = [f"评 {row}" for row in range(first, first + 10)]
-        (folder / "reviews" / name).write_text("\n".join(lines), "utf-8")
-    for group, first in (("easy-ham-1", 0), ("spam-1", 10)):
-        (folder / "mails" / group).mkdir(parents=True)
-        for row in range(first, first + 10):
-            mail = {"group": group, "text": f"Subject: mail {row}\n\nbody"}
-            (folder / "mails" / group / f"{row}.json").write_text(json.dumps(mail))
-
-
 def _emoji(folder: Path) -> None:
     """Eight concepts in two styles."""
     rows = [{"emoji": chr(0x1F600 + i), "group": "faces", "skintone": ""} for i in range(8)]
@@ -201,7 +187,6 @@ _FILES = {
     "easy-vqa": _questions,
     "state-of-the-union": _addresses,
     "tang-poems": _poems,
-    "labelled-texts": _texts,
     "emoji": _emoji,
     "openclipart": _drawings,
 }
@@ -656,19 +641,6 @@ ENTRIES = [
         ),
     ),
     entry(
-        labelled_texts.load,
-        split=option(*documents.SPLITS),
-        kind=option(*labelled_texts.KINDS),
-        root=root(),
-        holds=lambda v, a: (
-            len(v) == {"train": 16, "val": 2, "test": 2}[a.split]
-            and all(
-                (int(text.split()[1]) >= 10) == label
-                for text, label in zip(v.column("text"), v.column("label").tolist(), strict=True)
-            )
-        ),
-    ),
-    entry(
         emoji.load,
         split=option("all", "train", "val", "test"),
         style=option(*emoji_archive.STYLES[:2]).without("no option"),  # a list is none
@@ -815,7 +787,6 @@ EXEMPT = {
     "mmtutor.data.real.easy_vqa.prepare": PREPARED,
     "mmtutor.data.real.emoji_archive.prepare": PREPARED,
     "mmtutor.data.real.fashion_mnist.prepare": PREPARED,
-    "mmtutor.data.real.labelled_texts.prepare": PREPARED,
     "mmtutor.data.real.openclipart_archive.prepare": PREPARED,
     "mmtutor.data.real.stamps_archive.prepare": PREPARED,
     "mmtutor.data.real.state_of_the_union.prepare": PREPARED,
