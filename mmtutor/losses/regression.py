@@ -37,23 +37,23 @@ def least_squares(x: Tensor, y: Tensor, ridge: float = 0.0) -> tuple[Tensor, Ten
 
     Args:
         x: (N, D) floating point; half precision is solved in float32.
-        y: (N,) likewise.
+        y: (N,) likewise, or (N, E), E targets at once.
         ridge: at least 0; above 0 where columns of `x` depend on each other.
 
     Returns:
-        weight (D,) and bias (), so that x @ weight + bias predicts y.
+        weight (D,) and bias (), or (D, E) and (E,), so that x @ weight + bias predicts y.
 
     Raises:
         ValueError: the shapes do not fit, or `ridge` is negative.
         torch.linalg.LinAlgError: the columns depend on each other and `ridge` is 0. Where they
             nearly do, no error comes, and the weights mean little.
     """
-    checks.shaped(x=(x, "N D"), y=(y, "N"))
+    checks.shaped(x=(x, "N D"), y=(y, "N | N E"))
     checks.floating(x=x, y=y)
     checks.within("[0, inf)", ridge=ridge)
     x, y = wide(x), y.to(wide(x).dtype)
     centre = x.mean(dim=0)
-    X, t = x - centre, y - y.mean()
+    X, t = x - centre, y - y.mean(dim=0)
     gram = X.T @ X / len(x) + ridge * torch.eye(x.shape[1]).to(X)
     weight = torch.linalg.solve(gram, X.T @ t / len(x))
-    return weight, y.mean() - centre @ weight
+    return weight, y.mean(dim=0) - centre @ weight

@@ -19,7 +19,10 @@ TINY = Config.preset("tiny")
 def test_a_run_tests_each_way_and_all_learn_from_as_many_rows():
     result = few_labels.run(replace(TINY, ways=("few labels", "FixMatch")), progress=False)
     assert result.metrics.keys() == {"few labels", "FixMatch"}
-    assert all(0 <= each["low"] <= each["high"] <= 1 for each in result.metrics.values())
+    for found in result.metrics.values():
+        assert 0 <= found["accuracy"]["low"] <= found["accuracy"]["high"] <= 1
+        assert found["sure"] == 0 or 0 <= found["right_if_sure"] <= 1
+    assert set(result.metrics["few labels"]["gain"].values()) == {0.0}
     rows = {way: few_labels.data(TINY, way) for way in few_labels.WAYS}
     assert {len(data) for data in rows.values()} == {TINY.unlabelled // TINY.ratio}
     few = {x.numpy().tobytes() for x in rows["few labels"].column("image")}
