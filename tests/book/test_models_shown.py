@@ -54,6 +54,7 @@ MODELS = {
     "4-learning/self-supervised": ("MaskedAutoencoder", "MomentumContrast"),
     "4-learning/contrastive-pretraining": ("ResidualCNN",),
     "4-learning/fine-tuning": ("Upper", "Pointwise", "Rehearsal"),
+    "4-learning/few-labels": ("TwoViews", "MultiTask", "TokenMLP"),
     "4-learning/vision-language-models": (
         *("VisionLanguageModel", "Resampler", "GatedLook", "Patches", "CellCNN"),
     ),
