@@ -36,7 +36,6 @@ from mmtutor.recipes.common.config import (
     require_multiple,
 )
 from mmtutor.recipes.encoders.images import POOL
-from mmtutor.recipes.learning.probes import probabilities
 from mmtutor.training import History
 from mmtutor.training.fit import Objective
 
@@ -241,11 +240,14 @@ def probe(
 
 def linear(known: Tensor, asked: Tensor, pictures: Dataset, held_out: Dataset, n: int) -> Tensor:
     """Logistic regression on the features (N, D) of the first n pictures: what is right (M,)."""
+    from sklearn.linear_model import LogisticRegression
+
     mean, deviation = known.mean(dim=0), known.std(dim=0).clamp(min=1e-3)  # needs no labels
-    known, asked = ((x - mean) / deviation for x in (known[:n], asked))
-    label, truth = pictures.column("label")[:n], held_out.column("label")
-    classes = int(max(label.max(), truth.max())) + 1
-    return probabilities(known, label, asked, classes, 0.1).argmax(dim=1) == truth
+    known, asked = (((x - mean) / deviation).numpy() for x in (known[:n], asked))
+    judge = LogisticRegression(C=0.1, max_iter=1_000).fit(
+        known, pictures.column("label")[:n].numpy()
+    )
+    return torch.from_numpy(judge.predict(asked)) == held_out.column("label")
 
 
 def from_labels(
