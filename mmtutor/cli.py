@@ -1,4 +1,4 @@
-"""The command line: `mmtutor run`, `mmtutor list`, `mmtutor fetch`, `mmtutor doctor`.
+"""The command line: `mmtutor run`, `list`, `evaluate`, `fetch` and `doctor`.
 
 Knows how to find a recipe, run it and keep its result, and how to describe this machine in words.
 Knows nothing of what a recipe does.
@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mmtutor.checks import did_you_mean
 from mmtutor.files import CacheError
 from mmtutor.recipes import RECIPES
 
@@ -139,6 +139,22 @@ def fetch(
 
 
 @app.command()
+def evaluate(
+    answers: Annotated[str, typer.Option(metavar="FILE", help="Stored answers, CSV or JSONL.")],
+    data: Annotated[str, typer.Option(metavar="PATH", help="Table of questions, or its folder.")],
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="For a page and files.")] = None,
+    name: Annotated[str, typer.Option(help="Of the model.")] = "model",
+) -> None:
+    """Grade stored answers to a table of questions: a scorecard, and a page of it in --out."""
+    from mmtutor.notebook.scorecards import evaluated
+
+    try:
+        typer.echo(evaluated(answers, data, name, None if out is None else _writable(out)))
+    except (OSError, TypeError, ValueError) as error:
+        _stop(str(error), code=2)
+
+
+@app.command()
 def doctor() -> None:
     """Say in plain words what machine, versions, data and cache there are.
 
@@ -173,9 +189,8 @@ def _find(recipe: str) -> ModuleType:
     name = recipe.replace("-", "_")
     if name not in RECIPES:
         known = sorted(RECIPES)
-        _stop(
-            f"unknown recipe {recipe!r}: expected one of {', '.join(known)}{_near(name, known)}", 2
-        )
+        hint = f"{', '.join(known)}{did_you_mean(name, known)}"
+        _stop(f"unknown recipe {recipe!r}: expected one of {hint}", 2)
     return import_module(RECIPES[name])
 
 
@@ -192,7 +207,7 @@ def _settings(config: Any, options: list[str], given: dict[str, str]) -> dict[st
     for option in options:
         name, sign, text = option.partition("=")
         if not sign or name not in known:
-            hint = f"NAME one of {', '.join(known)}{_near(name, known)}"
+            hint = f"NAME one of {', '.join(known)}{did_you_mean(name, known)}"
             raise ValueError(f"--set {option}: expected NAME=VALUE, {hint}")
         if name in settings:
             raise ValueError(f"--set {option}: {name} is given twice")
@@ -201,11 +216,6 @@ def _settings(config: Any, options: list[str], given: dict[str, str]) -> dict[st
         except ValueError as error:
             raise ValueError(f"--set {option}: {error}") from None
     return settings
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    found = get_close_matches(word, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _writable(out: str) -> Path:

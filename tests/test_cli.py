@@ -92,7 +92,7 @@ def test_any_setting_can_be_set_and_stands_in_the_command(tmp_path):
         ("width=3", "NAME one of size, seed"),
         ("size", "NAME=VALUE"),
         ("size=x", "expected a whole number"),
-        ("siz=3", "did you mean size?"),
+        ("siz=3", "did you mean 'size'?"),
         ("preset=3", "NAME one of size, seed"),
     ],
 )
@@ -391,3 +391,14 @@ def test_doctor_names_the_extras_that_are_missing(monkeypatch):
 
 def test_plain_keeps_paths_and_numbers():
     assert plain({1: (Path("a"), torch.ones(2), float("inf"))}) == {"1": ["a", [1.0, 1.0], None]}
+
+
+def test_stored_answers_are_graded_at_the_command_line(tmp_path, capsys):
+    (tmp_path / "data.csv").write_text("question,answer\n" + "what?,yes\nwhich?,no\n" * 20)
+    (tmp_path / "said.csv").write_text("answer\n" + "yes\nno\n" * 20)
+    said, data, out = (str(tmp_path / name) for name in ("said.csv", "data.csv", "out"))
+    assert cli.main(["evaluate", "--answers", said, "--data", data, "--out", out]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert (tmp_path / "out" / "cards.html").is_file()
+    assert cli.main(["evaluate", "--answers", said, "--data", f"{data}x"]) == 2
+    assert "mmtutor: data: path must be a table" in capsys.readouterr().err

@@ -3,10 +3,18 @@
 import math
 
 import pytest
+import torch
 
 from mmtutor.evaluation import Interval
 from mmtutor.evaluation.scorecard.measures import Measure, Scorecard, constant_measure
-from mmtutor.notebook.scorecards import rank_table, scorecard_figure, standard_table
+from mmtutor.notebook.scorecards import (
+    card_table,
+    evaluated,
+    rank_table,
+    scorecard_figure,
+    standard_table,
+    write_report,
+)
 
 
 def card(name, right, size):
@@ -74,3 +82,56 @@ def test_one_standard_in_numbers():
     card = Scorecard("timed", {"efficiency": {"latency": timed}})
     shown = standard_table([card], "efficiency").data.replace("\N{NO-BREAK SPACE}", " ")
     assert "| 178µ (147µ to 5.94m) |" in shown
+
+
+def flagged():
+    """A card with a measure below its noise floor, something left out, and an error."""
+    low = Measure(Interval(0.2, 0.1, 0.3), "high", "share", None, 0.25)
+    image = torch.full((3, 4, 6), 200, dtype=torch.uint8)
+    error = {"row": 3, "question": "a < b?", "said": "no", "right": "yes", "sure": 0.9}
+    left = {"stability, favoured letter": "a column 'options' to choose from"}
+    return Scorecard("d & e", {"accuracy": {"accuracy": low}}, left, [error | {"image": image}])
+
+
+def test_a_card_in_numbers_marks_what_is_beyond_its_noise_floor():
+    lines = card_table(flagged()).data.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    assert lines[2] == "| accuracy | accuracy ↑ | 0.2 (0.1 to 0.3) | 0.25 | ✗ |"
+    assert (
+        card_table(CARDS[0]).data.splitlines()[3] == "| efficiency | size [numbers] ↓ | 1M |  |  |"
+    )
+
+
+def test_cards_of_different_measures_share_a_figure_with_their_noise_floors():
+    figure = scorecard_figure([flagged(), *CARDS])
+    accuracy, size = (axis for axis in figure.axes if axis.axison)
+    marks = {line.get_marker(): line.get_xdata()[0] for line in accuracy.lines}
+    assert marks["|"] == 0.25
+    assert marks["x"] == 0.2
+    assert {line.get_ydata()[0] for line in size.lines} == {1, 2, 3}  # the first has no size
+
+
+def test_a_report_is_a_page_a_picture_and_json(tmp_path):
+    write_report([flagged(), *CARDS], tmp_path / "new")
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "cards.html",
+        "cards.json",
+        "cards.png",
+    ]
+    page = (tmp_path / "new" / "cards.html").read_text("utf-8")
+    assert "d &amp; e" in page
+    assert "a &lt; b? — it said no (90% sure); right: yes" in page
+    assert page.count("data:image/png;base64,") == 2  # the figure and one thumbnail
+    assert "needs" in page
+    assert "favoured letter" in page
+
+
+def test_stored_answers_are_evaluated_in_text(tmp_path):
+    (tmp_path / "data.csv").write_text("question,answer\n" + "what?,yes\nwhich?,no\n" * 20)
+    (tmp_path / "said.csv").write_text("answer\n" + "yes\nno\n" * 20)
+    text = evaluated(tmp_path / "said.csv", tmp_path / "data.csv", "mine", tmp_path / "out")
+    assert "accuracy ↑" in text
+    assert "left out: accuracy, calibration error: it needs a confidence" in text
+    assert (tmp_path / "out" / "cards.json").is_file()
+    (tmp_path / "other.csv").write_text("said\nyes\n")
+    with pytest.raises(ValueError, match="the file of answers must have a column 'answer'"):
+        evaluated(tmp_path / "other.csv", tmp_path / "data.csv", "mine", None)

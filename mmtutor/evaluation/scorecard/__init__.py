@@ -8,4 +8,7 @@ from mmtutor.evaluation.scorecard.measures import (
     significantly_better,
     write,
 )
-from mmtutor.evaluation.scorecard.standards import diversity, kept, scorecard
+from mmtutor.evaluation.scorecard.preferring import write_preferences
+from mmtutor.evaluation.scorecard.served import diversity
+from mmtutor.evaluation.scorecard.standards import kept, scorecard
+from mmtutor.evaluation.scorecard.suite import EvaluationSuite

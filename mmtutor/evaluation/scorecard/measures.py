@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -30,6 +30,8 @@ from mmtutor.files import atomic_file
 
 Better = Literal["high", "low"]
 
+DRAWS = 1_000
+
 
 class Measure(NamedTuple):
     """One cell of a scorecard.
@@ -40,20 +42,37 @@ class Measure(NamedTuple):
         unit: what it is counted in; "share" is a number in [0, 1].
         draws: (R,) float64, the statistic of resample r of the examples, which are the same for
             every model that answered the suite; None for what is no statistic of examples.
+        floor: the noise floor. Luck alone, where there is no skill (an accuracy) or no fault (a
+            gap), stays on its own side of it in 95 of 100 data sets; None for a cost.
     """
 
     interval: Interval
     better: Better
     unit: str
     draws: Tensor | None = None
+    floor: float | None = None
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the estimate is on the bad side of the noise floor: no skill, or a fault."""
+        sign = 1 if self.better == "high" else -1
+        return self.floor is not None and sign * (self.interval.estimate - self.floor) < -1e-9
 
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What one model scored: `measures[standard][name]`."""
+    """What one model scored: `measures[standard][name]`.
+
+    Attributes:
+        left_out: what could not be measured, and what the data or the model would need for it.
+        errors: some of the wrong answers, the surest first: `row`, `question`, `said`, `right`,
+            `sure`, and `image`, a tensor, which is not written to JSON.
+    """
 
     model: str
     measures: Mapping[str, Mapping[str, Measure]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    errors: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Raise TypeError where a name or a measure is something else."""
@@ -71,9 +90,11 @@ class Scorecard:
         return self.measures[name[0]][name[1]]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: estimate, low, high, better and unit of each measure."""
+        """For JSON: estimate, low, high, better, unit and floor of each measure, and the rest."""
         return {
             "model": self.model,
+            "left_out": dict(self.left_out),
+            "errors": [{k: v for k, v in e.items() if k != "image"} for e in self.errors],
             "standards": {
                 standard: {name: _plain(measure) for name, measure in measures.items()}
                 for standard, measures in self.measures.items()
@@ -86,7 +107,8 @@ def measure(
     n: int,
     better: Better = "high",
     groups: Tensor | None = None,
-    resamples: int = 1_000,
+    resamples: int = DRAWS,
+    floor: float | None = None,
 ) -> Measure:
     """A measure of n examples, from a function of their weights (R, n).
 
@@ -100,7 +122,7 @@ def measure(
     draws = bootstrap_draws(statistic, n, resamples, groups=groups)
     estimate, low, high = percentile_interval(draws)
     interval = Interval(estimate, min(low, estimate), max(high, estimate))
-    return Measure(interval, better, "share", draws[1:])
+    return Measure(interval, better, "share", draws[1:], floor)
 
 
 def constant_measure(value: float, better: Better, unit: str) -> Measure:
@@ -173,6 +195,8 @@ def read(path: str | Path) -> list[Scorecard]:
                     standard: {name: _measure(cell) for name, cell in measures.items()}
                     for standard, measures in card["standards"].items()
                 },
+                card.get("left_out", {}),
+                card.get("errors", []),
             )
             for card in json.loads(Path(path).read_text(encoding="utf-8"))["cards"]
         ]
@@ -188,10 +212,10 @@ def _cards(cards: Sequence[Scorecard]) -> list[Scorecard]:
 
 def _plain(cell: Measure) -> dict[str, Any]:
     bounds = {k: v if math.isfinite(v) else None for k, v in cell.interval._asdict().items()}
-    return bounds | {"better": cell.better, "unit": cell.unit}
+    return bounds | {"better": cell.better, "unit": cell.unit, "floor": cell.floor}
 
 
 def _measure(cell: dict[str, Any]) -> Measure:
     bounds = (cell[name] for name in Interval._fields)
     interval = Interval(*(math.nan if bound is None else bound for bound in bounds))
-    return Measure(interval, cell["better"], cell["unit"])
+    return Measure(interval, cell["better"], cell["unit"], floor=cell.get("floor"))

@@ -17,7 +17,8 @@ from mmtutor.data.shapes.questions.dataset import ANSWERS, pairs, questions
 from mmtutor.data.shapes.questions.dataset import load as load_questions
 from mmtutor.data.shapes.questions.words import chinese, english
 from mmtutor.evaluation.scorecard.measures import Scorecard
-from mmtutor.evaluation.scorecard.standards import EvaluationSuite, scorecard
+from mmtutor.evaluation.scorecard.standards import scorecard
+from mmtutor.evaluation.scorecard.suite import EvaluationSuite
 from mmtutor.recipes.common import TEST_SEED_OFFSET, Result
 from mmtutor.recipes.scorecard.candidates import Candidate, Encode, candidates, encoded
 from mmtutor.recipes.scorecard.config import Config

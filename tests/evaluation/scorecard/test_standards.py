@@ -11,7 +11,9 @@ from mmtutor.data import Dataset
 from mmtutor.evaluation.classification.calibration import expected_calibration_error, top_label
 from mmtutor.evaluation.predict import Predictions
 from mmtutor.evaluation.scorecard import standards
-from mmtutor.evaluation.scorecard.standards import EvaluationSuite, kept, scorecard
+from mmtutor.evaluation.scorecard.grading import _chosen
+from mmtutor.evaluation.scorecard.standards import kept, scorecard
+from mmtutor.evaluation.scorecard.suite import EvaluationSuite
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_weights
 from mmtutor.models import ClassifierOutput
 
@@ -27,7 +29,7 @@ def predictions(n=80, classes=5, seed=0):
 @pytest.mark.parametrize("seed", range(4))
 def test_accuracy_is_that_of_the_library_in_every_resample(seed):
     found, suite = predictions(seed=seed, classes=3 + seed), make_suite(80)
-    cells = standards._accuracy(found, suite)
+    cells = standards._accuracy(_chosen(found), suite)
     for r, weights in enumerate(torch.cat(list(bootstrap_weights(80, 20)))):
         rows = torch.arange(80).repeat_interleave(weights.long())  # the examples, one by one
         drawn = Predictions(found.logits[rows], found.label[rows])
@@ -99,7 +101,7 @@ def make_suite(n=60):
 def test_the_card_of_a_model_that_is_always_right():
     card = scorecard(Sees(), make_suite(), "right")
     assert " ".join(card.measures) == (
-        "accuracy diversity consistency efficiency interpretability robustness fairness"
+        "accuracy diversity consistency efficiency interpretability robustness fairness stability"
     )
     assert card.model == "right"
     ones = {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmtutor.data import Dataset
+from mmtutor.data.tables import read_table
 from mmtutor.evaluation import (
     efficiency,
     fusion_weight,
@@ -19,7 +20,8 @@ from mmtutor.evaluation import (
     motion,
 )
 from mmtutor.evaluation.predict import Predictions, on_device_of, outputs, predict
-from mmtutor.evaluation.scorecard import measures, standards
+from mmtutor.evaluation.scorecard import grading, measures, preferring, served, standards
+from mmtutor.evaluation.scorecard import suite as suites
 from mmtutor.evaluation.scorecard.measures import Measure, Scorecard
 from mmtutor.evaluation.statistics.bootstrap import Interval, weighted_mean
 from mmtutor.evaluation.vqa import accuracy
@@ -148,7 +150,7 @@ def angles(value, a):
     return np.allclose(value, expected, atol=0.01)
 
 
-def chosen(value, a):
+def _chosen(value, a):
     def score(alpha, rows):
         mixed = alpha * a.one + (1 - alpha) * a.other
         return (mixed.argmax(1) == a.label)[rows].double().mean().item()
@@ -256,18 +258,34 @@ def suite(random, sizes):
         },
         name="data",
     )
-    return standards.EvaluationSuite(
-        data, ("image",), ("kind",), ("kind",), data, data, {"x": data}
-    )
+    return suites.EvaluationSuite(data, ("image",), ("kind",), ("kind",), data, data, {"x": data})
 
 
 SUITE = given(suite)
+NO_DATA = {"no such object": constantly("abc", 3, [1], {"a": 1})}  # None is no paraphrase
 
 
 def card_holds(value, a):
-    assert len(value.measures) == 7
+    assert len(value.measures) == 8
     assert value["accuracy", "accuracy"].interval == (1, 1, 1)
     return value["fairness", "gap: kind"].interval.estimate == 0
+
+
+def preferences(random, sizes):
+    return {name: [f"{name} {i}" for i in range(sizes["N"])] for name in ("one", "two", "three")}
+
+
+def asked_for(value, a):
+    rows = read_table(a.path)
+    pairs = list(zip(rows.column("first"), rows.column("second"), strict=True))
+    assert rows.column("question") == [text.strip() for text in a.questions]
+    return all(x != y and {x, y} < set(a.answers) for x, y in pairs)
+
+
+def tables(random, sizes):
+    path = FOLDER / f"{random.getrandbits(60)}.csv"
+    path.write_text("question,answer\nwhat?,yes\nwhich?,no\n")
+    return path
 
 
 def permuted(data, modalities, seed, groups):
@@ -283,7 +301,7 @@ def confused(logits, label):
 
 
 def diverse(logits, label, suite):
-    return standards.diversity(Predictions(logits, label), suite)
+    return served.diversity(grading._chosen(Predictions(logits, label)), suite)
 
 
 GROUPED = torch.tensor([[0, 1, 4, 5], [2, 3, 6, 7]])  # rows of each kind in the suite
@@ -486,7 +504,7 @@ ENTRIES = [
         folds=dataclasses.replace(count(2), good=lambda random, sizes: 2).but(
             many=constantly(8, 99)
         ),
-        holds=chosen,
+        holds=_chosen,
     ),
     entry(
         accuracy.vqa_accuracy,
@@ -592,16 +610,16 @@ ENTRIES = [
         holds=read_back,
     ),
     entry(
-        standards.EvaluationSuite,
+        suites.EvaluationSuite,
         data=given(lambda random, sizes: suite(random, sizes).data),
         modalities=constant(("image",)),
         domains=given(("kind",), {"unknown": constantly(("tint",), ("data", "tint"))}),
         sensitive=given(("kind",), {"unknown": constantly(("tint",), ("data", "tint"))}),
         paraphrased=given(lambda random, sizes: suite(random, sizes).data).but(
-            short=lambda random, x: x.subset(range(5))
+            **NO_DATA, short=lambda random, x: x.subset(range(5))
         ),
         pairs=given(lambda random, sizes: suite(random, sizes).data).but(
-            odd=lambda random, x: x.subset(range(5))
+            **NO_DATA, odd=lambda random, x: x.subset(range(5))
         ),
         corrupted=constant({}),
         radius=number("[0, inf)"),
@@ -611,13 +629,37 @@ ENTRIES = [
     entry(
         standards.scorecard,
         model=given(Looks()),
-        suite=SUITE,
+        data=SUITE,
         name=text(),
+        score=constant(None),
         holds=card_holds,
     ),
     entry(
+        read_table,
+        path=given(
+            tables,
+            {
+                "no path": constantly(None, 3, [1], {"a": 1}),
+                "absent": constantly(FOLDER / "absent.csv", ""),
+                "no table": broken("{}"),
+            },
+        ),
+        holds=lambda value, a: value[1] == {"question": "which?", "answer": "no"},
+    ),
+    entry(
+        preferring.write_preferences,
+        answers=given(preferences).but(
+            one=lambda random, x: {"one": x["one"]},
+            nothing=constantly(None, "abc", 3, {}),
+            short=lambda random, x: x | {"one": x["one"][:1]},
+        ),
+        questions=texts("N", lambda random: random.choice(["what?", "how many?"])),
+        path=given(FOLDER / "judged.csv", {"no path": constantly(None, 3, [1], {"a": 1})}),
+        holds=asked_for,
+    ),
+    entry(
         diverse,
-        of=standards.diversity,
+        of=served.diversity,
         logits=floats("8 C").without("infinite", "half"),
         label=labels("8", below="C"),
         suite=SUITE,
