@@ -1,7 +1,7 @@
 """Cutting sentences into tokens, the first decision of every n-gram metric.
 
-Knows the cuts that published scores were made with. Does not know n-grams or scores. Java's Penn
-Treebank cut, which scores on COCO use, is not here: `caption` is close to it.
+Knows the cuts that published scores were made with. Does not know n-grams or scores. The Penn
+Treebank cut, which scores on COCO use, is in `treebank`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmtutor import checks
 from mmtutor.data.tokenizer import words as caption_words
+from mmtutor.evaluation.generation.treebank import _treebank
 
 Cut = Callable[[str], list[str]]
 
@@ -80,6 +81,7 @@ TOKENIZERS: dict[str, Cut] = {
     "13a": _mteval,
     "zh": _chinese,
     "char": lambda text: [sign for sign in text if not sign.isspace()],  # code points
+    "coco": _treebank,  # as COCO's program, for captions in English
     "caption": caption_words,  # lower case, no punctuation, each Chinese character alone
 }
 

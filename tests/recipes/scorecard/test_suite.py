@@ -135,7 +135,7 @@ def test_the_tiny_run_gives_a_card_for_each_model():
     assert list(result.metrics) == [
         *("question only", "image only", "concatenation", "cross-attention", "tiny ViLT")
     ]
-    assert all(len(standards) == 7 for standards in result.metrics.values())
+    assert all(len(standards) == 8 for standards in result.metrics.values())
     assert len(result.history.loss) > 0
 
 
