@@ -189,7 +189,7 @@ def other_cases(random: Random, folder: Path) -> Iterator[Case]:
         (("doctor", "--fix"), "--fix"),
         (("evaluate", "--answers", file), "--data"),
         (("evaluate", "--data", file), "--answers"),
-        (("evaluate", "--answers", f"{file}.x", "--data", file), f"{file}.x"),
+        (("evaluate", "--answers", file, "--data", f"{file}.x"), f"{file}.x"),
         (("evaluate", "--answers", file, "--data", file), "file"),
         (("fetch",), "tiny"),
         (("fetch", "tiny"), "apt"),
