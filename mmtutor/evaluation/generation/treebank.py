@@ -10,8 +10,8 @@ import re
 
 # Words with a full stop of their own; "no." is one before a number.
 SHORTENED = """
-mr mrs ms dr st ave jr sr vs etc prof rev gen capt col lt sgt gov sen rep hon pres inc co corp ltd
-bros jan feb mar apr aug sept sep oct nov dec mon tue tues wed thu thur thurs fri ft dept blvd rd
+mr mrs ms dr st ave jr sr vs etc prof rev gen capt col lt sgt gov sen rep hon inc co corp ltd
+bros jan feb mar apr aug sept sep oct nov dec mon tue tues wed thu thurs fri ft dept blvd rd
 mt messrs mme ph.d al ed ind ga ca cal calif
 """
 HALVES = {  # said as one word, cut in two
