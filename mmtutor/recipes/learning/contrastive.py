@@ -14,17 +14,16 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms import v2
 
 from mmtutor.data import Dataset, load, loader
 from mmtutor.data.splits import fold_of
-from mmtutor.encoders import EfficientNetLite0, FeatureEncoder, WordLlama, imagenet_categories
+from mmtutor.encoders import EfficientNetLite0, FeatureEncoder, WordLlama
 from mmtutor.encoders.text import BagOfWords
 from mmtutor.evaluation.retrieval.recall import ranks
 from mmtutor.losses import ContrastiveObjective
 from mmtutor.models import DualEncoder, ProjectionHead
-from mmtutor.models.zero_shot import ConSE, ResidualHead
 from mmtutor.recipes.common import Result, TrainConfig, settings, train
 from mmtutor.recipes.common.config import (
     BelowOne,
@@ -36,7 +35,16 @@ from mmtutor.recipes.common.config import (
     require_multiple,
 )
 from mmtutor.recipes.common.controls import shuffle_column
-from mmtutor.recipes.learning.towers import BUCKETS, Described, NGrams, ResidualCNN, adapted
+from mmtutor.recipes.learning.towers import (
+    BUCKETS,
+    Described,
+    NGrams,
+    ResidualCNN,
+    adapted,
+    redrawn,
+    restyled,
+    standardised_head,
+)
 from mmtutor.recipes.retrieval.scoring import direction
 from mmtutor.training import History
 
@@ -52,15 +60,18 @@ class Config(TrainConfig):
         towers: "scratch", a residual CNN and a bag of n-grams; "pretrained", heads on frozen
             EfficientNet features and WordLlama vectors.
         styles: in which the training pictures are drawn.
-        augment: of the pictures, for towers from scratch: "none"; "place", moved, turned and
-            scaled; "colour", recoloured too; "style", strongly so, some to grey, some to outlines.
+        augment: of the pictures: "none"; "place", moved, turned and scaled; "colour", recoloured
+            too; "style", strongly so, some to grey, some to outlines. Pretrained towers read every
+            picture twice, as it is and changed.
         drop_words: share of the keywords left out of a training text, drawn anew each time.
-        folds: concepts are held out in so many parts in turn; 0 holds out those of `split`.
+        folds: concepts are held out in so many parts in turn, but those of "val", by which
+            settings are chosen, are trained on throughout; 0 holds out those of `split`.
         split: on which concepts is tested without folds; "val" while settings are being chosen.
         shuffle_pairs: a control: pictures with other pictures' texts.
         size: side of the pictures in pixels, a divisor of 64 from scratch.
         width: channels of the CNN's first convolution.
-        dim: size of the shared space, from scratch.
+        dim: size of the shared space.
+        hidden: of the heads on pretrained towers.
         dropout: in front of the heads.
     """
 
@@ -74,6 +85,7 @@ class Config(TrainConfig):
     size: Count = 32
     width: Count = 32
     dim: Count = 128
+    hidden: Count = 512
     dropout: BelowOne = 0.0
     epochs: Count = 24
     batch_size: Count = 256
@@ -89,16 +101,12 @@ class Config(TrainConfig):
                 raise ValueError(f"size is {self.size}: expected a divisor of 64")
 
 
+PRETRAINED = {"towers": "pretrained", "size": 112, "dim": 256, "dropout": 0.5, "lr": 3e-3}
 PRESETS = {
     "tiny": Config(styles=("google",), augment="none", width=8, size=16, epochs=2),
     "cpu": Config(width=24, epochs=8),
     "stored": Config(epochs=32, precision="bf16"),  # minutes on a CPU; the book keeps its results
-    "one-style": Config(
-        styles=("google",), augment="none", width=24, epochs=36, precision="bf16"
-    ),  # as many steps as with three styles
-    "three-styles": Config(augment="none", width=24, epochs=12, precision="bf16"),
-    "restyled": Config(augment="style", width=24, epochs=12, precision="bf16"),
-    "pretrained": Config(towers="pretrained", size=160, folds=5, dropout=0.5, lr=3e-3, epochs=20),
+    "pretrained": Config(**PRETRAINED, augment="none", epochs=20),
     "t4": Config(size=64, width=64, epochs=60),
     "h100": Config(size=64, width=128, dim=256, epochs=100, batch_size=1024),
 }
@@ -113,22 +121,26 @@ def run(config: Config, progress: bool = True) -> Result:
     With folds a query is ranked among its fold's concepts only; history and model are those of the
     first fold.
     """
-    first: tuple[History, DualEncoder] | None = None
-    found: list[dict[str, tuple[Tensor, Tensor]]] = []
-    galleries = []
+    found, galleries, trained = [], [], []
     for learned, asked in held_out(config):
         model = build(config)
-        history = train_model(model, learned, config, progress)
+        trained.append((model, train_model(model, learned, config, progress)))
         found.append(evaluate(model, asked, learned, config))
         galleries.append(len(asked.column("concept").unique()))
-        first = first or (history, model)
     metrics = {
-        name: direction(*(torch.cat([each[name][i] for each in found]) for i in (0, 1)))
-        | {"queries": sum(len(each[name][0]) for each in found)}
+        name: direction(*ranked) | {"queries": len(ranked[0])}
+        for name, ranked in joined(found).items()
+    }
+    model, history = trained[0]
+    return Result(metrics | {"candidates": galleries}, history, model, config)
+
+
+def joined(found: Sequence[dict[str, tuple[Tensor, Tensor]]]) -> dict[str, tuple[Tensor, Tensor]]:
+    """What `evaluate` says of several folds, as of one."""
+    return {
+        name: tuple(torch.cat([each[name][i] for each in found]) for i in (0, 1))
         for name in found[0]
     }
-    metrics["candidates"] = galleries
-    return Result(metrics=metrics, history=first[0], model=first[1], config=config)
 
 
 def held_out(config: Config) -> Iterator[tuple[Dataset, Dataset]]:
@@ -137,23 +149,37 @@ def held_out(config: Config) -> Iterator[tuple[Dataset, Dataset]]:
     if not config.folds:
         yield drawings("train", config), drawings(config.split, config)
         return
-    data = drawings("all", config)
-    names = [str(concept) for concept in data.column("concept").tolist()]
-    folds = torch.from_numpy(fold_of(data.column("group").tolist(), names, config.folds))
+    data, place = drawings("all", config), _fold_of_concept(config.folds)
+    folds = place[data.column("concept")]
     for fold in range(config.folds):
         yield data.subset(folds != fold), data.subset(folds == fold)
 
 
+def _fold_of_concept(folds: int) -> Tensor:
+    """The fold of each concept (C,), the same whatever is drawn; -1 for those of "val"."""
+    every, chosen_by = (load("emoji", part, style=(UNSEEN,)) for part in ("all", "val"))
+    free = every.subset(~torch.isin(every.column("concept"), chosen_by.column("concept")))
+    concept, group = free.column("concept"), free.column("group").tolist()
+    place = torch.full((int(every.column("concept").max()) + 1,), -1)
+    place[concept] = torch.from_numpy(fold_of(group, [str(c) for c in concept.tolist()], folds))
+    return place
+
+
 def drawings(split: str, config: Config) -> Dataset:
     """Pictures of the trained styles and of the unseen one, as small as the model reads them, or
-    with `image_features` (N, 1280) for pretrained towers."""
+    with `image_features` (N, 1280) for pretrained towers, and `restyled_features` of changed
+    pictures where they are asked for."""
     data = load("emoji", split, style=(*config.styles, UNSEEN))
     if config.towers == "scratch":
         small = F.avg_pool2d(data.column("image").float(), 64 // config.size)
         return data.with_column("image", small.round().byte())
-    rows = torch.tensor(_place_in_all(split, config.styles))
-    features = _features(config.styles, config.size)[rows]
-    return data.with_column("image_features", features)
+    everything = load("emoji", "all", style=(*config.styles, UNSEEN)).column("concept")
+    rows = torch.isin(everything, data.column("concept"))
+    read = config.styles, config.size
+    data = data.with_column("image_features", _features(*read)[rows])
+    if config.augment == "none":
+        return data
+    return data.with_column("restyled_features", _features(*read, config.augment)[rows])
 
 
 def tokenizer(config: Config):
@@ -162,31 +188,30 @@ def tokenizer(config: Config):
 
 
 def build(config: Config) -> DualEncoder:
-    """The untrained model. Pretrained towers begin at ConSE's answer, as in the retrieval lab."""
+    """The untrained model; of pretrained towers only the heads are."""
     torch.manual_seed(config.seed)
+    dim, drop = config.dim, config.dropout
     if config.towers == "scratch":
-        picture = ResidualCNN(config.width, config.augment)
-        words, dim = BagOfWords(BUCKETS, config.dim), config.dim
-        heads = [ProjectionHead(n, dim, dropout=config.dropout) for n in (picture.dim, words.dim)]
+        picture, words = ResidualCNN(config.width, config.augment), BagOfWords(BUCKETS, dim)
+        heads = [ProjectionHead(n, dim, dropout=drop) for n in (picture.dim, words.dim)]
         return DualEncoder(picture, words, *heads)
-    tower, words, read = EfficientNetLite0(), WordLlama(), WordLlama.tokenizer()
-    with torch.no_grad():
-        classes = [torch.tensor([read.encode(name)]) for name in imagenet_categories()]
-        vectors = torch.cat([words(tokens).pooled() for tokens in classes])
-    start = ConSE(tower.network.classifier, vectors - vectors.mean(0), 1.5)
-    image_head = ResidualHead(start, tower.dim, words.dim, config.dropout)
-    text_head = ResidualHead(nn.Identity(), words.dim, words.dim, config.dropout)
-    return DualEncoder(FeatureEncoder(tower.dim), words, image_head, text_head)
+    picture, words = FeatureEncoder(EfficientNetLite0.dim), WordLlama()
+    heads = [standardised_head(n, dim, config.hidden, drop) for n in (picture.dim, words.dim)]
+    return DualEncoder(picture, words, *heads)
 
 
 def train_model(
-    model: DualEncoder, learned: Dataset, config: Config, progress: bool = True
+    model: DualEncoder,
+    learned: Dataset,
+    config: Config,
+    progress: bool = True,
+    objective: ContrastiveObjective | None = None,
 ) -> History:
     """Train on the pictures of `config.styles`; all of one concept's group are right answers."""
-    pairs = pairs_of(_parted(learned, config)[0], config, drop=config.drop_words)
+    pairs = pairs_of(redrawn(_parted(learned, config)[0]), config, drop=config.drop_words)
     if config.shuffle_pairs:
         pairs = shuffle_column(pairs, _picture_key(config), config.seed)
-    return train(config, model, ContrastiveObjective(), pairs, progress)
+    return train(config, model, objective or ContrastiveObjective(), pairs, progress)
 
 
 def pairs_of(
@@ -232,22 +257,22 @@ def evaluate(
 
     `learned` lends "adapted" the statistics of its pictures.
     """
-    (known, unseen), (seen, other) = (_parted(data, config) for data in (asked, learned))
+    (known, unseen), other = _parted(asked, config), _parted(learned, config)[1]
     texts = texts_of(model, asked, config)
     bare = texts_of(model, asked, config, keywords=False)
-    if config.towers == "scratch":
-        moved, brought = adapted(model, other.column("image")), unseen
-    else:
-        key = "image_features"
-        there, here, x = (data.column(key) for data in (seen, other, unseen))
-        x = (x - here.mean(0)) / here.std(0).clamp(min=1e-3) * there.std(0) + there.mean(0)
-        moved, brought = model, unseen.with_column(key, x)
+    key = _picture_key(config)
+    moved = adapted(model, Dataset({key: other.column(key)}))
     return {
         "known": _ranked(model, known, texts, config),
         "unseen": _ranked(model, unseen, texts, config),
         "name": _ranked(model, known, bare, config),
-        "adapted": _ranked(moved, brought, texts, config),
+        "adapted": _ranked(moved, unseen, texts, config),
     }
+
+
+def known(model: DualEncoder, asked: Dataset, config: Config) -> tuple[Tensor, Tensor]:
+    """Of `evaluate`, what it says of the trained styles."""
+    return _ranked(model, _parted(asked, config)[0], texts_of(model, asked, config), config)
 
 
 def _parted(data: Dataset, config: Config) -> tuple[Dataset, Dataset]:
@@ -264,21 +289,12 @@ def _ranked(
     return ranks(similarity, group[:, None] == texts[1]), group
 
 
-@lru_cache(maxsize=2)
-def _features(styles: tuple[str, ...], size: int) -> Tensor:
+@lru_cache(maxsize=4)
+def _features(styles: tuple[str, ...], size: int, augment: str = "none") -> Tensor:
     """Of the frozen tower, for the pictures of these styles and the unseen one: (N, 1280)."""
+    torch.manual_seed(0)
     tower, resize = EfficientNetLite0(), v2.Resize((size, size))
     pictures = Dataset({"image": load("emoji", "all", style=(*styles, UNSEEN)).column("image")})
     with torch.no_grad():
-        return torch.cat([tower(resize(b["image"])).pooled() for b in loader(pictures, 32)])
-
-
-def _place_in_all(split: str, styles: Sequence[str]) -> list[int]:
-    """Rows of the pictures of `split` among all of these styles."""
-    both = [load("emoji", part, style=(*styles, UNSEEN)) for part in ("all", split)]
-    keys = [
-        list(zip(each.column("concept").tolist(), each.column("style"), strict=True))
-        for each in both
-    ]
-    place = {key: row for row, key in enumerate(keys[0])}
-    return [place[key] for key in keys[1]]
+        read = (resize(restyled(b["image"], augment)) for b in loader(pictures, 32))
+        return torch.cat([tower(image).pooled() for image in read])

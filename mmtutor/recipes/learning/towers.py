@@ -19,7 +19,7 @@ from mmtutor import checks
 from mmtutor.data import Dataset, loader
 from mmtutor.encoders.base import Encoded, check_pictures
 from mmtutor.encoders.convolution import ResidualBlock
-from mmtutor.models import DualEncoder
+from mmtutor.models import DualEncoder, ProjectionHead
 
 BUCKETS = 12_288  # that n-grams share; as many as the weights that travel with the book can hold
 
@@ -130,33 +130,45 @@ class Described:
         self, tokenizer, language: str = "en", drop: float = 0.0, keywords=True, seed: int = 0
     ):
         checks.within("[0, 1]", drop=drop)
-        self.tokenizer, self.language, self.drop, self.keywords = (
-            tokenizer,
-            language,
-            drop,
-            keywords,
-        )
+        self.encode = cache(tokenizer.encode)
+        self.language, self.drop, self.keywords = language, drop, keywords
         self._random = np.random.default_rng(seed)
 
     def __call__(self, example: dict) -> dict:
         words = example["keywords"][self.language] if self.keywords else []
         kept = [word for word in words if self._random.random() >= self.drop]
-        text = " ".join([example["names"][self.language], *kept])
-        return {**example, "tokens": torch.tensor(self.tokenizer.encode(text))}
+        texts = [example["names"][self.language], *kept]
+        numbers = [number for text in texts for number in self.encode(text)]
+        return {**example, "tokens": torch.tensor(numbers)}
 
 
-def adapted(model: DualEncoder, images: Tensor) -> DualEncoder:
-    """A copy whose batch normalisation has the statistics of other pictures (N, 3, H, W), uint8.
+def standardised_head(in_dim: int, out_dim: int, hidden: int, dropout: float) -> nn.Sequential:
+    """Two layers on features brought to mean 0 and deviation 1 over the training pictures."""
+    head = ProjectionHead(in_dim, out_dim, hidden, dropout)
+    return nn.Sequential(nn.BatchNorm1d(in_dim, affine=False), head)
+
+
+def redrawn(data: Dataset) -> Dataset:
+    """Rows with `restyled_features` twice, the second time with these for `image_features`."""
+    if "restyled_features" not in data.columns:
+        return data
+    twice = data.subset([*range(len(data)), *range(len(data))])
+    both = torch.cat([data.column("image_features"), data.column("restyled_features")])
+    return twice.with_column("image_features", both)
+
+
+def adapted(model: DualEncoder, pictures: Dataset) -> DualEncoder:
+    """A copy whose batch normalisation has the statistics of other pictures.
 
     No name is needed, and no weight is changed (AdaBN, Li et al. 2016).
     """
     model = copy.deepcopy(model).eval()
-    for module in model.image_encoder.modules():
-        if isinstance(module, nn.BatchNorm2d):
+    for module in (*model.image_encoder.modules(), *model.image_head.modules()):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the plain mean over batches
             module.train()
     with torch.no_grad():
-        for batch in loader(Dataset({"image": images}), 256, shuffle=True):
+        for batch in loader(pictures, 256, shuffle=True):
             model.encode_image(batch)
     return model.eval()
