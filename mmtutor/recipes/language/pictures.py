@@ -16,14 +16,14 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mmtutor.data import Dataset, load, loader
+from mmtutor.data import Dataset, load
 from mmtutor.evaluation.generation import cider_d
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval
 from mmtutor.recipes.common import Result, TrainConfig, settings
 from mmtutor.recipes.common.config import Count, CountOrZero, Rate
+from mmtutor.recipes.language.memory import directions
 from mmtutor.recipes.language.sighted import Sighted
 
 STYLES = ("google", "twitter", "fluent")
@@ -78,25 +78,29 @@ def run(config: Config, progress: bool = True) -> Result:
     )
 
 
-def pictures(
-    sighted: Sighted, name: str, split: str, style: str | None = None, limit: int | None = None
-) -> Dataset:
-    """A part of the data, at most `limit` pictures of it, without flags.
-
-    Columns: image (N, grid^2, 1280) float16, cells of the model's own encoder; caption; keywords
-    (list of str); words (the two as one text); group.
-    """
+def drawings(name: str, split: str, style: str | None = None, limit: int | None = None) -> Dataset:
+    """A part of the data, at most `limit` pictures of it, without flags."""
     full = load(name, split, **({"style": style} if style else {}))
     if name == "emoji":
         kept = [kind != "flags" for kind in full.column("category")]
         full = full.subset(torch.tensor(kept).nonzero()[:, 0])
     order = torch.randperm(len(full), generator=torch.Generator().manual_seed(0))
-    full = full.subset(order[:limit].sort().values)
-    encoder, alone = sighted.model.image_encoder, Dataset({"image": full.column("image")})
-    images = (batch["image"].to(sighted.device) for batch in loader(alone, 64))
-    cells = [encoder.cells(image).half().cpu() for image in images]
-    columns = {"image": torch.cat(cells), **{k: full.column(k) for k in ("caption", "group")}}
-    keywords = [x["en"] if isinstance(x, dict) else x for x in full.column("keywords")]
+    return full.subset(order[:limit].sort().values)
+
+
+def pictures(
+    sighted: Sighted, name: str, split: str, style: str | None = None, limit: int | None = None
+) -> Dataset:
+    """What `drawings` gives, as it is learned from and asked about.
+
+    Columns: image (N, grid^2, 1280) float16, cells of the model's own encoder; caption; keywords
+    (list of str); words (the two as one text); group.
+    """
+    full = drawings(name, split, style, limit)
+    columns = {"image": sighted.cells(full.column("image"))}
+    columns |= {k: full.column(k) for k in ("caption", "group")}
+    keywords = full.columns.get("keywords", [[]] * len(full))
+    keywords = [x["en"] if isinstance(x, dict) else x for x in keywords]
     both = zip(full.column("caption"), keywords, strict=True)
     columns |= {"keywords": keywords, "words": [" ".join([name, *each]) for name, each in both]}
     return Dataset(columns, name=name)
@@ -104,27 +108,29 @@ def pictures(
 
 def learned_from(sighted: Sighted, limit: int | None = None) -> Dataset:
     """What is learned: `pictures` of the training concepts of emoji in three styles, and of
-    openclipart, with an empty `question` and the name as `answer`."""
+    openclipart, whose `group` is -1; with an empty `question` and the name as `answer`."""
     parts = [("emoji", "train", style) for style in STYLES] + [("openclipart", "train", None)]
     sets = [pictures(sighted, *part, limit=limit) for part in parts]
     image = torch.cat([each.column("image") for each in sets])
+    known = [each.column("group") for each in sets[:-1]]
+    group = torch.cat([*known, torch.full((len(sets[-1]),), -1)])
     columns = {k: [x for each in sets for x in each.column(k)] for k in ("words", "keywords")}
     columns["answer"] = [x for each in sets for x in each.column("caption")]
-    return Dataset({"image": image, "question": [""] * len(image)} | columns)
+    return Dataset({"image": image, "group": group, "question": [""] * len(image)} | columns)
 
 
 def described(
     sighted: Sighted, shown: Dataset, split: str, limit: int | None = None, question: str = ""
 ) -> dict[str, dict]:
-    """How well pictures are named, in parts, each as `_scored`.
+    """How well pictures are named, in parts, each as `name_scores`.
 
     They are concepts never seen in styles seen (`held_out`), never seen in the style never seen
     (`both`), and seen in the style never seen (`style`; 200 of them).
 
     Each with what is said of the pictures (`seen`), of others (`permuted`), of none (`blind`), and
-    with the name of the `nearest` picture among those that were `shown`.
+    with the name of the `nearest` picture among those that were `shown`; with a memory also what is
+    said of other pictures where the memory is of the right one (`recalled`).
     """
-    learned = _directions(shown.column("image"))
     parts = {
         "held_out": (split, STYLES, limit),
         "both": (split, UNSEEN, limit),
@@ -137,27 +143,34 @@ def described(
         names = [caption for each in sets for caption in each.column("caption")]
         order = torch.randperm(len(image), generator=torch.Generator().manual_seed(0))
         seen = sighted.answer(image, question)
-        like = (_directions(image) @ learned.T).argmax(dim=1)
         said = {
             "seen": seen,
             "permuted": [seen[row] for row in order],
             "blind": sighted.answer(torch.zeros_like(image[:1]), question) * len(image),
-            "nearest": [shown.column("answer")[row] for row in like],
+            "nearest": nearest_names(image, shown, "answer"),
         }
-        found[part] = _scored(said, names, group)
+        if sighted.memory:
+            right = sighted.memory.recall(image)
+            said["recalled"] = sighted.answer(image[order], question, recalled=right)
+        found[part] = name_scores(said, names, group)
     return found
 
 
-def _directions(cells: Tensor) -> Tensor:
-    """Cells (N, n, 1280) as vectors of length 1, (N, 1280 n), whose products say what is alike."""
-    return F.normalize(cells.float().sqrt().flatten(1), dim=1)
+def nearest_names(image: Tensor, shown: Dataset, column: str) -> list[str]:
+    """Of each picture (N, n, 1280) the text in `column` of the most similar one `shown`."""
+    like = (directions(image) @ directions(shown.column("image")).T).argmax(dim=1)
+    return [shown.column(column)[row] for row in like]
 
 
-def _scored(said: dict[str, list[str]], names: list[str], group: Tensor) -> dict:
+def name_scores(said: dict[str, list[str]], names: list[str], group: Tensor) -> dict:
     """Of each way to name the pictures its CIDEr-D with an interval over groups, and `examples`:
-    the name, what was said, and its score."""
+    the name, what was said, and its score.
+
+    `more` is the difference, in pairs, between what was said (`seen`) and the name of the nearest.
+    """
     truth = [[name] for name in names]
     scores = {way: cider_d(texts, truth).per_example for way, texts in said.items()}
+    scores["more"] = scores["seen"] - scores["nearest"]
     examples = [*zip(names, said["seen"], scores["seen"].tolist(), strict=True)]
     return {
         way: bootstrap_interval(values, groups=group, resamples=2_000)._asdict()

@@ -23,6 +23,7 @@ from mmtutor.encoders.base import Encoded, real
 from mmtutor.models.generative import GPT, VisionLanguageModel, generate
 from mmtutor.models.hub.smollm2 import load_smollm2
 from mmtutor.recipes.common import TrainConfig, train
+from mmtutor.recipes.language.memory import Memory
 from mmtutor.training import History
 
 
@@ -59,6 +60,7 @@ class Sighted:
     Attributes:
         model: the `VisionLanguageModel`; reads pictures, or what `_Cells` made of them.
         words: the tokenizer.
+        memory: where there is one, each question begins with what it recalls.
 
     Raises FileNotFoundError where SmolLM2 or EfficientNet-Lite0 is not in the cache.
     """
@@ -69,6 +71,7 @@ class Sighted:
         gpt = GPT.from_transformers(language).requires_grad_(False)
         picture = self.words.convert_tokens_to_ids("<file_sep>")  # in no text of ours
         self.model = VisionLanguageModel(gpt, _Cells(grid), picture).eval()
+        self.memory: Memory | None = None
 
     @property
     def device(self) -> torch.device:
@@ -80,7 +83,13 @@ class Sighted:
         own = self.model.named_parameters()
         return nn.ParameterDict({n.replace(".", "/"): p for n, p in own if p.requires_grad})
 
-    def answer(self, image: Tensor, question: str | Sequence[str] = "", length: int = 12) -> list:
+    def answer(
+        self,
+        image: Tensor,
+        question: str | Sequence[str] = "",
+        length: int = 12,
+        recalled: Sequence[str] | None = None,
+    ) -> list:
         """What is said of each picture: a list of str.
 
         Args:
@@ -88,10 +97,13 @@ class Sighted:
             question: one for all pictures or one each; "" has the picture named, as in the first
                 stage.
             length: tokens at most.
+            recalled: of each picture what the memory says instead, such as that of another picture.
         """
         asked = [question] * len(image) if isinstance(question, str) else list(question)
         checks.same_length(image=image, question=asked)
-        said: list[str] = []
+        image, said = self.cells(image), list[str]()
+        if self.memory:
+            asked = [*map(reminded, recalled or self.memory.recall(image), asked)]
         for batch in loader(Dataset({"image": image, "tokens": [*map(self._ask, asked)]}), 64):
             batch = {name: x.to(self.device) for name, x in batch.items()}
             found = generate(self.model, batch, length, stop=self.words.eos_token_id)
@@ -99,6 +111,16 @@ class Sighted:
             mask &= tokens != self.words.eos_token_id
             said += [self.words.decode(row[kept]) for row, kept in zip(tokens, mask, strict=True)]
         return [text.strip() for text in said]
+
+    def cells(self, image: Tensor) -> Tensor:
+        """Pictures, as `loader` reads them, as cells (N, grid^2, 1280) float16; cells as they are.
+
+        What is asked about often is so read once.
+        """
+        if image.ndim == 3:
+            return image
+        encoder, batches = self.model.image_encoder, loader(Dataset({"image": image}), 64)
+        return torch.cat([encoder.cells(x["image"].to(self.device)).half().cpu() for x in batches])
 
     def nearest_words(self, image: Tensor, k: int = 5) -> list[list[list[str]]]:
         """Of each picture's visual tokens, the `k` words whose vectors have the largest product
@@ -168,6 +190,11 @@ class Sighted:
         text = f" {question}" if question else ""
         start = self.words.bos_token_id  # before the picture, as a text begins
         return torch.tensor([start, self.model.placeholder, *self.words.encode(text)])
+
+
+def reminded(recalled: str, question: str) -> str:
+    """A question after what the memory recalls."""
+    return f"Like: {recalled}. {question}"
 
 
 class _Suits(NamedTuple):
