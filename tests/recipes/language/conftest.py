@@ -20,7 +20,7 @@ def small_llama(monkeypatch):
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         tie_word_embeddings=True,
     )
 

@@ -29,7 +29,7 @@ def test_a_run_measures_what_it_says_and_keeps_what_was_learned():
     result = pictures.run(TINY, progress=False)
     assert result.metrics.keys() == {"held_out", "both", "style"}
     for part in result.metrics.values():
-        assert part.keys() == {"seen", "permuted", "blind", "nearest", "examples"}
+        assert part.keys() == {"seen", "permuted", "blind", "nearest", "more", "examples"}
     assert result.model.keys()
     assert all("project" in key for key in result.model)
 
