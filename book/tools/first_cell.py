@@ -14,4 +14,4 @@ if importlib.util.find_spec("mmtutor") is None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", "keep.txt"]
     subprocess.run([*pip, source], check=True)
     sets = []
-    subprocess.run([sys.executable, "-m", "mmtutor.cli", "fetch", *sets], check=True)
+    subprocess.run([sys.executable, "-m", "mmtutor", "fetch", *sets], check=True)

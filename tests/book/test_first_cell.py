@@ -37,5 +37,5 @@ def test_it_installs_mmtutor_and_keeps_torch_and_numpy(commands, monkeypatch, tm
     command, fetch = commands
     assert command[command.index("--constraint") + 1] == "keep.txt"
     assert command[-1].startswith("mmtutor[")
-    assert fetch[1:4] == ["-m", "mmtutor.cli", "fetch"]
+    assert fetch[1:4] == ["-m", "mmtutor", "fetch"]
     assert fetch[4:] == ["smollm2"]
