@@ -36,7 +36,7 @@ BOUNDS = {
     "public names": 700,
 }
 CHAPTERS = 17
-BEGUN: set[str] = set()  # chapters whose package stands before their page
+BEGUN = {"6-evaluation/evaluating-vision-language-models"}  # whose package stands before its page
 A_CHAPTER_MORE = {"lines of code": 700, "lines of checks": 60, "public names": 30}
 # At least so many of a hundred public functions, classes and methods with a docstring.
 DOCUMENTED = {
