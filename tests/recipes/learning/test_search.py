@@ -60,7 +60,6 @@ def test_without_optuna_one_sentence_says_what_to_do(monkeypatch):
 
 
 def test_both_searches_make_as_many_trials():
-    pytest.importorskip("optuna")
     metrics = search.run(TINY, progress=False).metrics
     assert metrics.keys() == {"random", "TPE"}
     for found in metrics.values():
