@@ -13,5 +13,6 @@ from mmtutor.losses.contrastive import ContrastiveObjective, info_nce, sigmoid_c
 from mmtutor.losses.gather import gather_with_grad
 from mmtutor.losses.language import next_token
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
+from mmtutor.losses.quantisation import quantised
 from mmtutor.losses.regression import least_squares, mean_squared_error
 from mmtutor.losses.self_supervised import first_among, hidden_patches

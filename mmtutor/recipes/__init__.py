@@ -7,6 +7,7 @@ RECIPES = {
     "audio_classification": "mmtutor.recipes.encoders.audio",
     "contrastive": "mmtutor.recipes.learning.contrastive",
     "contrastive_studies": "mmtutor.recipes.learning.contrastive_studies",
+    "drawing": "mmtutor.recipes.learning.drawing",
     "few_labels": "mmtutor.recipes.learning.few_labels",
     "fine_tuning": "mmtutor.recipes.learning.fine_tuning",
     "frameworks": "mmtutor.recipes.deployment.frameworks",

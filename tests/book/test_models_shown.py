@@ -22,7 +22,7 @@ from mmtutor.models.grid_detector import GridDetector
 from mmtutor.recipes.encoders import audio, images, text, video
 from mmtutor.recipes.fusion import entrants, three_modalities
 from mmtutor.recipes.joint import competition, linear_tasks, tasks
-from mmtutor.recipes.learning import self_supervised
+from mmtutor.recipes.learning import drawing, self_supervised
 from mmtutor.recipes.retrieval import losses, photographs, shapes
 from mmtutor.recipes.robustness import defences
 from mmtutor.recipes.vqa import classic, grounded
@@ -51,7 +51,10 @@ MODELS = {
     "3-mathematics/joint-learning": ("MultiTask", "Branches"),
     "4-learning/language-models": ("GPT",),
     "4-learning/prompts-and-preferences": ("GPT", "RewardModel"),
-    "4-learning/self-supervised": ("MaskedAutoencoder", "MomentumContrast"),
+    "4-learning/self-supervised": (
+        *("MaskedAutoencoder", "MomentumContrast"),
+        *("VectorQuantisedAutoencoder", "VectorQuantiser"),
+    ),
     "4-learning/contrastive-pretraining": ("ResidualCNN",),
     "4-learning/fine-tuning": ("Upper", "Pointwise", "Rehearsal"),
     "4-learning/few-labels": ("TwoViews", "MultiTask", "TokenMLP"),
@@ -86,7 +89,9 @@ PARTS = {
     "3-mathematics/losses-and-optimisation": ("SmallCNN", "BagOfWords"),
     "3-mathematics/fusion": ("SmallCNN", "RecurrentEncoder", "AudioTransformer"),
     "3-mathematics/joint-learning": ("SmallCNN", "BagOfWords", "FeatureEncoder"),
-    "4-learning/self-supervised": ("VisionTransformer", "ProjectionHead"),
+    "4-learning/self-supervised": (
+        *("VisionTransformer", "ProjectionHead", "EdgeCNN", "GPT", "MultiTask"),
+    ),
     "4-learning/contrastive-pretraining": (
         *("DualEncoder", "ProjectionHead", "BagOfWords", "FeatureEncoder"),
     ),
@@ -136,10 +141,14 @@ BUILDS = {
         tasks.build(tasks.Config.preset("tiny"), "joint", ["colour"]),
         competition.build(competition.Config.preset("tiny"), "joint"),
     ],
-    "4-learning/self-supervised": lambda: [
-        self_supervised.build(self_supervised.Config.preset("tiny"), method)
-        for method in ("masked", "momentum")
-    ],
+    "4-learning/self-supervised": lambda: (
+        [
+            self_supervised.build(self_supervised.Config.preset("tiny"), method)
+            for method in ("masked", "momentum")
+        ]
+        + [drawing.build_autoencoder(drawing.Config.preset("tiny"))]
+        + [drawing.build_gpt(drawing.Config.preset("tiny"), WORDS)]
+    ),
     "5-labs/retrieval": lambda: [
         shapes.build(shapes.Config.preset("tiny"), WORDS),
         photographs.build(replace(photographs.Config.preset("tiny"), start="random"), None),

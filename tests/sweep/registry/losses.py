@@ -67,6 +67,7 @@ from mmtutor.losses.noisy_labels import (
     weighted_cross_entropy,
 )
 from mmtutor.losses.preferences import answer_log_probability, bradley_terry, dpo
+from mmtutor.losses.quantisation import quantised
 from mmtutor.losses.regression import least_squares, mean_squared_error
 from mmtutor.losses.self_supervised import first_among, hidden_patches
 from tests.sweep.entries import entry
@@ -1057,6 +1058,19 @@ def _hidden_by_hand(a):
     return mean(found)
 
 
+def _quantised_by_hand(a):
+    """Both squared distances, summed number by number, over the number of squares."""
+    pairs = (a.drawn, a.target, 1), (a.read, a.code, 1 + a.commitment)
+    found = [
+        weight * (x - y) ** 2
+        for one, other, weight in pairs
+        for x, y in zip(
+            one.double().flatten().tolist(), other.double().flatten().tolist(), strict=True
+        )
+    ]
+    return sum(found) / (len(a.read) * a.read.shape[1])
+
+
 SELF_SUPERVISED = [
     entry(
         lambda drawn, target, hidden: hidden_patches(
@@ -1075,6 +1089,18 @@ SELF_SUPERVISED = [
         holds=lambda value, a: (
             value.item() == close(mean(nll(a.logits, torch.zeros(len(a.logits)).long())))
         ),
+    ),
+    entry(
+        lambda drawn, target, read, code, commitment: quantised(
+            SimpleNamespace(drawn=drawn, target=target, read=read, code=code), commitment=commitment
+        ),
+        of=quantised,
+        drawn=floats("B C H W", nan="propagates").without("infinite", "NaN"),
+        target=floats("B C H W", nan="propagates").without("infinite", "NaN"),
+        read=floats("B N D", nan="propagates").without("infinite", "NaN"),
+        code=floats("B N D", nan="propagates").without("infinite", "NaN"),
+        commitment=number("[0, inf)", 0.25, 1),
+        holds=lambda value, a: value.item() == close(_quantised_by_hand(a)),
     ),
 ]
 
