@@ -1017,10 +1017,10 @@ PREFERENCES = [
 
 def _ridge(value, a):
     model = Ridge(alpha=a.ridge * len(a.x)).fit(a.x.double().numpy(), a.y.double().numpy())
-    weight, bias = value
-    return weight.tolist() == pytest.approx(model.coef_.tolist(), rel=1e-2, abs=1e-3) and (
-        bias.item() == pytest.approx(model.intercept_, rel=1e-2, abs=1e-3)
-    )
+    expected = (torch.tensor(model.coef_), torch.tensor(model.intercept_))
+    found = (value[0].movedim(-1, 0).double(), value[1].double())
+    pairs = zip(found, expected, strict=True)
+    return all(torch.allclose(x, y, rtol=1e-2, atol=1e-3) for x, y in pairs)
 
 
 REGRESSION = [
@@ -1036,7 +1036,15 @@ REGRESSION = [
     entry(
         least_squares,
         x=floats("N D", nan="propagates"),
-        y=floats("N", nan="propagates"),
+        y=floats("N", nan="propagates").without("one axis more"),
+        ridge=number("[0, inf)", 0.5, 2),
+        holds=_ridge,
+    ),
+    entry(
+        lambda x, y, ridge: least_squares(x, y, ridge),
+        of=least_squares,
+        x=floats("N D", nan="propagates"),
+        y=floats("N E", nan="propagates").without("one axis less"),
         ridge=number("[0, inf)", 0.5, 2),
         holds=_ridge,
     ),
