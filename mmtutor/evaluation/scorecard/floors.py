@@ -59,6 +59,11 @@ def _above(scores: Tensor, baseline: Tensor, groups: Tensor | None = None) -> fl
     return max(baseline.double().mean().item() + gain, 1 / len(scores))
 
 
+def _range(values: Tensor) -> Tensor:
+    """(R, K) -> (R,), from the least to the largest."""
+    return values.amax(dim=1) - values.amin(dim=1)
+
+
 def _by_chance(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
     """How often two lists of answers agree if neither has to do with the other."""
     here, there = Counter(one), Counter(other)

@@ -18,12 +18,11 @@ from mmtutor.evaluation.predict import outputs, predict
 from mmtutor.evaluation.robustness.attacks import margin, pgd
 from mmtutor.evaluation.scorecard.answering import _Chooses
 from mmtutor.evaluation.scorecard.floors import _above
-from mmtutor.evaluation.scorecard.measures import DRAWS, Measure, constant_measure
+from mmtutor.evaluation.scorecard.measures import DRAWS, Measure, Measures, constant_measure
 from mmtutor.evaluation.scorecard.suite import EvaluationSuite
 from mmtutor.evaluation.statistics.bootstrap import bootstrap_interval, weighted_mean
 from mmtutor.explain import gradient
 
-Measures = dict[str, Measure | str]  # a measure, or what it would take
 BATCH = 128  # of images under attack
 SAMPLE = 64  # examples whose cost is measured
 

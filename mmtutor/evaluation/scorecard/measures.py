@@ -59,6 +59,9 @@ class Measure(NamedTuple):
         return self.floor is not None and sign * (self.interval.estimate - self.floor) < -1e-9
 
 
+Measures = dict[str, Measure | str]  # a measure, or what it would take
+
+
 @dataclass(frozen=True)
 class Scorecard:
     """What one model scored: `measures[standard][name]`.

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from mmtutor import checks
 from mmtutor.data import Dataset
-from mmtutor.evaluation.scorecard.floors import _luck
+from mmtutor.evaluation.scorecard.floors import _luck, _range
 from mmtutor.evaluation.scorecard.grading import Answers
-from mmtutor.evaluation.scorecard.measures import Measure
+from mmtutor.evaluation.scorecard.measures import Measures
 from mmtutor.evaluation.scorecard.suite import EvaluationSuite
-
-Measures = dict[str, Measure | str]  # a measure, or what it would take
 
 
 def diversity(clean: Answers, suite: EvaluationSuite) -> Measures:
@@ -63,10 +61,9 @@ def _fairness(
         masks = _groups(suite.data, (column,))
 
         def gap(weights: Tensor, masks: Tensor = masks) -> Tensor:
-            rates = _by_group(weights, score, masks)
-            return rates.amax(dim=1) - rates.amin(dim=1)
+            return _range(_by_group(weights, score, masks))
 
-        floor = _luck(_deviations(score, masks), lambda s: s.amax(1) - s.amin(1), suite.groups)
+        floor = _luck(_deviations(score, masks), _range, suite.groups)
         found[f"gap: {column}"] = suite.measure(gap, "low", floor=floor)
     after = [parts.get(f"permuted {name}") for name in suite.modalities]
     if not after or None in after:

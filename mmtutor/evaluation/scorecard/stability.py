@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmtutor.evaluation.scorecard.floors import _by_chance, _luck
-from mmtutor.evaluation.scorecard.grading import Answers, _refused, _right_answers, _to_be_refused
-from mmtutor.evaluation.scorecard.measures import Measure
+from mmtutor.evaluation.scorecard.floors import _by_chance, _luck, _range
+from mmtutor.evaluation.scorecard.grading import (
+    Answers,
+    _refused,
+    _right_answers,
+    _same,
+    _to_be_refused,
+)
+from mmtutor.evaluation.scorecard.measures import Measure, Measures
 from mmtutor.evaluation.scorecard.suite import EvaluationSuite
 from mmtutor.evaluation.statistics.bootstrap import weighted_mean
-
-Measures = dict[str, Measure | str]  # a measure, or what it would take
 
 
 def _stability(
@@ -56,7 +60,7 @@ def _stability(
 
 def _agreement(clean: Answers, others: Sequence[Answers], suite: EvaluationSuite) -> Measure:
     """How often the answer is the same; the floor is how often it would be by chance."""
-    same = torch.stack([_equal(clean, other) for other in others]).mean(dim=0)
+    same = torch.stack([_same(clean.said, other.said) for other in others]).mean(dim=0)
     chance = sum(_by_chance(clean.said, other.said) for other in others) / len(others)
     floor = chance + _luck((same - chance) / len(same), groups=suite.groups)
     return suite.measure(weighted_mean(same), floor=min(floor, 1.0))
@@ -67,11 +71,10 @@ def _spread(asked: Sequence[Answers], suite: EvaluationSuite) -> Measure:
     scores = torch.stack([one.score for one in asked], dim=1)  # [N, P]
 
     def gap(weights: Tensor) -> Tensor:
-        means = weights @ scores / weights.sum(dim=1, keepdim=True)
-        return means.amax(dim=1) - means.amin(dim=1)
+        return _range(weights @ scores / weights.sum(dim=1, keepdim=True))
 
     effects = (scores - scores.mean(dim=1, keepdim=True)) / len(scores)
-    floor = _luck(effects, lambda sums: sums.amax(dim=1) - sums.amin(dim=1), suite.groups)
+    floor = _luck(effects, _range, suite.groups)
     return suite.measure(gap, "low", floor=floor)
 
 
@@ -124,7 +127,3 @@ def _wordy(clean: Answers, suite: EvaluationSuite) -> Measure | str:
     surplus = torch.tensor(surplus).double() * ~torch.tensor(_to_be_refused(suite.data))
     floor = _luck(surplus / len(surplus), groups=suite.groups)
     return suite.measure(weighted_mean(surplus), "low", floor=floor)._replace(unit="words")
-
-
-def _equal(one: Answers, other: Answers) -> Tensor:
-    return torch.tensor([a == b for a, b in zip(one.said, other.said, strict=True)]).double()

@@ -27,6 +27,7 @@ from mmtutor.evaluation.scorecard.grading import Answers, Grade
 from mmtutor.evaluation.scorecard.inside import _attacked, _efficiency, _interpretability
 from mmtutor.evaluation.scorecard.measures import (
     Measure,
+    Measures,
     Scorecard,
     measure,
 )
@@ -36,7 +37,6 @@ from mmtutor.evaluation.scorecard.stability import _agreement, _stability
 from mmtutor.evaluation.scorecard.suite import EvaluationSuite, _suite_of
 from mmtutor.evaluation.statistics.bootstrap import Statistic, weighted_mean
 
-Measures = dict[str, Measure | str]  # a measure, or what would be needed for it
 BINS = 15  # of confidence
 CLASSES = 64  # at most, for a macro F1
 SHOWN = 12  # errors
