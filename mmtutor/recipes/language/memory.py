@@ -28,50 +28,50 @@ def directions(cells: Tensor) -> Tensor:
 
 
 class Memory(nn.Module):
-    """Names and keywords, each with a short vector of its picture.
+    """Names and keywords, each with a short vector of its picture; `of` makes one.
 
     Args:
         names: N of them.
         keywords: N lists, that may be empty.
-        cells: (N, n, D) of their pictures.
-        size: numbers kept of a picture, its first principal components: at most N.
+        mean, axes, vectors: (F,), (F, S) and (N, S): how `directions` are made short, and the short
+            vectors of the pictures.
 
-    Raises ValueError for other numbers of names, keywords and pictures, or a size below 1.
+    Raises ValueError for other numbers of names, keywords and vectors.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         keywords: Sequence[Sequence[str]],
-        cells: Tensor,
-        size: int = 128,
+        mean: Tensor,
+        axes: Tensor,
+        vectors: Tensor,
     ) -> None:
         super().__init__()
-        checks.same_length(names=names, keywords=keywords, cells=cells)
-        checks.at_least(1, size=size)
-        self.names, self.keywords, found = list(names), list(keywords), directions(cells)
-        _, spread, axes = torch.pca_lowrank(found, min(size, *found.shape), niter=4)
-        self.register_buffer("mean", found.mean(0))
-        self.register_buffer("axes", axes / spread.sqrt().clamp(min=1e-3))
-        self.register_buffer("vectors", self.short(cells))
+        checks.same_length(names=names, keywords=keywords, vectors=vectors)
+        self.names, self.keywords = list(names), list(keywords)
+        for name, value in {"mean": mean, "axes": axes, "vectors": vectors}.items():
+            self.register_buffer(name, value)
 
     @classmethod
-    def kept(
-        cls, names: list[str], keywords: list[list[str]], buffers: dict[str, Tensor]
+    def of(
+        cls,
+        names: Sequence[str],
+        keywords: Sequence[Sequence[str]],
+        cells: Tensor,
+        size: int = 128,
     ) -> Memory:
-        """One whose buffers were stored."""
-        checks.same_length(names=names, keywords=keywords, vectors=buffers["vectors"])
-        memory = cls.__new__(cls)
-        nn.Module.__init__(memory)
-        memory.names, memory.keywords = names, keywords
-        for key, value in buffers.items():
-            memory.register_buffer(key, value)
-        return memory
+        """A memory of pictures (N, n, D), by their first `size` principal components, at most N.
 
-    def short(self, cells: Tensor) -> Tensor:
-        """Cells (B, n, D) -> (B, size), of length 1. An axis is shrunk by the root of its spread,
-        so that the first do not decide alone."""
-        return F.normalize((directions(cells) - self.mean) @ self.axes, dim=1)
+        An axis is shrunk by the root of its spread, so that the first do not decide alone. Raises
+        ValueError for other numbers of names, keywords and pictures, or a size below 1.
+        """
+        checks.same_length(names=names, keywords=keywords, cells=cells)
+        checks.at_least(1, size=size)
+        found = directions(cells)
+        _, spread, axes = torch.pca_lowrank(found, min(size, *found.shape), niter=4)
+        mean, axes = found.mean(0), axes / spread.sqrt().clamp(min=1e-3)
+        return cls(names, keywords, mean, axes, _short(found, mean, axes))
 
     def recall(self, cells: Tensor, never: Tensor | None = None) -> list[str]:
         """Of each picture (B, n, D) the `NAMES` most similar names, most similar first, and the
@@ -80,7 +80,8 @@ class Memory(nn.Module):
         Args:
             never: (B, N) bool: which of the N pictures kept must not be recalled.
         """
-        alike = self.short(cells.to(self.mean.device)) @ self.vectors.T
+        found = directions(cells.to(self.mean.device))
+        alike = _short(found, self.mean, self.axes) @ self.vectors.T
         if never is not None:
             alike = alike.masked_fill(never, -torch.inf)
         nearest = alike.topk(min(10 * NAMES, len(self.names))).indices.tolist()
@@ -92,3 +93,8 @@ class Memory(nn.Module):
         words = Counter(word for name in kept for word in self.keywords[first[name]])
         told = [", ".join(each) for each in (kept, [w for w, _ in words.most_common(WORDS)])]
         return "; ".join(filter(None, told))
+
+
+def _short(found: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
+    """Directions (N, F) -> (N, S), of length 1."""
+    return F.normalize((found - mean) @ axes, dim=1)

@@ -128,7 +128,7 @@ def restored(name: str = "picture-questions") -> Sighted:
             [x for each in kept for x in each.column(k)] for k in ("caption", "keywords")
         )
         buffers = {k: weights.pop(f"memory/{k}") for k in ("mean", "axes", "vectors")}
-        sighted.memory = Memory.kept(names, [x["en"] for x in words], buffers)
+        sighted.memory = Memory(names, [x["en"] for x in words], **buffers)
     put(sighted, weights)
     return sighted
 
@@ -152,7 +152,7 @@ def _memory(shown: Dataset) -> tuple[Memory, Tensor]:
     """The emoji among what is `shown`, and their rows."""
     rows = (shown.column("group") >= 0).nonzero()[:, 0]
     kept = shown.subset(rows)
-    return Memory(*(kept.column(k) for k in ("answer", "keywords", "image"))), rows
+    return Memory.of(*(kept.column(k) for k in ("answer", "keywords", "image"))), rows
 
 
 def with_memory(asked: Dataset, memory: Memory, group: Tensor, kept: Tensor, seed: int) -> Dataset:
@@ -220,7 +220,7 @@ def _in_folds(config: Config, progress: bool) -> Result:
         put(sighted, begin)
         learned, test = (folds != fold).nonzero()[:, 0], (folds == fold).nonzero()[:, 0]
         kept, image = shown.subset(learned), shown.column("image")[test]
-        sighted.memory = Memory(*(kept.column(k) for k in ("caption", "keywords", "image")))
+        sighted.memory = Memory.of(*(kept.column(k) for k in ("caption", "keywords", "image")))
         kept = kept.with_column("row", torch.arange(len(kept)))
         asked = with_memory(kept, sighted.memory, group[learned], kept.column("row"), config.seed)
         history = sighted.learn(config, asked, progress)

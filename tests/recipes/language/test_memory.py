@@ -16,7 +16,7 @@ def cells() -> torch.Tensor:
 
 
 def test_the_most_similar_names_come_first_each_once_and_then_frequent_words():
-    memory = Memory(NAMES, KEYWORDS, cells(), size=6)
+    memory = Memory.of(NAMES, KEYWORDS, cells(), size=6)
     told = memory.recall(cells())
     assert told[0].startswith("cat, dog, ")
     assert "; pet, fur, bark" in told[0], "of the nearer cat, and pet twice"
@@ -26,7 +26,7 @@ def test_the_most_similar_names_come_first_each_once_and_then_frequent_words():
 
 
 def test_what_must_not_be_recalled_is_not():
-    memory = Memory(NAMES, KEYWORDS, cells(), size=6)
+    memory = Memory.of(NAMES, KEYWORDS, cells(), size=6)
     never = torch.zeros(6, 6, dtype=torch.bool)
     never[:, [0, 2]] = True
     assert all("cat" not in told for told in memory.recall(cells(), never))
@@ -37,7 +37,7 @@ def test_short_vectors_are_principal_components_shrunk_by_the_root_of_their_spre
     random = torch.Generator().manual_seed(0)
     mixed = torch.rand(40, 5, generator=random) @ torch.rand(5, 60, generator=random)
     image = mixed.square().reshape(40, 2, 30)
-    memory = Memory(["x"] * 40, [[]] * 40, image, size=5)
+    memory = Memory.of(["x"] * 40, [[]] * 40, image, size=5)
     found = directions(image)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(40))
     centred = found - found.mean(0)
@@ -48,15 +48,15 @@ def test_short_vectors_are_principal_components_shrunk_by_the_root_of_their_spre
 
 
 def test_a_memory_that_was_stored_recalls_the_same():
-    memory = Memory(NAMES, KEYWORDS, cells(), size=6)
-    again = Memory.kept(NAMES, KEYWORDS, dict(memory.named_buffers()))
+    memory = Memory.of(NAMES, KEYWORDS, cells(), size=6)
+    again = Memory(NAMES, KEYWORDS, **dict(memory.named_buffers()))
     assert again.recall(cells()) == memory.recall(cells())
     with pytest.raises(ValueError, match="names"):
-        Memory.kept(NAMES[:5], KEYWORDS, dict(memory.named_buffers()))
+        Memory(NAMES[:5], KEYWORDS, **dict(memory.named_buffers()))
 
 
 def test_bad_input_gets_a_sentence():
     with pytest.raises(ValueError, match="names"):
-        Memory(NAMES[:5], KEYWORDS, cells())
+        Memory.of(NAMES[:5], KEYWORDS, cells())
     with pytest.raises(ValueError, match="size"):
-        Memory(NAMES, KEYWORDS, cells(), size=0)
+        Memory.of(NAMES, KEYWORDS, cells(), size=0)

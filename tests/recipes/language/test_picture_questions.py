@@ -86,7 +86,7 @@ def test_in_training_a_picture_never_recalls_itself_nor_half_of_the_time_its_gro
     image, rows = torch.rand(60, 2, 8, generator=random), torch.arange(60)
     image[1::2] = image[::2] + 0.01 * torch.rand(30, 2, 8, generator=random)  # alike in pairs
     names = [f"n{i}" for i in range(60)]
-    memory = Memory(names, [[]] * 60, image, 8)
+    memory = Memory.of(names, [[]] * 60, image, 8)
     asked = Dataset({"image": image, "question": [WHAT] * 60, "row": rows})
     found = with_memory(asked, memory, rows // 2, rows, seed=0).column("question")
     told = [text.removeprefix("Like: ").removesuffix(f". {WHAT}").split(", ") for text in found]
